@@ -1,0 +1,86 @@
+# hakmem - builds the library, its tests and its benchmarks. GNU make; no configure step.
+#
+#   make            build/libhakmem.so, build/libhakmem.a
+#   make demo       install what is missing, build, run real programs beside the system allocator
+#   make check      install what is missing, build, run all tests
+#   make bench      the benchmarks, beside Debian's allocators
+#   make matrix     3,000 runs of each case of the verification matrix
+#   make mutants    break the library on purpose, and see each break found
+#   make install    PREFIX, DESTDIR
+#
+#   DEBUG=1         no optimisation            CHECKED=1    every invariant after every operation
+#   SANITIZE=thread|address|undefined          CC=clang
+#
+# Each variant builds into a folder of its own below build/, so that nothing stale is linked.
+
+VERSION := 0.1.0
+
+CC ?= gcc
+CXX ?= g++
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+DEBUG ?= 0
+CHECKED ?= 0
+SANITIZE ?=
+
+VARIANT := $(if $(filter clang%,$(CC)),-clang)$(if $(filter 1,$(DEBUG)),-debug)$(if $(filter 1,$(CHECKED)),-checked)$(if $(SANITIZE),-$(SANITIZE))
+BUILD := build$(if $(VARIANT),/variant$(VARIANT))
+
+WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
+CPPFLAGS := -Iinclude -D_GNU_SOURCE
+CFLAGS := -std=gnu17 -g $(if $(filter 1,$(DEBUG)),-O0,-O2) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+CXXFLAGS := -std=c++20 -g -O2 -Wall -Wextra -Werror
+LIB_CFLAGS := $(CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions -fno-plt \
+	-fno-builtin-malloc -fno-semantic-interposition -fcf-protection=none -fno-stack-protector -Wno-deprecated-declarations
+LIB_DEFINES = -DHAK_CHECKED=$(CHECKED) -DHAK_VERSION='"$(VERSION)"'
+# Sanitizers bring their own malloc: there the library answers to hak_* only.
+ifneq ($(SANITIZE),)
+LIB_DEFINES += -DHAK_REPLACE_LIBC=0
+endif
+
+SOURCES := $(sort $(wildcard src/*.c src/*/*.c src/*/*.h src/*/*.def) include/hakmem/hakmem.h)
+BUILD_ID := $(shell (cat $(SOURCES) src/api/hakmem.map; echo '$(CC) $(LIB_CFLAGS) $(LIB_DEFINES)') | sha256sum | cut -c1-16)
+
+LIB_SO := $(BUILD)/libhakmem.so
+LIB_A := $(BUILD)/libhakmem.a
+TESTS :=
+
+.PHONY: all demo check check-built bench matrix mutants install uninstall clean lint
+.DELETE_ON_ERROR:
+
+all: $(LIB_SO) $(LIB_A)
+
+# The object is rebuilt whenever the identity changes, which covers sources and flags alike.
+$(BUILD)/id/$(BUILD_ID):
+	@rm -rf $(BUILD)/id && mkdir -p $(BUILD)/id && touch $@
+
+$(BUILD)/hakmem.o: $(BUILD)/id/$(BUILD_ID)
+	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(LIB_DEFINES) -DHAK_BUILD_ID='"$(BUILD_ID)"' -c src/hakmem.c -o $@
+
+$(LIB_SO): $(BUILD)/hakmem.o scripts/check-symbols
+	$(CC) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -shared -Wl,-soname,libhakmem.so.0 $(if $(SANITIZE),,-Wl,--version-script=src/api/hakmem.map) \
+		-Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro $(BUILD)/hakmem.o -o $@ -pthread
+	@ln -sf libhakmem.so $(BUILD)/libhakmem.so.0
+	$(if $(SANITIZE),,scripts/check-symbols $@)
+
+$(LIB_A): $(BUILD)/hakmem.o
+	@rm -f $@
+	ar rcs $@ $<
+
+include $(wildcard bench/*.mk tests/*/*.mk packaging/*.mk)
+
+demo:
+	scripts/install-packages build demo
+	$(MAKE) all
+	scripts/demo
+
+check:
+	scripts/install-packages build check
+	$(MAKE) check-built
+
+check-built: all $(TEST_PROGRAMS)
+	/usr/bin/python3 tests/run.py $(foreach t,$(TESTS),"$(t)")
+
+clean:
+	rm -rf build

@@ -1,0 +1,59 @@
+# packaging.mk - make install, make uninstall.
+#
+#   PREFIX      where it will be used (default /usr/local); absolute
+#   LIBDIR      default $(PREFIX)/lib
+#   INCLUDEDIR  default $(PREFIX)/include
+#   DESTDIR     put in front of every path while installing, for packagers
+#
+# From the top Makefile: VERSION, LIB_SO, LIB_A. The soname is read from the library itself.
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DOCDIR ?= $(PREFIX)/share/doc/hakmem
+MANDIR ?= $(PREFIX)/share/man
+
+INSTALL ?= install
+CMAKEDIR := $(LIBDIR)/cmake/hakmem
+PCDIR := $(LIBDIR)/pkgconfig
+
+INSTALLED_DOCS := $(wildcard README.md LICENSE) $(shell find docs -name '*.md' 2>/dev/null | sort)
+INSTALLED_MANS := $(wildcard docs/man/*.[1-8])
+
+# Recursive: read when the recipe runs, after the library is built.
+SONAME_READ = $(shell readelf -d $(LIB_SO) | sed -n 's/.*(SONAME).*\[\(.*\)\].*/\1/p')
+POINTER_BYTES = $(if $(filter ELF64,$(shell readelf -h $(LIB_SO))),8,4)
+
+define FILL_IN
+sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	-e 's|@VERSION@|$(VERSION)|' -e 's|@MAJOR@|$(firstword $(subst ., ,$(VERSION)))|' \
+	-e 's|@SONAME@|$(SONAME_READ)|' -e 's|@POINTER_BYTES@|$(POINTER_BYTES)|' \
+	-e "s|@INCLUDEDIR_FROM_CMAKEDIR@|$$(realpath -ms --relative-to='$(CMAKEDIR)' '$(INCLUDEDIR)')|"
+endef
+
+.PHONY: install uninstall
+
+install: $(LIB_SO) $(LIB_A)
+	@case '$(PREFIX)$(LIBDIR)$(INCLUDEDIR)' in /*) ;; *) echo 'install: PREFIX must be absolute' >&2; exit 1;; esac
+	@test -n '$(SONAME_READ)' || { echo 'install: $(LIB_SO) has no soname' >&2; exit 1; }
+	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(PCDIR)' '$(DESTDIR)$(CMAKEDIR)' '$(DESTDIR)$(INCLUDEDIR)/hakmem' '$(DESTDIR)$(DOCDIR)'
+	$(INSTALL) -m 755 $(LIB_SO) '$(DESTDIR)$(LIBDIR)/libhakmem.so.$(VERSION)'
+	ln -sfn 'libhakmem.so.$(VERSION)' '$(DESTDIR)$(LIBDIR)/$(SONAME_READ)'
+	ln -sfn '$(SONAME_READ)' '$(DESTDIR)$(LIBDIR)/libhakmem.so'
+	$(INSTALL) -m 644 $(LIB_A) '$(DESTDIR)$(LIBDIR)/libhakmem.a'
+	$(INSTALL) -m 644 include/hakmem/*.h '$(DESTDIR)$(INCLUDEDIR)/hakmem'
+	$(FILL_IN) packaging/hakmem.pc.in >'$(DESTDIR)$(PCDIR)/hakmem.pc'
+	$(FILL_IN) packaging/hakmem-config.cmake.in >'$(DESTDIR)$(CMAKEDIR)/hakmem-config.cmake'
+	$(FILL_IN) packaging/hakmem-config-version.cmake.in >'$(DESTDIR)$(CMAKEDIR)/hakmem-config-version.cmake'
+	for file in $(INSTALLED_DOCS); do $(INSTALL) -D -m 644 "$$file" "$(DESTDIR)$(DOCDIR)/$${file#docs/}" || exit 1; done
+	for file in $(INSTALLED_MANS); do $(INSTALL) -D -m 644 "$$file" "$(DESTDIR)$(MANDIR)/man$${file##*.}/$${file##*/}" || exit 1; done
+	@# The dynamic linker learns of the library when it was installed for use, by somebody who may say so.
+	@[ -n '$(DESTDIR)' ] || ldconfig 2>/dev/null || true
+	@echo "hakmem $(VERSION) is in $(DESTDIR)$(PREFIX). Try: LD_PRELOAD=$(LIBDIR)/$(SONAME_READ) program"
+
+uninstall:
+	rm -f '$(DESTDIR)$(LIBDIR)'/libhakmem.so '$(DESTDIR)$(LIBDIR)'/libhakmem.so.[0-9]* '$(DESTDIR)$(LIBDIR)'/libhakmem.a
+	rm -f '$(DESTDIR)$(PCDIR)'/hakmem.pc
+	rm -rf '$(DESTDIR)$(CMAKEDIR)' '$(DESTDIR)$(INCLUDEDIR)/hakmem' '$(DESTDIR)$(DOCDIR)'
+	for file in $(notdir $(INSTALLED_MANS)); do rm -f "$(DESTDIR)$(MANDIR)/man$${file##*.}/$$file" || exit 1; done
+	@[ -n '$(DESTDIR)' ] || ldconfig 2>/dev/null || true

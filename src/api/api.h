@@ -1,0 +1,13 @@
+/* api.h - what the files of the public layer share.
+ *
+ * Uses: nothing.
+ */
+#ifndef HAK_API_API_H
+#define HAK_API_API_H
+
+/* 1: the library defines malloc, free, operator new ... for the whole process. 0: only hak_*. */
+#ifndef HAK_REPLACE_LIBC
+#define HAK_REPLACE_LIBC 1
+#endif
+
+#endif

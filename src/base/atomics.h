@@ -1,0 +1,30 @@
+/* atomics.h - the few atomic operations that we use, with their orders written out.
+ *
+ * Uses: compiler. A plain field becomes shared by being accessed through these; each struct says which.
+ */
+#ifndef HAK_BASE_ATOMICS_H
+#define HAK_BASE_ATOMICS_H
+
+#include "compiler.h"
+
+#define load_relaxed(p) __atomic_load_n(p, __ATOMIC_RELAXED)
+#define load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define store_relaxed(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
+#define store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define exchange_acquire(p, v) __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
+#define exchange_acq_rel(p, v) __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL)
+#define exchange_release(p, v) __atomic_exchange_n(p, v, __ATOMIC_RELEASE)
+#define add_relaxed(p, v) __atomic_fetch_add(p, v, __ATOMIC_RELAXED)
+#define sub_relaxed(p, v) __atomic_fetch_sub(p, v, __ATOMIC_RELAXED)
+#define and_relaxed(p, v) __atomic_fetch_and(p, v, __ATOMIC_RELAXED)
+#define or_relaxed(p, v) __atomic_fetch_or(p, v, __ATOMIC_RELAXED)
+/* true = stored; false = *expected now holds what was there */
+#define swap_if_release(p, expected, v) \
+    __atomic_compare_exchange_n(p, expected, v, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+#define swap_if_acquire(p, expected, v) \
+    __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+
+/* A counter with one writer at a time that others may read: no locked instruction. */
+#define counter_add(p, v) store_relaxed(p, load_relaxed(p) + (v))
+
+#endif

@@ -1,0 +1,55 @@
+/* compiler.h - what the compiler is told: hints, attributes, and two-counter arithmetic on flags.
+ *
+ * Uses: config. The only place outside os/ that looks at the platform.
+ */
+#ifndef HAK_BASE_COMPILER_H
+#define HAK_BASE_COMPILER_H
+
+#include "config.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define COLD __attribute__((cold, noinline))
+#define NOINLINE __attribute__((noinline))
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define UNUSED __attribute__((unused))
+#define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
+#define TLS_INITIAL_EXEC __thread __attribute__((tls_model("initial-exec")))
+
+/* A second name for a function of this translation unit. */
+#if defined(__has_attribute) && __has_attribute(copy)
+#define ALIAS_OF(name) __attribute__((alias(#name), copy(name)))
+#else
+#define ALIAS_OF(name) __attribute__((alias(#name)))
+#endif
+
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define array_length(a) (sizeof(a) / sizeof((a)[0]))
+
+#if defined(__x86_64__)
+#define HAK_FLAG_OUTPUTS 1
+#define HAK_PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define HAK_FLAG_OUTPUTS 0
+#define HAK_PAUSE() __asm__ volatile("yield")
+#else
+#define HAK_FLAG_OUTPUTS 0
+#define HAK_PAUSE() __asm__ volatile("" ::: "memory")
+#endif
+
+/* Adds a constant to *word and says whether the addition carried out of 64 bits. On x86-64 it is one
+ * instruction on memory whose flag the caller's branch uses directly. */
+ALWAYS_INLINE bool add_carries(uint64_t *word, const int32_t addend)
+{
+#if HAK_FLAG_OUTPUTS
+    bool carry;
+    __asm__("addq %[addend], %[word]" : [word] "+m"(*word), "=@ccc"(carry) : [addend] "e"(addend));
+    return carry;
+#else
+    uint64_t before = *word;
+    *word = before + (uint64_t)(int64_t)addend;
+    return *word < before;
+#endif
+}
+
+#endif

@@ -1,0 +1,43 @@
+/* config.h - the constants of the layout, and the build options with their defaults.
+ *
+ * Uses: nothing. Everybody may include it.
+ * A build option is always 0 or 1; code asks with `if`, so that every build compiles every line.
+ */
+#ifndef HAK_BASE_CONFIG_H
+#define HAK_BASE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef HAK_CHECKED
+#define HAK_CHECKED 0 /* 1: invariants are checked after every operation */
+#endif
+#ifndef HAK_VERSION
+#define HAK_VERSION "0.0.0" /* the Makefile gives the real one */
+#endif
+#ifndef HAK_BUILD_ID
+#define HAK_BUILD_ID "unknown" /* hash of sources and flags, given by the Makefile */
+#endif
+
+static const bool checked = HAK_CHECKED;
+
+enum {
+    CACHE_LINE = 64,
+    UNIT_SHIFT = 16,
+    UNIT_SIZE = 1 << UNIT_SHIFT,               /* 64 KiB: what one tag describes */
+    SUPERSLAB_UNITS = 32,
+    SUPERSLAB_SIZE = SUPERSLAB_UNITS * UNIT_SIZE, /* 2 MiB: one huge page */
+
+    TABLE_SIZE_MAX = 1024,                     /* requests up to here find their class in a table */
+    CLASS_COUNT = 45,                          /* 8; 16 ... 128 by 16; then four per doubling */
+    SMALL_SIZE_MAX = 64 * 1024,                /* largest size class; above: large blocks */
+    SINGLE_UNIT_STRIDE_MAX = 8 * 1024,         /* slabs of larger blocks take POOL_UNITS units */
+    POOL_UNITS = 8,
+
+    ADDRESS_BITS = 47,                         /* user addresses on every platform that we build for */
+    OWNER_SHIFT = 10,                          /* tag = owner << OWNER_SHIFT | offset of the bin */
+    OWNER_MAX = (1 << 20) - 1,
+};
+
+#endif

@@ -1,0 +1,46 @@
+/* list.h - an intrusive, doubly linked, circular list.
+ *
+ * Uses: compiler. Locks: the caller's.
+ * I1  node->next->prev == node and node->prev->next == node, for the head too
+ */
+#ifndef HAK_BASE_LIST_H
+#define HAK_BASE_LIST_H
+
+#include "compiler.h"
+
+struct list {
+    struct list *next; /* first of the list, in a head */
+    struct list *prev; /* last of the list, in a head */
+};
+
+ALWAYS_INLINE void list_init(struct list *head)
+{
+    head->next = head;
+    head->prev = head;
+}
+
+ALWAYS_INLINE bool list_is_empty(const struct list *head)
+{
+    return head->next == head;
+}
+
+ALWAYS_INLINE void list_push_front(struct list *head, struct list *node)
+{
+    node->next = head->next;
+    node->prev = head;
+    head->next->prev = node;
+    head->next = node;
+}
+
+ALWAYS_INLINE void list_push_back(struct list *head, struct list *node)
+{
+    list_push_front(head->prev, node);
+}
+
+ALWAYS_INLINE void list_remove(struct list *node)
+{
+    node->next->prev = node->prev;
+    node->prev->next = node->next;
+}
+
+#endif

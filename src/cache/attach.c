@@ -1,0 +1,132 @@
+/* attach.c - threads get heaps, and leave them. See heap.h.
+ *
+ * Uses: heap, inbox, tagmap, pthread keys. Locks: RANK_REGISTRY for the table of heaps.
+ *
+ * Everything the library needs before its first block is made here, at the first call of the process,
+ * whoever makes it: nothing on this way asks libc for memory, the environment or a symbol. pthread_setspecific
+ * may call calloc, which finds the heap attached already.
+ *
+ * The key's destructor gives the heap up in the last of the rounds that POSIX promises, so that other keys'
+ * destructors still find it. Calls after that use the common heap.
+ *
+ * I1  a heap is FREE and in the free list, LIVE and heap_self of one thread, or GONE for good
+ */
+#include <limits.h>
+#include <pthread.h>
+
+#include "heap.h"
+#include "inbox.h"
+
+enum { HEAPS_PER_BLOCK = 16, HEAP_BLOCKS = (OWNER_MAX + 1) / HEAPS_PER_BLOCK };
+
+#define NO_BINS {[0 ... TABLE_SIZE_MAX / 8] = BIN_OFFSET}
+
+struct heap_front heap_none = {.entries = tagmap_nothing, .tag = ~0u, .bin_of_size = NO_BINS};
+struct heap_front heap_exited = {.entries = tagmap_nothing, .tag = ~0u, .bin_of_size = NO_BINS};
+TLS_INITIAL_EXEC struct heap_front *heap_self = &heap_none;
+struct heap *heap_common;
+struct lock registry_lock = {.rank = RANK_REGISTRY};
+
+/* Under registry_lock; blocks are read without it. */
+static struct heap *heap_block[HEAP_BLOCKS];
+static uint32_t heap_count; /* ids given out: 1 ... heap_count */
+static struct heap *free_heaps;
+static pthread_key_t exit_key;
+static bool has_exit_key;
+
+struct heap *heap_at(uint32_t id)
+{
+    return heap_block[id / HEAPS_PER_BLOCK] + id % HEAPS_PER_BLOCK;
+}
+
+static struct heap *new_heap(void)
+{
+    uint32_t id = heap_count + 1;
+    if (id > OWNER_MAX) return NULL;
+    if (!heap_block[id / HEAPS_PER_BLOCK]) {
+        struct heap *block = record_map(HEAPS_PER_BLOCK * sizeof(struct heap));
+        if (!block) return NULL;
+        store_release(&heap_block[id / HEAPS_PER_BLOCK], block);
+    }
+    heap_init(heap_at(id), id);
+    store_release(&heap_count, id);
+    return heap_at(id);
+}
+
+static void thread_exit(void *value);
+
+/* Before the first heap. false = the system refuses even this. */
+static bool make_ready(void)
+{
+    if (!has_exit_key) has_exit_key = pthread_key_create(&exit_key, thread_exit) == 0;
+    if (heap_common) return true;
+    if (!tagmap.mask && !tagmap_init()) return false;
+    struct heap *common = new_heap();
+    if (!common) return false;
+    common->state = HEAP_LIVE;
+    store_release(&heap_common, common);
+    return true;
+}
+
+/* Without a key nobody would tell us of the thread's end: then it uses the common heap. */
+static struct heap *take_heap(void)
+{
+    lock_acquire(&registry_lock);
+    struct heap *heap = NULL;
+    if (make_ready() && has_exit_key) {
+        heap = free_heaps;
+        if (heap)
+            free_heaps = heap->next_free;
+        else
+            heap = new_heap();
+    }
+    if (heap) heap->state = HEAP_LIVE;
+    lock_release(&registry_lock);
+    return heap;
+}
+
+static void detach(struct heap *heap)
+{
+    heap_self = &heap_exited;
+    lock_acquire(&heap->lock);
+    heap_flush_bins(heap);
+    outbox_post_all(heap);
+    heap_orphan_slabs(heap);
+    inbox_close(heap);
+    lock_release(&heap->lock);
+    lock_acquire(&registry_lock);
+    heap->state = HEAP_FREE;
+    heap->next_free = free_heaps;
+    free_heaps = heap;
+    lock_release(&registry_lock);
+}
+
+static void thread_exit(void *value)
+{
+    struct heap *heap = value;
+    bool last_round = ++heap->exit_rounds >= PTHREAD_DESTRUCTOR_ITERATIONS;
+    if (!last_round && pthread_setspecific(exit_key, heap) == 0) return;
+    detach(heap);
+}
+
+COLD struct heap *heap_attach(void)
+{
+    if (heap_self == &heap_exited) return NULL;
+    struct heap *heap = take_heap();
+    if (!heap) return NULL;
+    lock_acquire(&heap->lock);
+    heap->epoch = load_relaxed(&cache_epoch);
+    heap->exit_rounds = 0;
+    inbox_open(heap);
+    lock_release(&heap->lock);
+    heap_self = &heap->front;
+    if (pthread_setspecific(exit_key, heap) == 0) return heap;
+    detach(heap);
+    return NULL;
+}
+
+void heap_each(void (*visit)(struct heap *heap, void *context), void *context)
+{
+    uint32_t count = load_acquire(&heap_count);
+    for (uint32_t id = HEAP_COMMON; id <= count; id++) visit(heap_at(id), context);
+}

@@ -1,0 +1,64 @@
+/* fork.c - see fork.h.
+ *
+ * Uses: heap, inbox, arena, large, tagmap, record. Locks: all of them, in rank order.
+ */
+#include "fork.h"
+
+#include "../space/large.h"
+#include "heap.h"
+#include "inbox.h"
+
+static struct lock *const upper_locks[] = {&purge_lock, &large_lock, &arena_lock, &tagmap_lock, &record_lock};
+
+static void lock_heap(struct heap *heap, void *context)
+{
+    (void)context;
+    if (heap != heap_common) lock_acquire(&heap->lock);
+}
+
+static void unlock_heap(struct heap *heap, void *context)
+{
+    (void)context;
+    lock_release(&heap->lock);
+}
+
+/* The ranks of heaps are taken together here and nowhere else: everybody else holds one and tries others. */
+void fork_prepare(void)
+{
+    lock_acquire(&registry_lock);
+    heap_each(lock_heap, NULL);
+    if (heap_common) lock_acquire(&heap_common->lock);
+    for (unsigned i = 0; i < array_length(upper_locks); i++) lock_acquire(upper_locks[i]);
+    store_relaxed(&lock_fork_thread, lock_this_thread());
+}
+
+static void unlock_all(void)
+{
+    store_relaxed(&lock_fork_thread, NULL);
+    for (unsigned i = array_length(upper_locks); i > 0; i--) lock_release(upper_locks[i - 1]);
+    heap_each(unlock_heap, NULL);
+    lock_release(&registry_lock);
+}
+
+void fork_parent(void)
+{
+    unlock_all();
+}
+
+static void bury(struct heap *heap, void *context)
+{
+    (void)context;
+    if (heap == heap_common || heap->state != HEAP_LIVE || &heap->front == heap_self) return;
+    lock_acquire(&heap->lock);
+    for (unsigned i = 0; i < LETTERS; i++) letter_post(&heap->letter[i]);
+    heap_orphan_slabs(heap);
+    inbox_close(heap);
+    heap->state = HEAP_GONE;
+    lock_release(&heap->lock);
+}
+
+void fork_child(void)
+{
+    unlock_all();
+    heap_each(bury, NULL);
+}

@@ -1,0 +1,16 @@
+/* fork.h - keeping the allocator whole across fork().
+ *
+ * Uses: heap, space. Callers: api, which registers these three with pthread_atfork.
+ *
+ * The forking thread takes every lock in rank order. So in the child every slow side is whole. Heaps of threads
+ * that did not survive become HEAP_GONE: their slabs are orphans there. What was in their bins and outboxes
+ * stays lost in the child, since their hit paths take no lock and may have been anywhere.
+ */
+#ifndef HAK_CACHE_FORK_H
+#define HAK_CACHE_FORK_H
+
+void fork_prepare(void);
+void fork_parent(void);
+void fork_child(void);
+
+#endif

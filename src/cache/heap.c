@@ -1,0 +1,280 @@
+/* heap.c - the slabs of a heap: placing, taking, adopting, retiring. See heap.h.
+ *
+ * Uses: slab, arena, tagmap. Locks: under heap->lock; takes the common heap's to adopt and to orphan.
+ */
+#include "heap.h"
+
+#include "../diag/error.h"
+#include "../diag/message.h"
+#include "inbox.h"
+
+enum { CARVE_BYTES = 4096, CAPACITY_BYTES = 32 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048 };
+
+/* Classes of which the common heap has slabs to adopt; a hint, read without its lock. */
+static uint64_t adoptable;
+
+static uint16_t first_capacity(unsigned class)
+{
+    uint32_t blocks = CAPACITY_BYTES / class_stride(class);
+    if (blocks < CAPACITY_MIN) return CAPACITY_MIN;
+    return blocks > CAPACITY_MAX ? CAPACITY_MAX : (uint16_t)blocks;
+}
+
+void heap_init(struct heap *heap, uint32_t id)
+{
+    struct heap_front *front = &heap->front;
+    front->entries = tagmap.entries;
+    front->mask = tagmap.mask;
+    front->tag = heap_tag(id);
+    front->id = id;
+    for (unsigned i = 0; i < array_length(front->bin_of_size); i++)
+        front->bin_of_size[i] = (uint16_t)bin_offset(class_of(i * 8));
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        for (unsigned place = 0; place < SLAB_PLACES; place++) list_init(&heap->class[c].slabs[place]);
+        heap->class[c].capacity = first_capacity(c);
+    }
+    heap->lock.rank = id == HEAP_COMMON ? RANK_COMMON : RANK_HEAP;
+    heap->inbox = INBOX_CLOSED;
+}
+
+static void tag_slab(const struct slab *s, uint32_t owner)
+{
+    tagmap_set(s->base, s->units, heap_tag(owner) | bin_offset(s->class), s->number);
+}
+
+static void count_empty(struct heap_class *class, const struct slab *s, bool was_empty)
+{
+    bool is_empty = s->used == 0 && s->carved > 0;
+    class->empty += (uint32_t)is_empty - (uint32_t)was_empty;
+}
+
+static void note_adoptable(const struct heap *heap, unsigned class)
+{
+    const struct heap_class *c = &heap->class[class];
+    bool some = !list_is_empty(&c->slabs[SLAB_PARTIAL]) || !list_is_empty(&c->slabs[SLAB_UNCARVED]);
+    uint64_t bit = UINT64_C(1) << class;
+    if (some && !(load_relaxed(&adoptable) & bit)) or_relaxed(&adoptable, bit);
+    if (!some && (load_relaxed(&adoptable) & bit)) and_relaxed(&adoptable, ~bit);
+}
+
+/* Puts a slab that has changed where it belongs. New partial slabs come first: their blocks are warm. */
+static void heap_place(struct heap *heap, struct slab *s, bool was_empty)
+{
+    struct heap_class *class = &heap->class[s->class];
+    enum slab_place place = slab_place_of(s);
+    count_empty(class, s, was_empty);
+    if (place == s->place) return;
+    if (s->place != SLAB_NOWHERE) list_remove(&s->link);
+    list_push_front(&class->slabs[place], &s->link);
+    s->place = (uint8_t)place;
+    if (heap == heap_common) note_adoptable(heap, s->class);
+}
+
+static bool is_empty(const struct slab *s)
+{
+    return s->used == 0 && s->carved > 0;
+}
+
+/* Takes a slab out of the heap's lists. */
+static void heap_unplace(struct heap *heap, struct slab *s)
+{
+    list_remove(&s->link);
+    s->place = SLAB_NOWHERE;
+    if (is_empty(s)) heap->class[s->class].empty--;
+    if (heap == heap_common) note_adoptable(heap, s->class);
+}
+
+/* ---- getting a slab ---- */
+
+static bool take_span(struct heap *heap, unsigned units, struct span *span)
+{
+    if (units == 1 && heap->reserve_count > 0) {
+        *span = heap->reserve[--heap->reserve_count];
+        return true;
+    }
+    return arena_take(units, span);
+}
+
+static struct slab *new_slab(struct heap *heap, unsigned class)
+{
+    struct span span;
+    if (!take_span(heap, class_units(class), &span)) return NULL;
+    struct slab *s = slab_init(&span, class);
+    tag_slab(s, heap->front.id);
+    heap_place(heap, s, false);
+    return s;
+}
+
+/* The tags change while the common lock is held: who frees into an orphan looks at them under it. */
+static struct slab *adopt(struct heap *heap, unsigned class)
+{
+    struct slab *s = NULL;
+    if (heap == heap_common || !(load_relaxed(&adoptable) >> class & 1)) return NULL;
+    lock_acquire(&heap_common->lock);
+    struct list *lists = heap_common->class[class].slabs;
+    struct list *from = !list_is_empty(&lists[SLAB_PARTIAL]) ? &lists[SLAB_PARTIAL] : &lists[SLAB_UNCARVED];
+    if (!list_is_empty(from)) {
+        s = container_of(from->next, struct slab, link);
+        heap_unplace(heap_common, s);
+        tag_slab(s, heap->front.id);
+        heap_place(heap, s, false);
+    }
+    lock_release(&heap_common->lock);
+    return s;
+}
+
+/* ---- taking blocks ---- */
+
+static void chain_join(struct chain *all, struct chain more)
+{
+    if (all->count == 0) {
+        *all = more;
+        return;
+    }
+    link_set(all->last, more.first);
+    all->last = more.last;
+    all->count += more.count;
+}
+
+static struct chain take_from(struct heap *heap, struct slab *s, uint32_t want)
+{
+    struct chain chain;
+    bool was_empty = is_empty(s);
+    if (!s->free) {
+        uint32_t step = CARVE_BYTES / s->stride;
+        chain = slab_carve(s, want < step ? want : step > 0 ? step : 1);
+    } else if (want == 1) {
+        chain.first = chain.last = slab_take_one(s);
+        chain.count = 1;
+    } else {
+        chain = slab_take_free(s);
+    }
+    heap_place(heap, s, was_empty);
+    return chain;
+}
+
+static struct slab *first_slab(struct heap_class *class, enum slab_place place)
+{
+    struct list *head = &class->slabs[place];
+    return list_is_empty(head) ? NULL : container_of(head->next, struct slab, link);
+}
+
+/* Free lists of partly used slabs first, several if they are short; else a step of a slab not carved to the end. */
+struct chain heap_take(struct heap *heap, unsigned class, uint32_t want)
+{
+    struct heap_class *c = &heap->class[class];
+    struct chain all = {.count = 0};
+    struct slab *s;
+    while (all.count < want && (s = first_slab(c, SLAB_PARTIAL))) chain_join(&all, take_from(heap, s, want));
+    if (all.count > 0) return all;
+    s = first_slab(c, SLAB_UNCARVED);
+    if (!s) s = adopt(heap, class);
+    if (!s) s = new_slab(heap, class);
+    if (s) all = take_from(heap, s, want);
+    return all;
+}
+
+/* ---- giving back ---- */
+
+static void retire(struct heap *heap, struct slab *s)
+{
+    struct span span = {.base = s->base, .record = s->number, .dirty = 1};
+    unsigned units = s->units;
+    heap_unplace(heap, s);
+    s->units = 0;
+    if (units == 1 && heap != heap_common && heap->reserve_count < RESERVE_MAX) {
+        tagmap_set(span.base, 1, TAG_FREE, span.record);
+        heap->reserve[heap->reserve_count++] = span;
+    } else {
+        arena_give(span.base, span.record, units);
+    }
+}
+
+/* One empty slab of a class stays, or retire and take of the same slab would alternate. */
+static bool may_stay(const struct heap *heap, const struct slab *s)
+{
+    if (!is_empty(s)) return true;                   /* somebody lives here */
+    if (heap == heap_common) return false;           /* nobody will look for it here */
+    return heap->class[s->class].empty <= 1;         /* the spare */
+}
+
+void heap_give(struct heap *heap, struct slab *s, struct chain chain)
+{
+    bool was_empty = is_empty(s);
+    if (!slab_give(s, chain)) {
+        error_report(ERROR_double_free, chain.first, s->stride);
+        return;
+    }
+    heap_place(heap, s, was_empty);
+    if (!may_stay(heap, s)) retire(heap, s);
+}
+
+static void retire_empty_slabs(struct heap *heap, struct heap_class *class)
+{
+    struct list *head = &class->slabs[SLAB_PARTIAL];
+    for (struct list *i = head->next, *next; class->empty > 0 && i != head; i = next) {
+        struct slab *s = container_of(i, struct slab, link);
+        next = i->next;
+        if (is_empty(s)) retire(heap, s);
+    }
+}
+
+void heap_release_empty(struct heap *heap)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c++)
+        if (heap->class[c].empty > 0) retire_empty_slabs(heap, &heap->class[c]);
+    while (heap->reserve_count > 0) {
+        struct span *span = &heap->reserve[--heap->reserve_count];
+        arena_give(span->base, span->record, 1);
+    }
+}
+
+void heap_orphan_slabs(struct heap *heap)
+{
+    heap_release_empty(heap);
+    lock_acquire(&heap_common->lock);
+    for (unsigned c = 0; c < CLASS_COUNT; c++)
+        for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++)
+            for (struct slab *s; (s = first_slab(&heap->class[c], (enum slab_place)place));) {
+                heap_unplace(heap, s);
+                tag_slab(s, HEAP_COMMON);
+                heap_place(heap_common, s, false);
+            }
+    lock_release(&heap_common->lock);
+}
+
+/* ---- checks ---- */
+
+static const char *verify_slab(const struct heap *heap, const struct slab *s, unsigned class, unsigned place)
+{
+    for (unsigned i = 0; i < s->units; i++) {
+        struct tag tag = tagmap_get((void *)(s->base + i * (uintptr_t)UNIT_SIZE));
+        if (tag.record != s->number || tag.word != (heap->front.tag | bin_offset(class)))
+            return "heap I2: tag of a slab";
+    }
+    if (s->class != class || s->place != place || slab_place_of(s) != place)
+        return "heap I2: a slab is in the wrong list";
+    return slab_verify(s);
+}
+
+static const char *verify_class(const struct heap *heap, unsigned class)
+{
+    uint32_t empty = 0;
+    for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++) {
+        const struct list *head = &heap->class[class].slabs[place];
+        for (const struct list *i = head->next; i != head; i = i->next) {
+            const struct slab *s = container_of(i, const struct slab, link);
+            const char *broken = verify_slab(heap, s, class, place);
+            if (broken) return broken;
+            empty += is_empty(s);
+        }
+    }
+    return empty == heap->class[class].empty ? NULL : "heap I3: number of empty slabs";
+}
+
+const char *heap_verify_slabs(struct heap *heap)
+{
+    const char *broken = NULL;
+    for (unsigned c = 0; !broken && c < CLASS_COUNT; c++) broken = verify_class(heap, c);
+    return broken;
+}

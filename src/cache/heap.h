@@ -1,0 +1,186 @@
+/* heap.h - what a thread owns: bins, slabs, an inbox and an outbox.
+ *
+ * Uses: slab, space. Callers: front, service, api.
+ *
+ *   program  <- bin (a list per class, hit path) <- refill <- slabs <- arena
+ *   program  -> bin -> flush -> slabs -> retire -> arena
+ *   program  -> outbox (blocks of other heaps, by slab) -> post -> the owner's inbox -> drain -> its slabs
+ *
+ * Locks: the hit paths use only the bins and take none. All else in a heap is its slow side, under
+ * heap->lock: its own thread at a visit, or another that drains for it, walks it, or forks.
+ *
+ * There is one common heap. It owns the slabs of threads that are gone (orphans), which any thread
+ * adopts slabs from and frees into under its lock, and it serves threads that have no heap of their own: before
+ * it can be made, after their exit, or when memory is out.
+ *
+ * I1  left == length of the bin's list; its blocks are used blocks of slabs of that class
+ * I2  a slab is in the list of its owner for slab_place_of(slab), and its tags say the owner and the class
+ * I3  class.empty is the number of slabs with used == 0
+ * I4  what was allocated less what was freed == used blocks less those in bins, outboxes and inboxes
+ */
+#ifndef HAK_CACHE_HEAP_H
+#define HAK_CACHE_HEAP_H
+
+#include "../diag/option.h"
+#include "../slab/slab.h"
+
+enum {
+    HEAP_COMMON = 1,       /* id of the common heap; ids count from it */
+    BIN_OFFSET = 64,       /* of bin 0 in struct heap_front; see tagmap.h */
+    BIN_LEFT_BITS = 16,    /* budget = room << 16 | left */
+    BIN_PUSH = 1 - (1 << BIN_LEFT_BITS), /* one more left, one less room; carries unless room was 0 */
+    RESERVE_MAX = 4,       /* units kept by a heap */
+    OUTBOX_SLOTS = 16,
+    LETTERS = 4,
+    CHAIN_BLOCKS_MAX = 32, /* blocks posted together */
+};
+
+/* A thread's free blocks of one class. The budget counts both ways: malloc takes one from left, free
+ * gives one to left and takes one from room. */
+struct bin {
+    void *head;
+    uint64_t budget;
+};
+
+/* What the hit paths read; written by its own thread only. */
+struct heap_front {
+    const uint64_t *entries; /* tag map */
+    size_t mask;
+    uint32_t tag;            /* xor with a tag of this heap's slabs gives the bin's offset */
+    uint32_t id;             /* 0 = no heap: every call goes to the slow side */
+    _Alignas(BIN_OFFSET) struct bin bin[CLASS_COUNT];
+    uint16_t bin_of_size[TABLE_SIZE_MAX / 8 + 1]; /* offset of the bin for (size + 7) / 8 */
+};
+
+_Static_assert(offsetof(struct heap_front, bin) == BIN_OFFSET, "tags carry offsets of bins");
+_Static_assert(BIN_OFFSET + sizeof(struct bin) * CLASS_COUNT <= 1 << OWNER_SHIFT, "offsets fit");
+_Static_assert((int)TAG_KINDS <= (int)BIN_OFFSET, "kinds are smaller than any offset");
+
+/* One class of a heap. */
+struct heap_class {
+    struct list slabs[SLAB_PLACES]; /* by enum slab_place; the first is not used */
+    uint64_t mallocs;               /* up to the last visit */
+    uint64_t frees;                 /* into the bin, up to the last visit */
+    uint64_t remote_frees;          /* of blocks of other heaps; counted at once */
+    uint32_t room_set;              /* the budget as the last visit left it */
+    uint16_t left_set;
+    uint16_t capacity;              /* blocks that the bin may hold; adapts */
+    uint32_t empty;                 /* slabs without a used block */
+    bool refilled;                  /* since the last flush */
+};
+
+/* Blocks of one slab of another heap, on their way. */
+struct outbox_slot {
+    uint32_t slab; /* number of its record; 0 = the slot is empty */
+    struct chain chain;
+};
+
+/* Sealed chains for one owner, linked through their last blocks; see inbox.h. */
+struct letter {
+    uint32_t owner; /* 0 = empty */
+    uint32_t blocks;
+    uint32_t chains;
+    void *first;
+    void *last;
+};
+
+enum heap_state { HEAP_FREE = 0, HEAP_LIVE, HEAP_GONE /* its thread did not survive a fork */ };
+
+struct heap {
+    struct heap_front front;
+    CACHE_ALIGNED uint64_t inbox; /* any thread; see inbox.h */
+    CACHE_ALIGNED struct lock lock;
+    enum heap_state state;        /* under the registry's lock */
+    struct heap *next_free;       /* likewise */
+    uint32_t exit_rounds;         /* key destructor rounds seen */
+    uint32_t visits;
+    uint32_t epoch;               /* last cache_epoch that was followed */
+    uint32_t reserve_count;
+    struct span reserve[RESERVE_MAX];
+    struct letter letter[LETTERS];         /* own thread only, as is the outbox */
+    struct outbox_slot outbox[OUTBOX_SLOTS];
+    struct heap_class class[CLASS_COUNT];
+};
+
+/* The heap of this thread; heap_none or heap_exited when it has none. */
+extern TLS_INITIAL_EXEC struct heap_front *heap_self;
+extern struct heap_front heap_none;   /* before the first call: attach */
+extern struct heap_front heap_exited; /* after the exit handler, or no heap to be had: use the common heap */
+
+extern struct heap *heap_common;      /* NULL before heap_system_init() */
+extern uint32_t cache_epoch;          /* raised to make all threads flush their caches */
+
+ALWAYS_INLINE struct heap *heap_of(struct heap_front *front)
+{
+    return container_of(front, struct heap, front);
+}
+
+ALWAYS_INLINE uint32_t heap_tag(uint32_t id)
+{
+    return id << OWNER_SHIFT;
+}
+
+ALWAYS_INLINE unsigned class_of_offset(uint32_t offset)
+{
+    return (offset - BIN_OFFSET) / sizeof(struct bin);
+}
+
+ALWAYS_INLINE uint32_t bin_offset(unsigned class)
+{
+    return BIN_OFFSET + class * (uint32_t)sizeof(struct bin);
+}
+
+ALWAYS_INLINE uint32_t bin_left(const struct bin *bin)
+{
+    return load_relaxed(&bin->budget) & ((1u << BIN_LEFT_BITS) - 1);
+}
+
+/* ---- heap.c: slabs of a heap; under its lock ---- */
+
+void heap_init(struct heap *heap, uint32_t id);
+
+/* Blocks for the bin of a class: at least one, about `want`. count 0 = memory is out. */
+struct chain heap_take(struct heap *heap, unsigned class, uint32_t want);
+
+/* Gives used blocks of a slab of this heap back. */
+void heap_give(struct heap *heap, struct slab *s, struct chain chain);
+
+/* Retires all empty slabs and the reserve. */
+void heap_release_empty(struct heap *heap);
+
+/* Makes all slabs of `heap` orphans. Takes the common heap's lock. */
+void heap_orphan_slabs(struct heap *heap);
+
+/* Checks I2, I3 and every slab. NULL = they hold. */
+const char *heap_verify_slabs(struct heap *heap);
+
+/* ---- bin.c: visits, refill and flush ---- */
+
+/* malloc found its bin empty. NULL = memory is out. The caller may be without a heap: pass the common one. */
+void *heap_malloc_visit(struct heap *heap, unsigned class);
+
+/* free found its bin without room; the push was counted and did not happen. */
+void heap_free_visit(struct heap *heap, unsigned class, void *p);
+
+/* Takes over what the hit paths counted since the last visit. */
+void bin_account(struct heap *heap, unsigned class);
+
+/* Gives all bins back to their slabs. */
+void heap_flush_bins(struct heap *heap);
+
+const char *heap_verify_bins(struct heap *heap);
+
+/* ---- attach.c: threads and their heaps ---- */
+
+/* A heap for this thread, made or found at its first call; NULL = none to be had, use the common heap,
+ * which is NULL too when not even that can be made. */
+struct heap *heap_attach(void);
+
+/* Calls visit for every heap that ever lived, the common one included, without a lock. */
+void heap_each(void (*visit)(struct heap *heap, void *context), void *context);
+
+struct heap *heap_at(uint32_t id);
+
+extern struct lock registry_lock; /* for fork */
+
+#endif

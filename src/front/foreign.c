@@ -1,0 +1,90 @@
+/* foreign.c - see foreign.h.
+ *
+ * Uses: error, os. Locks: none.
+ *
+ * libc's allocator gives blocks from the break segment, from mappings of their own, and from arenas
+ * aligned to 64 MiB. Their headers are looked at through os_peek(), which cannot fault.
+ */
+#include "foreign.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+
+#include "../base/atomics.h"
+#include "../base/bits.h"
+#include "../diag/error.h"
+#include "../os/os.h"
+
+/* Not there in a static program: then no other allocator can be found. */
+#pragma weak dlsym
+
+#define LIBC_ARENA_SIZE ((uintptr_t)64 << 20)
+enum { LIBC_MAPPED = 2, LIBC_OTHER_ARENA = 4, LIBC_FLAGS = 7 };
+
+static uintptr_t break_start;
+
+void foreign_init(void)
+{
+    if (!load_relaxed(&break_start)) store_relaxed(&break_start, os_break());
+}
+
+static bool is_arena(uintptr_t address)
+{
+    uintptr_t heap = align_down(address, LIBC_ARENA_SIZE);
+    uintptr_t state = 0, first = 0;
+    if (!os_peek((void *)heap, &state, sizeof(state)) || state % 16 != 0) return false;
+    if (!os_peek((void *)align_down(state, LIBC_ARENA_SIZE), &first, sizeof(first))) return false;
+    return state != 0 && first == state;
+}
+
+static bool is_from_libc(const void *p)
+{
+    uintptr_t address = (uintptr_t)p;
+    size_t header[2]; /* size of the block before, own size and flags */
+    if (address % 16 != 0 || address < 4096) return false;
+    if (!os_peek((void *)(address - sizeof(header)), header, sizeof(header))) return false;
+    size_t size = header[1] & ~(size_t)LIBC_FLAGS;
+    if (size < 32) return false;
+    if (address >= load_relaxed(&break_start) && address < os_break()) return true;
+    if (header[1] & LIBC_MAPPED) {
+        size_t page = os_page_size();
+        return (address - 16 - header[0]) % page == 0 && (header[0] + size) % page == 0;
+    }
+    return (header[1] & LIBC_OTHER_ARENA) && is_arena(address);
+}
+
+/* libc's function of that name, or NULL. dlsym may allocate, and sets errno. */
+static void *next_function(const char *name)
+{
+    int saved = errno;
+    void *function = dlsym ? dlsym(RTLD_NEXT, name) : NULL;
+    errno = saved;
+    return function;
+}
+
+COLD void foreign_free(void *p)
+{
+    void (*libc_free)(void *) = NULL;
+    if (is_from_libc(p)) *(void **)&libc_free = next_function("free");
+    if (libc_free)
+        libc_free(p);
+    else
+        error_report(ERROR_invalid_pointer, p, 0);
+}
+
+COLD void *foreign_realloc(void *p, size_t size)
+{
+    void *(*libc_realloc)(void *, size_t) = NULL;
+    if (is_from_libc(p)) *(void **)&libc_realloc = next_function("realloc");
+    if (libc_realloc) return libc_realloc(p, size);
+    error_report(ERROR_invalid_pointer, p, 0);
+    errno = ENOMEM;
+    return NULL;
+}
+
+COLD size_t foreign_usable_size(const void *p)
+{
+    size_t (*libc_size)(const void *) = NULL;
+    if (is_from_libc(p)) *(void **)&libc_size = next_function("malloc_usable_size");
+    return libc_size ? libc_size(p) : 0;
+}

@@ -1,0 +1,20 @@
+/* foreign.h - pointers that hakmem did not hand out.
+ *
+ * Uses: error, os, dlsym where there is one. Callers: miss.c, realloc.c. No lock may be held.
+ *
+ * Nothing is read through such a pointer. One that libc's own allocator can have made is passed to it; any
+ * other is reported as misuse.
+ */
+#ifndef HAK_FRONT_FOREIGN_H
+#define HAK_FRONT_FOREIGN_H
+
+#include "../base/compiler.h"
+
+/* Remembers where the break segment begins, which is where libc's allocator works. */
+void foreign_init(void);
+
+void foreign_free(void *p);
+void *foreign_realloc(void *p, size_t size);
+size_t foreign_usable_size(const void *p);
+
+#endif

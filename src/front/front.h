@@ -1,0 +1,61 @@
+/* front.h - the hit paths of malloc and free, all of it.
+ *
+ * Uses: cache (the bins of this thread), tagmap. Callers: api.
+ * Locks: none.
+ *
+ * Whatever is not a hit leaves for miss.c: no heap yet, an empty bin, a bin without room, a block of
+ * another heap, a large block, NULL, a foreign pointer.
+ */
+#ifndef HAK_FRONT_FRONT_H
+#define HAK_FRONT_FRONT_H
+
+#include "../cache/heap.h"
+
+void *front_malloc_miss(size_t size);
+void front_free_miss(void *p);
+void front_free_full(void *p, uint32_t offset);
+
+ALWAYS_INLINE struct bin *front_bin(struct heap_front *self, size_t offset)
+{
+    return (struct bin *)(void *)((char *)self + offset);
+}
+
+ALWAYS_INLINE void *front_malloc(size_t size)
+{
+    struct heap_front *self = heap_self;
+    if (unlikely(size > TABLE_SIZE_MAX)) return front_malloc_miss(size);
+    struct bin *bin = front_bin(self, self->bin_of_size[(size + 7) / 8]);
+    void *block = bin->head;
+    if (unlikely(!block)) return front_malloc_miss(size);
+    bin->head = link_get(block);
+    (void)add_carries(&bin->budget, -1); /* one less left */
+    return block;
+}
+
+ALWAYS_INLINE void front_free(void *p)
+{
+    struct heap_front *self = heap_self;
+    uint32_t offset = tagmap_word(self->entries, self->mask, p) ^ self->tag; /* the one load: mine? which bin? */
+    if (unlikely(offset > TAG_OFFSET_MASK)) {
+        front_free_miss(p);
+        return;
+    }
+    struct bin *bin = front_bin(self, offset);
+    if (unlikely(!add_carries(&bin->budget, BIN_PUSH))) {
+        front_free_full(p, offset);
+        return;
+    }
+    link_set(p, bin->head);
+    bin->head = p;
+}
+
+/* ---- the other calls, in miss.c and realloc.c; as the standard ones of their names ---- */
+
+void *front_calloc(size_t count, size_t size);
+void *front_aligned(size_t alignment, size_t size); /* alignment is a power of two */
+void *front_realloc(void *p, size_t size);
+size_t front_usable_size(const void *p);
+bool front_owns(const void *p);
+size_t front_own_size(const void *p); /* usable size of a block of ours; 0 = it is none */
+
+#endif

@@ -1,0 +1,220 @@
+/* miss.c - what malloc and free do when they do not hit, in the order of likelihood.
+ *
+ * Uses: cache, large, reclaim, foreign. Callers: front.h, api.
+ * Locks: each step takes and releases its own; none is held between steps.
+ */
+#include <errno.h>
+
+#include "../diag/error.h"
+#include "../cache/inbox.h"
+#include "../service/reclaim.h"
+#include "../space/large.h"
+#include "foreign.h"
+#include "front.h"
+
+enum { VISITS_PER_POLL = 16 };
+
+/* The clock is looked at now and then; large blocks and slabs come by here often enough. */
+static void poll_sometimes(struct heap *heap)
+{
+    if (heap->visits % VISITS_PER_POLL == 0) reclaim_poll();
+}
+
+/* This thread's heap, attached on its first call; else the common one; NULL = not even that. */
+static struct heap *heap_for_call(void)
+{
+    struct heap_front *self = heap_self;
+    if (likely(self->id != 0)) return heap_of(self);
+    struct heap *heap = heap_attach();
+    return heap ? heap : load_acquire(&heap_common);
+}
+
+/* ---- malloc ---- */
+
+static void *small_malloc(unsigned class)
+{
+    struct heap *heap = heap_for_call();
+    if (unlikely(!heap)) return NULL;
+    void *p = heap_malloc_visit(heap, class);
+    poll_sometimes(heap);
+    return p;
+}
+
+static void *large_malloc(size_t size, size_t alignment, bool zeroed)
+{
+    if (unlikely(!heap_for_call())) return NULL; /* nothing is ready */
+    void *p = large_alloc(size, alignment, zeroed);
+    reclaim_poll();
+    return p;
+}
+
+/* A bin may have blocks here: sizes above TABLE_SIZE_MAX always come this way. */
+static void *class_malloc(unsigned class)
+{
+    struct heap_front *self = heap_self;
+    struct bin *bin = &self->bin[class];
+    void *block = bin->head;
+    if (likely(block)) {
+        bin->head = link_get(block);
+        (void)add_carries(&bin->budget, -1);
+        return block;
+    }
+    return small_malloc(class);
+}
+
+static void *any_malloc(size_t size)
+{
+    return size <= SMALL_SIZE_MAX ? class_malloc(class_of(size)) : large_malloc(size, 1, false);
+}
+
+static COLD void *out_of_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+static COLD void *malloc_again(size_t size)
+{
+    if (size > PTRDIFF_MAX) return out_of_memory();
+    (void)reclaim_all();
+    void *p = any_malloc(size);
+    return p ? p : out_of_memory();
+}
+
+NOINLINE void *front_malloc_miss(size_t size)
+{
+    void *p = size > PTRDIFF_MAX ? NULL : any_malloc(size);
+    return likely(p) ? p : malloc_again(size);
+}
+
+/* ---- calloc and aligned blocks ---- */
+
+static void *large_calloc(size_t size)
+{
+    void *p = large_malloc(size, 1, true);
+    if (p) return p;
+    (void)reclaim_all();
+    p = large_malloc(size, 1, true);
+    return p ? p : out_of_memory();
+}
+
+void *front_calloc(size_t count, size_t size)
+{
+    size_t total;
+    if (unlikely(__builtin_mul_overflow(count, size, &total) || total > PTRDIFF_MAX)) return out_of_memory();
+    if (total > SMALL_SIZE_MAX) return large_calloc(total);
+    void *p = front_malloc(total);
+    return likely(p) ? __builtin_memset(p, 0, total) : NULL;
+}
+
+static void *try_aligned(size_t alignment, size_t size)
+{
+    if (size <= SMALL_SIZE_MAX && alignment <= UNIT_SIZE) {
+        unsigned class = class_of_aligned(size, alignment);
+        if (class < CLASS_COUNT) return class_malloc(class);
+    }
+    return large_malloc(size, alignment, false);
+}
+
+void *front_aligned(size_t alignment, size_t size)
+{
+    if (alignment <= 8 || (alignment == 16 && size > 8)) return front_malloc(size);
+    if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX - size) return out_of_memory();
+    void *p = try_aligned(alignment, size);
+    if (likely(p)) return p;
+    (void)reclaim_all();
+    p = try_aligned(alignment, size);
+    return p ? p : out_of_memory();
+}
+
+/* ---- free ---- */
+
+/* Only a block that the slab has handed out may go anywhere. */
+static bool is_good_block(void *p, struct tag tag)
+{
+    struct slab *s = slab_at(tag.record);
+    if (likely(slab_is_block(s, p))) return true;
+    foreign_free(p);
+    return false;
+}
+
+/* In a window the entry may describe another address. */
+static bool tag_describes(const void *p, struct tag tag)
+{
+    if (likely(!tagmap.windowed)) return true;
+    if (tag_offset(tag) < BIN_OFFSET) return true; /* large blocks compare their start */
+    const struct slab *s = slab_at(tag.record);
+    return (uintptr_t)p - s->base < s->units * (uintptr_t)UNIT_SIZE;
+}
+
+static void slab_free(void *p, struct tag tag)
+{
+    struct heap_front *self = heap_self;
+    if (!is_good_block(p, tag)) return;
+    if (self->id == 0) {
+        inbox_post_block(p, tag);
+    } else if (tag_owner(tag) != self->id) {
+        outbox_add(heap_of(self), p, tag);
+    } else { /* own: only in a window, where no tag matches */
+        struct bin *bin = front_bin(self, tag_offset(tag));
+        if (add_carries(&bin->budget, BIN_PUSH)) {
+            link_set(p, bin->head);
+            bin->head = p;
+        } else {
+            heap_free_visit(heap_of(self), class_of_offset(tag_offset(tag)), p);
+        }
+    }
+}
+
+static void large_or_foreign_free(void *p, struct tag tag)
+{
+    uint32_t kind = tag_offset(tag);
+    if (large_free(p, tag)) {
+        reclaim_poll();
+        return;
+    }
+    if (kind == TAG_FREE || kind == TAG_MAPPING_KEPT)
+        error_report(ERROR_double_free, p, 0);
+    else
+        foreign_free(p);
+}
+
+NOINLINE void front_free_miss(void *p)
+{
+    if (!p) return;
+    struct tag tag = tagmap_get(p);
+    if (likely(tag_offset(tag) >= BIN_OFFSET) && likely(tag_describes(p, tag)))
+        slab_free(p, tag);
+    else
+        large_or_foreign_free(p, tag);
+}
+
+NOINLINE void front_free_full(void *p, uint32_t offset)
+{
+    struct heap *heap = heap_of(heap_self);
+    heap_free_visit(heap, class_of_offset(offset), p);
+    poll_sometimes(heap);
+}
+
+/* ---- asking ---- */
+
+size_t front_own_size(const void *p)
+{
+    struct tag tag = tagmap_get(p);
+    if (tag_offset(tag) < BIN_OFFSET) return large_usable_size(p, tag);
+    if (!tag_describes(p, tag)) return 0;
+    const struct slab *s = slab_at(tag.record);
+    return slab_is_block(s, p) ? s->stride : 0;
+}
+
+size_t front_usable_size(const void *p)
+{
+    if (!p) return 0;
+    size_t size = front_own_size(p);
+    return size > 0 ? size : foreign_usable_size(p);
+}
+
+bool front_owns(const void *p)
+{
+    return p && front_own_size(p) > 0;
+}

@@ -1,0 +1,44 @@
+/* hakmem.c - the whole library as one translation unit, lowest layer first.
+ *
+ * So no object can be missing from a link, everything inlines without LTO, and only the public names
+ * are exported. Each file also compiles alone. docs/TOUR.md walks through them.
+ */
+#include "base/config.h"
+
+#ifdef HAK_FAKE_OS
+#include HAK_FAKE_OS /* the tests' system, which fails on request */
+#else
+#include "os/linux.c"
+#endif
+#include "os/lock.c"
+
+#include "diag/message.c"
+#include "diag/option.c"
+#include "diag/error.c"
+
+#include "space/record.c"
+#include "space/tagmap.c"
+#include "space/chunk.c"
+#include "space/arena.c"
+#include "space/purge.c"
+#include "space/large.c"
+
+#include "slab/slab.c"
+
+#include "cache/inbox.c"
+#include "cache/heap.c"
+#include "cache/bin.c"
+#include "cache/attach.c"
+#include "cache/fork.c"
+
+#include "service/reclaim.c"
+#include "service/stats.c"
+
+#include "front/foreign.c"
+#include "front/miss.c"
+#include "front/realloc.c"
+
+#include "api/init.c"
+#include "api/hak.c"
+#include "api/libc.c"
+#include "api/cxx.c"

@@ -1,0 +1,188 @@
+/* linux.c - os.h on Linux, by system calls of our own making.
+ *
+ * Uses: nothing of ours. Callers: through os.h.
+ * Locks: none.
+ *
+ * libc's wrappers are not used for memory: programs interpose mmap and friends, and an interposer that
+ * calls back into malloc would meet our locks. Calls leave errno alone.
+ */
+#include "os.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The result as the kernel gives it: -4095 ... -1 is a negated errno. */
+#if defined(__x86_64__)
+static long system_call(long number, long a, long b, long c, long d, long e, long f)
+{
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+#elif defined(__aarch64__)
+static long system_call(long number, long a, long b, long c, long d, long e, long f)
+{
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
+    return x0;
+}
+#else
+static long system_call(long number, long a, long b, long c, long d, long e, long f)
+{
+    int saved = errno;
+    long result = syscall(number, a, b, c, d, e, f);
+    if (result == -1) result = -(long)errno;
+    errno = saved;
+    return result;
+}
+#endif
+
+static bool failed(long result)
+{
+    return result < 0 && result > -4096;
+}
+
+static void *map(size_t size, int protection, int flags)
+{
+    long p = system_call(SYS_mmap, 0, (long)size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return failed(p) ? NULL : (void *)p;
+}
+
+size_t os_page_size(void)
+{
+    static size_t page_size; /* the same from every thread */
+    size_t size = __atomic_load_n(&page_size, __ATOMIC_RELAXED);
+    if (size == 0) {
+        size = getauxval(AT_PAGESZ);
+        if (size == 0) size = 4096; /* before the C library has seen the auxiliary vector */
+        __atomic_store_n(&page_size, size, __ATOMIC_RELAXED);
+    }
+    return size;
+}
+
+void *os_reserve(size_t size)
+{
+    return map(size, PROT_NONE, MAP_NORESERVE);
+}
+
+void *os_reserve_readable(size_t size)
+{
+    void *p = map(size, PROT_READ, MAP_NORESERVE);
+    if (p) (void)system_call(SYS_madvise, (long)p, (long)size, MADV_DONTDUMP, 0, 0, 0); /* a wish */
+    return p;
+}
+
+bool os_commit(void *p, size_t size)
+{
+    return !failed(system_call(SYS_mprotect, (long)p, (long)size, PROT_READ | PROT_WRITE, 0, 0, 0));
+}
+
+void *os_map(size_t size)
+{
+    return map(size, PROT_READ | PROT_WRITE, 0);
+}
+
+bool os_unmap(void *p, size_t size)
+{
+    return !failed(system_call(SYS_munmap, (long)p, (long)size, 0, 0, 0, 0));
+}
+
+bool os_remap(void *p, size_t size, size_t new_size)
+{
+    return !failed(system_call(SYS_mremap, (long)p, (long)size, (long)new_size, 0, 0, 0));
+}
+
+bool os_remap_to(void *p, size_t size, size_t new_size, void *to)
+{
+    return !failed(system_call(SYS_mremap, (long)p, (long)size, (long)new_size, MREMAP_MAYMOVE | MREMAP_FIXED,
+                               (long)to, 0));
+}
+
+bool os_purge(void *p, size_t size)
+{
+    return !failed(system_call(SYS_madvise, (long)p, (long)size, MADV_DONTNEED, 0, 0, 0));
+}
+
+bool os_peek(const void *p, void *out, size_t size)
+{
+    struct iovec to = {.iov_base = out, .iov_len = size};
+    struct iovec from = {.iov_base = (void *)(uintptr_t)p, .iov_len = size};
+    long pid = system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    return system_call(SYS_process_vm_readv, pid, (long)&to, 1, (long)&from, 1, 0) == (long)size;
+}
+
+size_t os_address_limit(void)
+{
+    struct rlimit limit;
+    if (failed(system_call(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0))) return SIZE_MAX;
+    return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+}
+
+uintptr_t os_break(void)
+{
+    return (uintptr_t)system_call(SYS_brk, 0, 0, 0, 0, 0, 0);
+}
+
+uint64_t os_now_ms(void)
+{
+    struct timespec now = {0, 0};
+    int saved = errno;
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    errno = saved;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void os_wait(const uint32_t *word, uint32_t value)
+{
+    (void)system_call(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, (long)value, 0, 0, 0);
+}
+
+void os_wake_one(const uint32_t *word)
+{
+    (void)system_call(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+}
+
+const char *os_environment(const char *name)
+{
+    return secure_getenv(name);
+}
+
+void os_print(const char *text, size_t length)
+{
+    while (length > 0) {
+        long written = system_call(SYS_write, 2, (long)text, (long)length, 0, 0, 0);
+        if (written == -EINTR) continue;
+        if (written <= 0) return;
+        text += written;
+        length -= (size_t)written;
+    }
+}
+
+_Noreturn void os_abort(void)
+{
+    abort();
+}

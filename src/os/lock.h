@@ -1,0 +1,67 @@
+/* lock.h - a lock of one word that sleeps in the kernel, with ranks.
+ *
+ * Uses: os. Callers: everything above.
+ *
+ * A thread takes locks upward in rank only; two locks of one rank are never held together, except by
+ * fork, which takes all of them, and by lock_try. The checked build stops when a lock is taken downward.
+ * While a fork is under way its thread holds every lock, so for that thread locking does nothing: the
+ * fork handlers of others may allocate (see cache/fork.c).
+ *
+ * I1  word is 0 (free), 1 (held) or 2 (held, and somebody may sleep)
+ * I2  only the holder stores 0
+ */
+#ifndef HAK_OS_LOCK_H
+#define HAK_OS_LOCK_H
+
+#include "../base/atomics.h"
+#include "os.h"
+
+enum lock_rank {
+    RANK_REGISTRY = 1, /* the table of heaps */
+    RANK_HEAP,         /* one thread's slow side */
+    RANK_COMMON,       /* the common heap */
+    RANK_PURGE,        /* who gives memory back to the system */
+    RANK_LARGE,        /* mappings of their own */
+    RANK_ARENA,        /* units and SuperSlabs */
+    RANK_TAGMAP,       /* writable parts of the tag map */
+    RANK_RECORD,       /* numbers of records */
+};
+
+struct lock {
+    uint32_t word;
+    uint32_t rank; /* enum lock_rank; never changes */
+};
+
+extern const void *lock_fork_thread; /* lock_this_thread() of the one inside fork; NULL = none */
+
+/* Tells threads apart; the same in a forked child. */
+const void *lock_this_thread(void);
+bool lock_is_fork_thread(void);
+void lock_wait(struct lock *lock);
+void lock_rank_push(const struct lock *lock, bool tried);
+void lock_rank_pop(const struct lock *lock);
+
+ALWAYS_INLINE void lock_acquire(struct lock *lock)
+{
+    uint32_t expected = 0;
+    if (unlikely(!swap_if_acquire(&lock->word, &expected, 1))) lock_wait(lock);
+    if (checked) lock_rank_push(lock, false);
+}
+
+/* true = taken. */
+ALWAYS_INLINE bool lock_try(struct lock *lock)
+{
+    uint32_t expected = 0;
+    if (!swap_if_acquire(&lock->word, &expected, 1)) return false;
+    if (checked) lock_rank_push(lock, true);
+    return true;
+}
+
+ALWAYS_INLINE void lock_release(struct lock *lock)
+{
+    if (checked) lock_rank_pop(lock);
+    if (unlikely(load_relaxed(&lock_fork_thread) != NULL) && lock_is_fork_thread()) return;
+    if (unlikely(exchange_release(&lock->word, 0) == 2)) os_wake_one(&lock->word);
+}
+
+#endif

@@ -1,0 +1,60 @@
+/* os.h - the system, as hakmem needs it: a handful of functions.
+ *
+ * Implemented by linux.c, and by the tests' fake, which fails on request. Nothing else in the library
+ * knows a system call. No function here allocates, takes a lock or changes errno: each reports failure by
+ * its result. Sizes and addresses of mappings are multiples of os_page_size().
+ */
+#ifndef HAK_OS_OS_H
+#define HAK_OS_OS_H
+
+#include "../base/compiler.h"
+
+/* ---- memory ---- */
+
+size_t os_page_size(void);
+
+/* Address space without memory: unreadable, or reading as zero. NULL = refused. */
+void *os_reserve(size_t size);
+void *os_reserve_readable(size_t size);
+
+/* Makes part of a reservation writable. false = refused, nothing has changed. */
+bool os_commit(void *p, size_t size);
+
+/* Zeroed, writable memory. NULL = refused. */
+void *os_map(size_t size);
+
+/* Gives a mapping and its addresses back. false = refused (too many mappings), all is still there. */
+bool os_unmap(void *p, size_t size);
+
+/* Grows or shrinks a mapping made by os_map where it is. false = refused, nothing changed. */
+bool os_remap(void *p, size_t size, size_t new_size);
+
+/* Grows it at another place, which a reservation of new_size holds. false = refused: the mapping is as it
+ * was; the reservation may be gone. */
+bool os_remap_to(void *p, size_t size, size_t new_size, void *to);
+
+/* Gives the memory back and keeps the addresses; they read as zero. false = refused: contents are
+ * as they were. */
+bool os_purge(void *p, size_t size);
+
+/* Copies from an address that may not be mapped. false = it is not. */
+bool os_peek(const void *p, void *out, size_t size);
+
+/* Most address space that the process may have (RLIMIT_AS); SIZE_MAX = no limit. */
+size_t os_address_limit(void);
+
+/* End of the program's break segment, where libc's own allocator lives. hakmem never moves it. */
+uintptr_t os_break(void);
+
+/* ---- time, threads, process ---- */
+
+uint64_t os_now_ms(void); /* monotonic, coarse (a few ms) */
+void os_wait(const uint32_t *word, uint32_t value); /* sleeps while *word == value; may wake early */
+void os_wake_one(const uint32_t *word);
+const char *os_environment(const char *name); /* NULL in a setuid program */
+
+/* Writes to standard error. Incomplete writes are tried again; errors are not reported anywhere. */
+void os_print(const char *text, size_t length);
+_Noreturn void os_abort(void);
+
+#endif

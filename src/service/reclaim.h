@@ -1,0 +1,18 @@
+/* reclaim.h - memory goes back to the system, by date or on demand.
+ *
+ * Uses: cache, space, option. Callers: front's visits, api. No lock may be held.
+ */
+#ifndef HAK_SERVICE_RECLAIM_H
+#define HAK_SERVICE_RECLAIM_H
+
+#include "../base/compiler.h"
+
+/* Called at visits: once per half purge_delay somebody gives idle memory back. */
+void reclaim_poll(void);
+
+/* Gives back all that can be had: inboxes are drained, empty slabs and reserves of all heaps retire, dirty
+ * units and kept mappings go to the system. Other threads flush their bins at their next visit.
+ * Returns bytes given back by now. */
+size_t reclaim_all(void);
+
+#endif

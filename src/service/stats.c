@@ -1,0 +1,183 @@
+/* stats.c - see stats.h.
+ *
+ * Uses: cache, space, message. Locks: one heap's at a time.
+ *
+ * A class's live blocks are computed twice: from the budgets (allocated less freed) and by walking slabs,
+ * bins and mail. The statistics use the walk; stats_verify_counters() compares.
+ */
+#include "stats.h"
+
+#include "../cache/fork.h"
+#include "../cache/heap.h"
+#include "../cache/inbox.h"
+#include "../diag/message.h"
+#include "../space/large.h"
+
+static void add_slab(struct stats *stats, const struct slab *s)
+{
+    struct stats_class *c = &stats->class[s->class];
+    c->slabs++;
+    c->blocks += s->capacity;
+    c->used += s->used;
+    stats->slab_bytes += s->units * (size_t)UNIT_SIZE;
+    stats->free_blocks += slab_free_count(s);
+}
+
+static void add_class(struct stats *stats, struct heap *heap, unsigned class)
+{
+    struct heap_class *c = &heap->class[class];
+    for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++)
+        for (struct list *i = c->slabs[place].next; i != &c->slabs[place]; i = i->next)
+            add_slab(stats, container_of(i, struct slab, link));
+    bin_account(heap, class);
+    stats->class[class].cached += c->left_set;
+    stats->class[class].mallocs += c->mallocs;
+    stats->class[class].frees += c->frees + load_relaxed(&c->remote_frees);
+}
+
+static void add_heap(struct heap *heap, void *context)
+{
+    struct stats *stats = context;
+    struct mail_count mail;
+    lock_acquire(&heap->lock);
+    mail_count(heap, &mail);
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        add_class(stats, heap, c);
+        stats->class[c].cached += mail.blocks[c];
+    }
+    stats->reserve_bytes += heap->reserve_count * (size_t)UNIT_SIZE;
+    if (heap != heap_common && heap->state == HEAP_LIVE) stats->total.threads++;
+    lock_release(&heap->lock);
+}
+
+static void add_large(struct stats *stats)
+{
+    struct large_usage usage;
+    large_usage(&usage);
+    stats->run_bytes = usage.run_live + usage.run_slack;
+    stats->mapping_bytes = usage.mapping_live + usage.mapping_slack;
+    stats->mapping_count = usage.mapping_count;
+    stats->kept_bytes = usage.kept;
+    stats->total.live = usage.run_live + usage.mapping_live;
+    stats->total.free_in_slabs = usage.run_slack + usage.mapping_slack;
+    stats->total.mallocs = usage.mallocs;
+    stats->total.frees = usage.frees;
+}
+
+static void sum_classes(struct stats *stats)
+{
+    struct hak_stats *total = &stats->total;
+    size_t used = 0;
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        const struct stats_class *c = &stats->class[i];
+        total->cached += c->cached * class_stride(i);
+        used += c->used * class_stride(i);
+        total->mallocs += c->mallocs;
+        total->frees += c->frees;
+    }
+    total->live += used - total->cached;
+    total->free_in_slabs += stats->slab_bytes - used;
+}
+
+void stats_collect(struct stats *stats)
+{
+    struct arena_usage arena_sum;
+    __builtin_memset(stats, 0, sizeof(*stats));
+    add_large(stats);
+    heap_each(add_heap, stats);
+    sum_classes(stats);
+    arena_usage(&arena_sum);
+    struct hak_stats *total = &stats->total;
+    size_t dirty_bytes = arena_sum.dirty_units * (size_t)UNIT_SIZE;
+    stats->arena_bytes = arena_sum.units * (size_t)UNIT_SIZE;
+    stats->free_blocks += arena_sum.free_units;
+    total->dirty = dirty_bytes + stats->reserve_bytes + stats->kept_bytes;
+    total->purged = arena_sum.free_units * (size_t)UNIT_SIZE - dirty_bytes;
+    total->mapped = total->live + total->cached + total->free_in_slabs + total->dirty + total->purged;
+    total->records = record_bytes();
+}
+
+/* ---- the screen ---- */
+
+static void print_bytes(const char *name, size_t bytes, const char *meaning)
+{
+    message_raw("  %-10s %14zu B %9zu MiB  %s\n", name, bytes, bytes >> 20, meaning);
+}
+
+static void print_class(const struct stats_class *c, unsigned class)
+{
+    uint64_t percent = c->blocks ? 100 * (c->used - c->cached) / c->blocks : 0;
+    message_raw("  %7u B %10lu %12lu %12lu %8lu%% %14lu %14lu\n", class_stride(class), c->slabs, c->used - c->cached,
+                c->cached, percent, c->mallocs, c->frees);
+}
+
+void stats_print(void)
+{
+    struct stats stats;
+    stats_collect(&stats);
+    const struct hak_stats *t = &stats.total;
+    message_raw("hakmem %s statistics: %zu mallocs, %zu frees, %zu threads\n", HAK_VERSION, t->mallocs, t->frees,
+                t->threads);
+    print_bytes("live", t->live, "held by the program");
+    print_bytes("cached", t->cached, "free blocks in threads' bins and mail");
+    print_bytes("slabs", t->free_in_slabs, "free in slabs, and rounding");
+    print_bytes("dirty", t->dirty, "free units and kept mappings with memory");
+    print_bytes("purged", t->purged, "addresses without memory");
+    print_bytes("mapped", t->mapped, "sum of all above");
+    print_bytes("records", t->records, "bookkeeping");
+    message_raw("    class      slabs         live       cached   fullness       mallocs          frees\n");
+    for (unsigned c = 0; c < CLASS_COUNT; c++)
+        if (stats.class[c].slabs > 0 || stats.class[c].mallocs > 0) print_class(&stats.class[c], c);
+}
+
+/* ---- checks ---- */
+
+static bool compare(const char *what, unsigned class, uint64_t counted, uint64_t walked)
+{
+    if (counted == walked) return true;
+    message_print("counter differs: %s of class %u: counted %lu, walked %lu", what, class, counted, walked);
+    return false;
+}
+
+bool stats_verify_counters(void)
+{
+    struct stats stats;
+    bool good = true;
+    stats_collect(&stats);
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        const struct stats_class *c = &stats.class[i];
+        good &= compare("live blocks", i, c->mallocs - c->frees, c->used - c->cached);
+    }
+    size_t mappings = stats.mapping_bytes + stats.kept_bytes;
+    good &= compare("mapped bytes", 0, stats.arena_bytes + mappings, stats.total.mapped);
+    if (good) message_print("counters ok");
+    return good;
+}
+
+struct verdict {
+    const char *broken;
+};
+
+/* Bins of other running threads move under the eye of whoever looks: they are left out. */
+static bool stands_still(const struct heap *heap)
+{
+    return heap == heap_common || &heap->front == heap_self || heap->state == HEAP_FREE;
+}
+
+static void verify_heap(struct heap *heap, void *context)
+{
+    struct verdict *verdict = context;
+    if (!verdict->broken) verdict->broken = heap_verify_slabs(heap);
+    if (!verdict->broken && stands_still(heap)) verdict->broken = heap_verify_bins(heap);
+}
+
+const char *stats_verify_all(void)
+{
+    struct verdict verdict = {NULL};
+    fork_prepare(); /* every slow side stands still */
+    heap_each(verify_heap, &verdict);
+    if (!verdict.broken) verdict.broken = arena_verify();
+    if (!verdict.broken) verdict.broken = large_verify();
+    fork_parent();
+    return verdict.broken;
+}

@@ -1,0 +1,80 @@
+/* slab.c - see slab.h.
+ *
+ * Uses: class, record. Locks: none.
+ */
+#include "slab.h"
+
+struct slab *slab_init(const struct span *span, unsigned class)
+{
+    struct slab *s = slab_at(span->record);
+    *s = (struct slab){
+        .base = span->base,
+        .capacity = class_capacity(class),
+        .stride = class_stride(class),
+        .number = span->record,
+        .class = (uint8_t)class,
+        .units = (uint8_t)class_units(class),
+    };
+    return s;
+}
+
+bool slab_is_block(const struct slab *s, const void *p)
+{
+    uintptr_t offset = (uintptr_t)p - s->base;
+    if (offset >= s->carved * (uintptr_t)s->stride) return false;
+    return (uint32_t)offset % s->stride == 0;
+}
+
+struct chain slab_carve(struct slab *s, uint32_t want)
+{
+    uint32_t count = s->capacity - s->carved;
+    if (count > want) count = want;
+    char *block = slab_block(s, s->carved);
+    struct chain chain = {.first = block, .count = count};
+    for (uint32_t i = 1; i < count; i++, block += s->stride) link_set(block, block + s->stride);
+    chain.last = block;
+    s->carved += count;
+    s->used += count;
+    return chain;
+}
+
+struct chain slab_take_free(struct slab *s)
+{
+    struct chain chain = {.first = s->free, .last = s->free_tail, .count = slab_free_count(s)};
+    s->free = NULL;
+    s->used = s->carved;
+    return chain;
+}
+
+void *slab_take_one(struct slab *s)
+{
+    void *block = s->free;
+    s->free = link_get(block);
+    s->used++;
+    return block;
+}
+
+bool slab_give(struct slab *s, struct chain chain)
+{
+    if (unlikely(chain.count > s->used)) return false;
+    if (!s->free) s->free_tail = chain.last;
+    link_set(chain.last, s->free);
+    s->free = chain.first;
+    s->used -= chain.count;
+    return true;
+}
+
+const char *slab_verify(const struct slab *s)
+{
+    uint32_t count = 0;
+    const void *last = NULL;
+    if (s->carved > s->capacity || s->used > s->carved) return "slab I1: used <= carved <= capacity";
+    for (const void *b = s->free; b; b = link_get(b)) {
+        if (!slab_is_block(s, b)) return "slab I2: a free block is off a block boundary";
+        if (++count > s->carved) return "slab I2: the free list has a cycle";
+        last = b;
+    }
+    if (s->used + count != s->carved) return "slab I1: used + free == carved";
+    if (last && last != s->free_tail) return "slab I3: the tail is not the last block";
+    return NULL;
+}

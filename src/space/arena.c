@@ -1,0 +1,190 @@
+/* arena.c - see arena.h: buckets, taking and giving. chunk.c makes SuperSlabs, purge.c returns memory.
+ *
+ * Uses: tagmap, record, chunk, os. Locks: RANK_ARENA.
+ */
+#include "arena.h"
+
+#include "../base/bits.h"
+#include "chunk.h"
+
+enum { BUCKETS = SUPERSLAB_UNITS + 1, LOOKS_PER_BUCKET = 8 };
+
+struct lock arena_lock = {.rank = RANK_ARENA};
+struct lock purge_lock = {.rank = RANK_PURGE};
+struct arena arena;
+
+static struct list bucket[2][BUCKETS]; /* [has dirty units][free units] */
+static uint64_t bucket_used[2];        /* bit per bucket that is not empty; may be stale set */
+
+static unsigned free_units(const struct superslab *s)
+{
+    return SUPERSLAB_UNITS - (unsigned)__builtin_popcount(s->occupied);
+}
+
+static void bucket_add(unsigned dirty, unsigned count, struct superslab *s)
+{
+    struct list *head = &bucket[dirty][count];
+    if (!head->next) list_init(head);
+    list_push_front(head, &s->bucket_link);
+    bucket_used[dirty] |= UINT64_C(1) << count;
+}
+
+/* Call before and after every change of occupied or dirty. */
+static void superslab_unlink(struct superslab *s)
+{
+    arena.free_units -= free_units(s);
+    arena.dirty_units -= (unsigned)__builtin_popcount(s->dirty);
+    if (s->in_bucket) list_remove(&s->bucket_link);
+    s->in_bucket = false;
+}
+
+static void superslab_link(struct superslab *s)
+{
+    unsigned count = free_units(s);
+    s->stale &= s->dirty;
+    arena.free_units += count;
+    arena.dirty_units += (unsigned)__builtin_popcount(s->dirty);
+    if (count > 0) bucket_add(s->dirty != 0, count, s);
+    s->in_bucket = count > 0;
+    if ((s->dirty != 0) == s->in_dirty_list) return;
+    if (s->dirty)
+        list_push_back(&arena.dirty_list, &s->dirty_link);
+    else
+        list_remove(&s->dirty_link);
+    s->in_dirty_list = s->dirty != 0;
+}
+
+void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty)
+{
+    superslab_unlink(s);
+    s->occupied = occupied;
+    s->dirty = dirty;
+    superslab_link(s);
+}
+
+/* First unit of a free run, or -1. One unit: a dirty one first, since its memory is there already. */
+static int find_run(const struct superslab *s, unsigned count)
+{
+    uint32_t wanted = count == 1 && s->dirty ? s->dirty : ~s->occupied;
+    uint32_t starts = bit_run_starts(wanted, count);
+    return starts ? (int)lowest_bit(starts) : -1;
+}
+
+static struct superslab *search_bucket(struct list *head, unsigned count)
+{
+    unsigned looks = LOOKS_PER_BUCKET;
+    for (struct list *l = head->next; l != head && looks > 0; l = l->next, looks--) {
+        struct superslab *s = container_of(l, struct superslab, bucket_link);
+        if (find_run(s, count) >= 0) return s;
+    }
+    return NULL;
+}
+
+static struct superslab *search(unsigned dirty, unsigned count)
+{
+    uint64_t candidates = bucket_used[dirty] >> count << count;
+    while (candidates) {
+        unsigned i = lowest_bit(candidates);
+        struct list *head = &bucket[dirty][i];
+        candidates &= candidates - 1;
+        if (list_is_empty(head)) {
+            bucket_used[dirty] &= ~(UINT64_C(1) << i);
+            continue;
+        }
+        struct superslab *s = search_bucket(head, count);
+        if (s) return s;
+    }
+    return NULL;
+}
+
+static struct superslab *find_superslab(unsigned count)
+{
+    struct superslab *s = search(1, count);
+    if (!s) s = search(0, count);
+    for (int tries = 0; !s && tries < 2; tries++) {
+        s = chunk_next_superslab();
+        if (!s) return NULL;
+        arena.units += free_units(s);
+        superslab_link(s);
+        if (find_run(s, count) < 0) s = NULL;
+    }
+    return s;
+}
+
+bool arena_take(unsigned count, struct span *span)
+{
+    lock_acquire(&arena_lock);
+    struct superslab *s = find_superslab(count);
+    if (s) {
+        unsigned first = (unsigned)find_run(s, count);
+        uint32_t run = bit_run(first, count);
+        span->base = s->base + first * (uintptr_t)UNIT_SIZE;
+        span->record = s->record + first;
+        span->dirty = (s->dirty & run) >> first;
+        superslab_change(s, s->occupied | run, s->dirty & ~run);
+    }
+    lock_release(&arena_lock);
+    return s != NULL;
+}
+
+void arena_give(uintptr_t base, uint32_t record, unsigned count)
+{
+    tagmap_set(base, count, TAG_FREE, record);
+    lock_acquire(&arena_lock);
+    struct superslab *s = chunk_superslab_of(record);
+    uint32_t run = bit_run(record - s->record, count);
+    superslab_change(s, s->occupied & ~run, s->dirty | run);
+    lock_release(&arena_lock);
+}
+
+bool arena_extend(uint32_t record, unsigned count, unsigned more, uint32_t *dirty)
+{
+    bool done = false;
+    lock_acquire(&arena_lock);
+    struct superslab *s = chunk_superslab_of(record);
+    unsigned first = record - s->record + count;
+    if (first + more <= SUPERSLAB_UNITS && (s->occupied & bit_run(first, more)) == 0) {
+        uint32_t run = bit_run(first, more);
+        *dirty = (s->dirty & run) >> first;
+        superslab_change(s, s->occupied | run, s->dirty & ~run);
+        done = true;
+    }
+    lock_release(&arena_lock);
+    return done;
+}
+
+void arena_usage(struct arena_usage *usage)
+{
+    lock_acquire(&arena_lock);
+    usage->units = arena.units;
+    usage->free_units = arena.free_units;
+    usage->dirty_units = arena.dirty_units;
+    lock_release(&arena_lock);
+}
+
+struct sums {
+    size_t free_units;
+    size_t dirty_units;
+    const char *broken;
+};
+
+static void verify_superslab(struct superslab *s, void *context)
+{
+    struct sums *sums = context;
+    sums->free_units += free_units(s);
+    sums->dirty_units += (unsigned)__builtin_popcount(s->dirty);
+    if (s->occupied & s->dirty) sums->broken = "arena I1: a unit is occupied and dirty";
+    if (s->stale & ~s->dirty) sums->broken = "arena I1: a unit is stale and not dirty";
+    if (s->in_bucket != (free_units(s) > 0)) sums->broken = "arena I2: bucket membership";
+    if (s->in_dirty_list != (s->dirty != 0)) sums->broken = "arena I3: dirty list membership";
+}
+
+const char *arena_verify(void)
+{
+    struct sums sums = {0, 0, NULL};
+    chunk_each_superslab(verify_superslab, &sums);
+    if (sums.broken) return sums.broken;
+    if (sums.free_units != arena.free_units || sums.dirty_units != arena.dirty_units)
+        return "arena I4: sums of free and dirty units";
+    return NULL;
+}

@@ -1,0 +1,62 @@
+/* arena.h - hands out units and runs of units from SuperSlabs, takes them back, and returns their memory.
+ *
+ * Uses: tagmap, record, os. Callers: large, cache (slabs), service.
+ * Locks: RANK_ARENA inside each call; arena_purge() also RANK_PURGE.
+ *
+ *   chunk       | SuperSlab | SuperSlab | SuperSlab | not committed yet ......... |
+ *   SuperSlab   | unit | unit | ... 32 units of 64 KiB ... | unit |
+ *
+ * A unit is occupied (handed out, or being purged), dirty (free, has memory) or neither (free, reads as
+ * zero). SuperSlabs with free units wait in buckets by the number of free units, those with dirty units apart,
+ * so that the fullest comes first and memory is used before new memory is touched.
+ *
+ * A dirty unit is purged when it has been dirty during one whole tick (half of purge_delay).
+ *
+ * I1  occupied and dirty have no bit in common; stale is a subset of dirty
+ * I2  a SuperSlab is in bucket [dirty != 0][free units], or in none when nothing is free
+ * I3  a SuperSlab is in the dirty list exactly when dirty != 0
+ * I4  the sums of free and dirty units are those of all SuperSlabs
+ */
+#ifndef HAK_SPACE_ARENA_H
+#define HAK_SPACE_ARENA_H
+
+#include "../base/list.h"
+#include "tagmap.h"
+
+/* A run of units that is handed out. */
+struct span {
+    uintptr_t base;
+    uint32_t record; /* number of the first unit's record; the others follow */
+    uint32_t dirty;  /* bit i: unit i may hold old contents; else it reads as zero */
+};
+
+/* A run of `count` (1 ... 32) units. false = the system refuses memory. */
+bool arena_take(unsigned count, struct span *span);
+
+/* Takes `count` units back; their tags become TAG_FREE. */
+void arena_give(uintptr_t base, uint32_t record, unsigned count);
+
+/* Extends a run of `count` units by `more`, in place. false = they are not free. `dirty` as in span. */
+bool arena_extend(uint32_t record, unsigned count, unsigned more, uint32_t *dirty);
+
+/* Gives dirty units back to the system: those that were idle for the purge delay, or all. Returns bytes. */
+size_t arena_purge(bool all);
+
+struct arena_usage {
+    size_t units;       /* in SuperSlabs so far */
+    size_t free_units;  /* not handed out */
+    size_t dirty_units; /* of these, with memory */
+};
+
+void arena_usage(struct arena_usage *usage);
+
+/* Calls visit(record, base, context) for every unit that can be in use, lowest first, without a lock. */
+void arena_each_unit(void (*visit)(uint32_t record, uintptr_t base, void *context), void *context);
+
+/* Checks I1 ... I4. NULL = they hold, else which does not. Other threads must be held out. */
+const char *arena_verify(void);
+
+extern struct lock arena_lock; /* for fork; as is the next */
+extern struct lock purge_lock; /* one thread purges at a time; held while memory is given back */
+
+#endif

@@ -1,0 +1,48 @@
+/* chunk.h - address space reserved in large pieces, and the SuperSlabs cut from it. Private to the arena.
+ *
+ * Uses: tagmap, record, os. Callers: arena.c, purge.c only, under RANK_ARENA.
+ *
+ * Chunks shrink when the system refuses: down to a few units. Memory is committed from the front, in
+ * growing steps, so that strict overcommit charges little and the mapping stays one.
+ */
+#ifndef HAK_SPACE_CHUNK_H
+#define HAK_SPACE_CHUNK_H
+
+#include "../base/list.h"
+#include "tagmap.h"
+
+struct superslab {
+    uintptr_t base;
+    uint32_t record;   /* number of unit 0's record */
+    uint32_t occupied; /* bit: handed out, being purged, or behind the end of the chunk */
+    uint32_t dirty;    /* bit: free and has memory */
+    uint32_t stale;    /* bit: dirty since before the last tick */
+    uint32_t tick;     /* of the last purge that looked here */
+    bool in_bucket;
+    bool in_dirty_list;
+    struct list bucket_link;
+    struct list dirty_link;
+};
+
+/* Under arena_lock, as are all SuperSlabs. */
+struct arena {
+    size_t units;
+    size_t free_units;
+    size_t dirty_units;
+    struct list dirty_list; /* SuperSlabs with dirty units, oldest first */
+    uint32_t tick;
+};
+
+extern struct arena arena;
+
+/* Sets both maps of a SuperSlab and moves it to where it belongs. In arena.c. */
+void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty);
+
+/* The next SuperSlab never used before, not yet in a bucket. NULL = the system refuses. */
+struct superslab *chunk_next_superslab(void);
+
+struct superslab *chunk_superslab_of(uint32_t record);
+
+void chunk_each_superslab(void (*visit)(struct superslab *s, void *context), void *context);
+
+#endif

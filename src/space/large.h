@@ -1,0 +1,66 @@
+/* large.h - blocks above 64 KiB: runs of units up to a SuperSlab, then mappings of their own.
+ *
+ * Uses: arena, tagmap, record, os. Callers: front, service.
+ * Locks: RANK_LARGE for the list of mappings; the arena's.
+ *
+ * Freed mappings are kept for a while, within a bound, because mapping and first touches are what large
+ * blocks cost. A kept mapping is used for a request that fills at least three quarters of it.
+ *
+ * I1  a mapping's record has start == the block's address; the tag of the unit there carries the record
+ * I2  kept_bytes is the sum of the kept mappings' sizes, and at most KEPT_BYTES_MAX
+ */
+#ifndef HAK_SPACE_LARGE_H
+#define HAK_SPACE_LARGE_H
+
+#include "../base/list.h"
+#include "tagmap.h"
+
+/* What the record of a run's first unit, or of a mapping, holds. */
+struct large {
+    uintptr_t start;    /* the block's address */
+    size_t size;        /* usable bytes */
+    uintptr_t map_base; /* mappings: what the system gave */
+    size_t map_size;
+    struct list link;   /* mappings: live or kept */
+    uint32_t number;    /* of this record */
+    uint32_t units;     /* runs: how many */
+    uint32_t kept_tick; /* kept mappings: the tick in which they were freed */
+    uint32_t unused;
+};
+
+_Static_assert(sizeof(struct large) == sizeof(struct record), "a record is 64 bytes");
+
+/* A block of at least `size` bytes. `alignment` is a power of two. With `zeroed` all bytes read as zero.
+ * NULL = the system refuses. */
+void *large_alloc(size_t size, size_t alignment, bool zeroed);
+
+/* Frees the block that `tag` describes. false = p is not the start of a live block. */
+bool large_free(void *p, struct tag tag);
+
+/* Usable size; 0 = p is not the start of a live block. */
+size_t large_usable_size(const void *p, struct tag tag);
+
+/* Resizes without copying bytes, perhaps by moving the mapping. NULL = cannot. p must be live. */
+void *large_resize(void *p, struct tag tag, size_t size);
+
+/* Gives kept mappings back: those that were idle for a tick, or all. Returns bytes. */
+size_t large_purge(bool all);
+
+struct large_usage {
+    size_t run_live;        /* usable bytes in runs */
+    size_t run_slack;       /* what the units of runs hold beyond */
+    size_t mapping_live;    /* usable bytes in mappings */
+    size_t mapping_slack;   /* what mappings hold beyond: alignment */
+    size_t mapping_count;   /* live mappings */
+    size_t kept;            /* bytes of kept mappings */
+    size_t mallocs, frees;  /* calls so far */
+};
+
+void large_usage(struct large_usage *usage);
+
+/* Checks I1 and I2. NULL = they hold. Other threads must be held out. */
+const char *large_verify(void);
+
+extern struct lock large_lock; /* for fork */
+
+#endif

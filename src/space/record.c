@@ -1,0 +1,41 @@
+/* record.c - see record.h.
+ *
+ * Uses: os. Locks: RANK_RECORD.
+ */
+#include "record.h"
+
+#include "../base/bits.h"
+
+struct record *record_block[RECORD_BLOCKS];
+
+struct lock record_lock = {.rank = RANK_RECORD};
+
+static struct {
+    uint32_t blocks; /* entered so far; under record_lock */
+    size_t bytes;    /* mapped so far; shared counter */
+} records;
+
+void *record_map(size_t size)
+{
+    size = align_up(size, os_page_size());
+    void *p = os_map(size);
+    if (p) add_relaxed(&records.bytes, size);
+    return p;
+}
+
+uint32_t record_block_add(struct record *block)
+{
+    uint32_t number = 0;
+    lock_acquire(&record_lock);
+    if (records.blocks + 1 < RECORD_BLOCKS) {
+        number = ++records.blocks << RECORD_INDEX_BITS;
+        store_release(&record_block[number >> RECORD_INDEX_BITS], block);
+    }
+    lock_release(&record_lock);
+    return number;
+}
+
+size_t record_bytes(void)
+{
+    return load_relaxed(&records.bytes);
+}

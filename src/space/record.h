@@ -1,0 +1,43 @@
+/* record.h - where the allocator keeps its books: apart from user memory, found by number.
+ *
+ * Uses: os. Callers: tagmap, arena, large, cache.
+ * Locks: RANK_RECORD for adding a block; reading takes none, because blocks are never taken away.
+ *
+ * A record is 64 bytes, one for each unit of a chunk or for each mapping; slab.h, large.h say what is in
+ * it. Records live in blocks of up to 65,536; a record's number is block << 16 | index in the block. A tag
+ * carries this number.
+ */
+#ifndef HAK_SPACE_RECORD_H
+#define HAK_SPACE_RECORD_H
+
+#include "../os/lock.h"
+
+struct record {
+    _Alignas(CACHE_LINE) unsigned char bytes[CACHE_LINE];
+};
+
+enum {
+    RECORD_INDEX_BITS = 16,
+    RECORDS_PER_BLOCK = 1 << RECORD_INDEX_BITS,
+    RECORD_BLOCKS = 1 << 14,
+};
+
+extern struct lock record_lock; /* for fork */
+extern struct record *record_block[RECORD_BLOCKS]; /* block 0 stays empty: number 0 is no record */
+
+ALWAYS_INLINE struct record *record_at(uint32_t number)
+{
+    return record_block[number >> RECORD_INDEX_BITS] + (number & (RECORDS_PER_BLOCK - 1));
+}
+
+/* Zeroed memory for bookkeeping, in whole pages; counted as records; never given back. NULL = refused. */
+void *record_map(size_t size);
+
+/* Enters `records` as a block. Returns the number of its first record, or 0 when all block numbers are
+ * taken. */
+uint32_t record_block_add(struct record *records);
+
+/* Bytes mapped for bookkeeping so far, the touched part of the tag map not included. */
+size_t record_bytes(void);
+
+#endif

@@ -1,0 +1,91 @@
+/* tagmap.h - one entry for each 64 KiB of address space: who owns it, which class, which record.
+ *
+ * Uses: record, os. Callers: everybody above; the hit path of free through tagmap_word().
+ * Locks: RANK_TAGMAP while parts are made writable. Entries are single words of 64 bits, written by
+ *        whoever owns the units (arena, heap, large) and read by anyone.
+ *
+ *   entry:  63 ............ 32 31 30 ........ 10 9 .............. 0
+ *           | record number   | W|  owner       | offset or kind  |
+ *
+ * offset >= BIN_OFFSET: a slab; the offset of its class's bin in the owner's heap. Below: enum tag_kind.
+ *
+ * The whole map is reserved, readable and without memory, for all user addresses; the parts that describe
+ * memory of ours are made writable. Where so large a reservation is refused (RLIMIT_AS), a *window* is used:
+ * the index is taken modulo its size. Then an address that is not ours can meet an entry of ours, so every
+ * entry carries W, no tag equals a thread's own, and each free goes to the slow side, which compares with the
+ * record's address range.
+ *
+ * I1  an address outside our memory reads as 0 (without a window)
+ * I2  in a window no two units of ours share an entry
+ */
+#ifndef HAK_SPACE_TAGMAP_H
+#define HAK_SPACE_TAGMAP_H
+
+#include "record.h"
+
+enum tag_kind {
+    TAG_NONE = 0,
+    TAG_FREE,         /* a unit that the arena or a heap's reserve holds */
+    TAG_RUN,          /* a large block in a run of units */
+    TAG_MAPPING,      /* a large block in a mapping of its own; only the unit where it starts */
+    TAG_MAPPING_KEPT, /* such a mapping, freed and kept for a while */
+    TAG_KINDS,
+};
+
+enum { TAG_OFFSET_MASK = (1 << OWNER_SHIFT) - 1 };
+#define TAG_WINDOWED (UINT32_C(1) << 31)
+
+struct tag {
+    uint32_t word;   /* W, owner, offset */
+    uint32_t record;
+};
+
+struct tagmap {
+    const uint64_t *entries;
+    size_t mask;       /* index = (address >> UNIT_SHIFT) & mask */
+    uint32_t windowed; /* 0 or TAG_WINDOWED */
+};
+
+extern struct lock tagmap_lock; /* for fork */
+extern struct tagmap tagmap; /* written once, by tagmap_init() */
+
+/* What a thread without a heap looks up before and without tagmap_init(). */
+extern const uint64_t tagmap_nothing[1];
+
+ALWAYS_INLINE const uint64_t *tagmap_entry(const uint64_t *entries, size_t mask, const void *p)
+{
+    return entries + (((uintptr_t)p >> UNIT_SHIFT) & mask);
+}
+
+ALWAYS_INLINE uint32_t tagmap_word(const uint64_t *entries, size_t mask, const void *p)
+{
+    return load_relaxed((const uint32_t *)(const void *)tagmap_entry(entries, mask, p));
+}
+
+ALWAYS_INLINE struct tag tagmap_get(const void *p)
+{
+    uint64_t entry = load_acquire(tagmap_entry(tagmap.entries, tagmap.mask, p)); /* pairs with tagmap_set() */
+    return (struct tag){.word = (uint32_t)entry & ~TAG_WINDOWED, .record = (uint32_t)(entry >> 32)};
+}
+
+ALWAYS_INLINE uint32_t tag_offset(struct tag tag)
+{
+    return tag.word & TAG_OFFSET_MASK;
+}
+
+ALWAYS_INLINE uint32_t tag_owner(struct tag tag)
+{
+    return tag.word >> OWNER_SHIFT;
+}
+
+/* Reserves the map. false = not even the smallest window could be had. Call once, locked by the caller. */
+bool tagmap_init(void);
+
+/* Makes the entries of these addresses writable. In a window, fails when one of them is taken.
+ * false = the addresses cannot be used. */
+bool tagmap_claim(uintptr_t base, size_t size);
+
+/* Sets `units` entries from `base` on. */
+void tagmap_set(uintptr_t base, size_t units, uint32_t word, uint32_t record);
+
+#endif

@@ -1,0 +1,13 @@
+/* free_mapping.c - free of a pointer into a mapping that the program made.
+ * expect: hakmem: invalid pointer: p={p}( size=\d+)? \(see hakmem-errors\(7\)\)
+ */
+#include <sys/mman.h>
+
+#include "abuse/abuse.h"
+
+int main(void)
+{
+    char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    give(misused(p + 4096));
+    return still_works();
+}

@@ -1,0 +1,13 @@
+/* option_empty.c - an option's value is empty.
+ * env: HAKMEM_PURGE_DELAY=
+ * outcome: goes on
+ * expect: hakmem: (?=.*HAKMEM_PURGE_DELAY)(?=.*\b0\b)(?=.*\b600000\b).*
+ */
+#include "abuse/abuse.h"
+
+int main(void)
+{
+    long value = -1;
+    if (hak_option_get("purge_delay", &value) != 0 || value != 1000) return 5;
+    return still_works();
+}

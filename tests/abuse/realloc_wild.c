@@ -1,0 +1,10 @@
+/* realloc_wild.c - realloc of an address that nobody can have.
+ * expect: hakmem: invalid pointer: p={p}( size=\d+)? \(see hakmem-errors\(7\)\)
+ */
+#include "abuse/abuse.h"
+
+int main(void)
+{
+    if (resize(misused((void *)(uintptr_t)0x4141414141414141), 100)) return 5;
+    return still_works();
+}

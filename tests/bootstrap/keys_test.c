@@ -1,0 +1,181 @@
+/* keys_test.c - allocator calls inside pthread key destructors, in all four rounds, and with every key
+ * of the process taken.
+ *
+ * With the argument "burn": takes all keys in .preinit_array, before a static program's first allocator
+ * call, then works with threads.
+ */
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "bootstrap/common.h"
+
+enum { ROUNDS = PTHREAD_DESTRUCTOR_ITERATIONS, KEYS = 3, THREADS = 100, FOREIGN = 64 };
+
+static pthread_key_t keys[KEYS];
+static atomic_int destructor_runs, bad_blocks;
+static _Atomic(void *) others[FOREIGN]; /* blocks of other threads, for whoever comes to free them */
+
+/* What a key holds: the block of the last round and the number of rounds so far. */
+struct parcel {
+    pthread_key_t key;
+    int round;
+    size_t size;
+    unsigned char *block;
+};
+
+static void check_and_give(struct parcel *parcel)
+{
+    for (size_t i = 0; i < parcel->size; i++)
+        if (parcel->block[i] != (unsigned char)parcel->round) {
+            atomic_fetch_add(&bad_blocks, 1);
+            break;
+        }
+    give(parcel->block);
+}
+
+/* Frees a block that another thread left, and leaves one of its own. */
+static void swap_with_others(unsigned slot)
+{
+    give(atomic_exchange(&others[slot % FOREIGN], take(slot * 37 % 4000)));
+}
+
+/* Frees what the round before allocated, allocates anew, and asks for another round. */
+static void destroy(void *value)
+{
+    struct parcel *parcel = value;
+    unsigned run = (unsigned)atomic_fetch_add(&destructor_runs, 1);
+    check_and_give(parcel);
+    swap_with_others(run);
+    if (!allocator_works(run)) atomic_fetch_add(&bad_blocks, 1);
+    if (++parcel->round == ROUNDS) {
+        give(parcel);
+        return;
+    }
+    parcel->size = (size_t)parcel->round * 700 + run % 600;
+    parcel->block = take(parcel->size);
+    memset(parcel->block, parcel->round, parcel->size);
+    pthread_setspecific(parcel->key, parcel);
+}
+
+static void *leave_parcels(void *unused)
+{
+    for (int i = 0; i < KEYS; i++) {
+        struct parcel *parcel = take(sizeof *parcel);
+        *parcel = (struct parcel){.key = keys[i], .size = 100, .block = take_zeroed(1, 100)};
+        pthread_setspecific(keys[i], parcel);
+    }
+    return unused;
+}
+
+/* Only the destructors allocate: the thread meets the allocator for the first time while it ends. */
+static void *leave_parcels_of_another(void *parcels)
+{
+    struct parcel **parcel = parcels;
+    for (int i = 0; i < KEYS; i++) pthread_setspecific(keys[i], parcel[i]);
+    return NULL;
+}
+
+static void run_threads(int count, bool from_main)
+{
+    for (int t = 0; t < count; t++) {
+        pthread_t thread;
+        struct parcel *parcel[KEYS];
+        for (int i = 0; i < KEYS && from_main; i++) {
+            parcel[i] = take(sizeof *parcel[i]);
+            *parcel[i] = (struct parcel){.key = keys[i], .size = 100, .block = take_zeroed(1, 100)};
+        }
+        int status = from_main ? pthread_create(&thread, NULL, leave_parcels_of_another, parcel)
+                               : pthread_create(&thread, NULL, leave_parcels, NULL);
+        if (status != 0) bail_out("pthread_create: %d", status);
+        pthread_join(thread, NULL);
+    }
+}
+
+static void empty_others(void)
+{
+    for (int i = 0; i < FOREIGN; i++) give(atomic_exchange(&others[i], NULL));
+}
+
+static void destructors_may_allocate(bool from_main, const char *name)
+{
+    struct hak_stats before, after;
+    run_threads(1, from_main); /* libc and the key table allocate what they keep */
+    empty_others();
+    hak_stats(&before);
+    atomic_store(&destructor_runs, 0);
+    atomic_store(&bad_blocks, 0);
+    run_threads(THREADS, from_main);
+    empty_others();
+    hak_stats(&after);
+    int wanted = THREADS * KEYS * ROUNDS;
+    expect(atomic_load(&destructor_runs) == wanted, "%d of %d runs", atomic_load(&destructor_runs), wanted);
+    expect(atomic_load(&bad_blocks) == 0, "%d bad blocks", atomic_load(&bad_blocks));
+    expect(after.live == before.live, "live %zu became %zu", before.live, after.live);
+    expect(after.mallocs - before.mallocs == after.frees - before.frees, "%zu mallocs, %zu frees",
+           after.mallocs - before.mallocs, after.frees - before.frees);
+    expect(after.threads == 1, "%zu heaps attached", after.threads);
+    expect(hak_check(), "the heap is corrupt");
+    claim("%s", name);
+}
+
+static int burn_all_keys(void)
+{
+    int taken = 0;
+    pthread_key_t key;
+    while (pthread_key_create(&key, NULL) == 0) taken++;
+    return taken;
+}
+
+static int burnt; /* keys taken before main */
+
+static void before_constructors(int argc, char **argv, char **environment)
+{
+    (void)environment;
+    if (argc == 2 && strcmp(argv[1], "burn") == 0) burnt = burn_all_keys();
+}
+__attribute__((section(".preinit_array"), used)) static void (*const preinit)(int, char **, char **) = before_constructors;
+
+static void *work(void *argument)
+{
+    bool *good = argument;
+    *good = allocator_works((unsigned)(uintptr_t)argument);
+    swap_with_others((unsigned)((uintptr_t)argument >> 4));
+    return NULL;
+}
+
+static bool threads_work(int rounds)
+{
+    enum { AT_ONCE = 8 };
+    bool good[AT_ONCE], all = true;
+    for (int r = 0; r < rounds; r++) {
+        pthread_t thread[AT_ONCE];
+        for (int i = 0; i < AT_ONCE; i++)
+            if (pthread_create(&thread[i], NULL, work, &good[i]) != 0) return false;
+        for (int i = 0; i < AT_ONCE; i++) pthread_join(thread[i], NULL), all = all && good[i];
+    }
+    empty_others();
+    return all;
+}
+
+static int burnt_child(void)
+{
+    if (burnt < PTHREAD_KEYS_MAX / 2) return 2;
+    if (!allocator_works(1) || !threads_work(100)) return 3;
+    return hak_check() ? 0 : 4;
+}
+
+int main(int argc, char **argv)
+{
+    alarm(HANG_SECONDS);
+    if (argc == 2 && strcmp(argv[1], "burn") == 0) return burnt_child();
+    for (int i = 0; i < KEYS; i++)
+        if (pthread_key_create(&keys[i], destroy) != 0) bail_out("no key");
+    if (!runs_on_hakmem()) return done_testing();
+    destructors_may_allocate(false, "key_destructors_may_allocate_and_free_in_all_four_rounds");
+    destructors_may_allocate(true, "the_first_call_of_a_thread_may_come_from_a_key_destructor");
+    ok(succeeded(run_self_with("burn", NULL), "burn"), "works_when_all_keys_were_taken_before_the_first_call");
+    ok(burn_all_keys() > PTHREAD_KEYS_MAX / 2 && threads_work(100), "works_when_all_keys_are_taken_later");
+    destructors_may_allocate(false, "key_destructors_may_allocate_with_all_keys_taken");
+    return done_testing();
+}
