@@ -39,7 +39,7 @@ static void bin_set(struct heap *heap, unsigned class, void *head, uint32_t left
 {
     struct heap_class *c = &heap->class[class];
     struct bin *bin = &heap->front.bin[class];
-    uint32_t least = c->capacity / 4u + 1;
+    uint32_t least = c->capacity / 2u;
     uint32_t room = c->capacity > left ? c->capacity - left : 0;
     if (room < least) room = least;
     bin->head = head;
@@ -162,7 +162,7 @@ static void bin_refill(struct heap *heap, unsigned class)
 static void *bin_pop(struct bin *bin)
 {
     void *p = bin->head;
-    if (!p) return NULL;
+    if (!p) return NULL; /* memory is out */
     bin->head = link_get(p);
     store_relaxed(&bin->budget, bin->budget - 1);
     return p;
@@ -170,15 +170,24 @@ static void *bin_pop(struct bin *bin)
 
 void *heap_malloc_visit(struct heap *heap, unsigned class)
 {
-    struct bin *bin = &heap->front.bin[class];
     lock_acquire(&heap->lock);
     bin_account(heap, class);
     visit_duties(heap);
-    if (!bin->head) bin_refill(heap, class); /* the common heap's can be filled */
-    void *p = bin_pop(bin);
+    bin_refill(heap, class);
+    void *p = bin_pop(&heap->front.bin[class]);
     if (unlikely(checked || option_get(OPTION_failfast))) check_after_visit(heap, class);
     lock_release(&heap->lock);
     return p;
+}
+
+/* The common heap keeps no bins: its slabs may be adopted at any time. */
+void *heap_common_malloc(unsigned class)
+{
+    lock_acquire(&heap_common->lock);
+    struct chain chain = heap_take(heap_common, class, 1);
+    counter_add(&heap_common->class[class].mallocs, chain.count);
+    lock_release(&heap_common->lock);
+    return chain.count > 0 ? chain.first : NULL;
 }
 
 /* ---- free ---- */

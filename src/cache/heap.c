@@ -8,7 +8,7 @@
 #include "../diag/message.h"
 #include "inbox.h"
 
-enum { CARVE_BYTES = 4096, CAPACITY_BYTES = 32 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048 };
+enum { CARVE_BYTES = 4096, CAPACITY_BYTES = 64 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048 };
 
 /* Classes of which the common heap has slabs to adopt; a hint, read without its lock. */
 static uint64_t adoptable;

@@ -46,7 +46,7 @@ struct bin {
 struct heap_front {
     const uint64_t *entries; /* tag map */
     size_t mask;
-    uint32_t tag;            /* xor with a tag of this heap's slabs gives the bin's offset */
+    uint64_t tag;            /* xor with a tag of this heap's slabs gives the bin's offset */
     uint32_t id;             /* 0 = no heap: every call goes to the slow side */
     _Alignas(BIN_OFFSET) struct bin bin[CLASS_COUNT];
     uint16_t bin_of_size[TABLE_SIZE_MAX / 8 + 1]; /* offset of the bin for (size + 7) / 8 */
@@ -107,7 +107,7 @@ extern TLS_INITIAL_EXEC struct heap_front *heap_self;
 extern struct heap_front heap_none;   /* before the first call: attach */
 extern struct heap_front heap_exited; /* after the exit handler, or no heap to be had: use the common heap */
 
-extern struct heap *heap_common;      /* NULL before heap_system_init() */
+extern struct heap *heap_common;      /* NULL until the first call of the process */
 extern uint32_t cache_epoch;          /* raised to make all threads flush their caches */
 
 ALWAYS_INLINE struct heap *heap_of(struct heap_front *front)
@@ -156,8 +156,11 @@ const char *heap_verify_slabs(struct heap *heap);
 
 /* ---- bin.c: visits, refill and flush ---- */
 
-/* malloc found its bin empty. NULL = memory is out. The caller may be without a heap: pass the common one. */
+/* malloc found its bin empty. NULL = memory is out. */
 void *heap_malloc_visit(struct heap *heap, unsigned class);
+
+/* malloc by a thread without a heap. NULL = memory is out. */
+void *heap_common_malloc(unsigned class);
 
 /* free found its bin without room; the push was counted and did not happen. */
 void heap_free_visit(struct heap *heap, unsigned class, void *p);
@@ -172,8 +175,7 @@ const char *heap_verify_bins(struct heap *heap);
 
 /* ---- attach.c: threads and their heaps ---- */
 
-/* A heap for this thread, made or found at its first call; NULL = none to be had, use the common heap,
- * which is NULL too when not even that can be made. */
+/* A heap for this thread, made or found at its first call; NULL = none to be had: use the common heap. */
 struct heap *heap_attach(void);
 
 /* Calls visit for every heap that ever lived, the common one included, without a lock. */

@@ -84,13 +84,16 @@ static bool deliver_to_common(void *last)
     return mine;
 }
 
-/* Pushes linked chains; false = the inbox is closed. */
+/* Pushes linked chains; false = the inbox is closed, and the list ends at `last` as before. */
 static bool push(struct heap *to, void *first, void *last, uint64_t chains)
 {
     uint64_t inbox = load_relaxed(&to->inbox);
     uint64_t word;
     do {
-        if (inbox == INBOX_CLOSED) return false;
+        if (inbox == INBOX_CLOSED) {
+            chain_set_next(last, NULL); /* an earlier try may have linked it to what was there */
+            return false;
+        }
         uint64_t count = (inbox >> POINTER_BITS) + chains;
         if (count > 0xffff) count = 0xffff;
         chain_set_next(last, word_pointer(inbox));

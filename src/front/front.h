@@ -13,7 +13,7 @@
 
 void *front_malloc_miss(size_t size);
 void front_free_miss(void *p);
-void front_free_full(void *p, uint32_t offset);
+void front_free_full(void *p, uint64_t offset);
 
 ALWAYS_INLINE struct bin *front_bin(struct heap_front *self, size_t offset)
 {
@@ -35,7 +35,7 @@ ALWAYS_INLINE void *front_malloc(size_t size)
 ALWAYS_INLINE void front_free(void *p)
 {
     struct heap_front *self = heap_self;
-    uint32_t offset = tagmap_word(self->entries, self->mask, p) ^ self->tag; /* the one load: mine? which bin? */
+    uint64_t offset = tagmap_word(self->entries, self->mask, p) ^ self->tag; /* the one load: mine? which bin? */
     if (unlikely(offset > TAG_OFFSET_MASK)) {
         front_free_miss(p);
         return;

@@ -20,21 +20,19 @@ static void poll_sometimes(struct heap *heap)
     if (heap->visits % VISITS_PER_POLL == 0) reclaim_poll();
 }
 
-/* This thread's heap, attached on its first call; else the common one; NULL = not even that. */
-static struct heap *heap_for_call(void)
+/* This thread's heap, attached on its first call; NULL = it can have none. */
+static struct heap *own_heap(void)
 {
     struct heap_front *self = heap_self;
-    if (likely(self->id != 0)) return heap_of(self);
-    struct heap *heap = heap_attach();
-    return heap ? heap : load_acquire(&heap_common);
+    return likely(self->id != 0) ? heap_of(self) : heap_attach();
 }
 
 /* ---- malloc ---- */
 
 static void *small_malloc(unsigned class)
 {
-    struct heap *heap = heap_for_call();
-    if (unlikely(!heap)) return NULL;
+    struct heap *heap = own_heap();
+    if (unlikely(!heap)) return load_acquire(&heap_common) ? heap_common_malloc(class) : NULL;
     void *p = heap_malloc_visit(heap, class);
     poll_sometimes(heap);
     return p;
@@ -42,7 +40,7 @@ static void *small_malloc(unsigned class)
 
 static void *large_malloc(size_t size, size_t alignment, bool zeroed)
 {
-    if (unlikely(!heap_for_call())) return NULL; /* nothing is ready */
+    if (unlikely(!own_heap()) && !load_acquire(&heap_common)) return NULL; /* not even the tag map */
     void *p = large_alloc(size, alignment, zeroed);
     reclaim_poll();
     return p;
@@ -189,10 +187,10 @@ NOINLINE void front_free_miss(void *p)
         large_or_foreign_free(p, tag);
 }
 
-NOINLINE void front_free_full(void *p, uint32_t offset)
+NOINLINE void front_free_full(void *p, uint64_t offset)
 {
     struct heap *heap = heap_of(heap_self);
-    heap_free_visit(heap, class_of_offset(offset), p);
+    heap_free_visit(heap, class_of_offset((uint32_t)offset), p);
     poll_sometimes(heap);
 }
 

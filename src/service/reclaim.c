@@ -40,11 +40,6 @@ static void release_heap(struct heap *heap, void *context)
 size_t reclaim_all(void)
 {
     add_relaxed(&cache_epoch, 1);
-    if (heap_common) { /* threads without a heap leave blocks in its bins */
-        lock_acquire(&heap_common->lock);
-        heap_flush_bins(heap_common);
-        lock_release(&heap_common->lock);
-    }
     heap_each(release_heap, NULL);
     return arena_purge(true) + large_purge(true);
 }

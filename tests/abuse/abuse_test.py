@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-BUILD = os.path.join(HERE, "..", "..", "build", "tests", "abuse")
+SOURCES = os.path.join("tests", "abuse")              # tests run from the root of the repository
+PROGRAMS = os.path.dirname(os.path.abspath(__file__))  # the build puts a copy of this script beside them
 WAYS = ["preload", "static"]
 
 results = []
@@ -54,7 +54,7 @@ def run_one(name, way, head, on_error):
         environment[key] = value
     aborts = on_error != "report" and head.get("outcome") != "goes on"
     try:
-        run = subprocess.run([os.path.join(BUILD, way, name)], env=environment, capture_output=True, text=True, timeout=60)
+        run = subprocess.run([os.path.join(PROGRAMS, way, name)], env=environment, capture_output=True, text=True, timeout=60)
     except (subprocess.TimeoutExpired, OSError) as error:
         return str(error)
     return differs(run, head, aborts)
@@ -62,7 +62,7 @@ def run_one(name, way, head, on_error):
 
 def main():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    files = sorted(path for path in glob.glob(os.path.join(HERE, "*.c")) if not path.endswith("_test.c"))
+    files = sorted(path for path in glob.glob(os.path.join(SOURCES, "*.c")) if not path.endswith("_test.c"))
     ok(len(files) > 0, "there_are_misuses")
     for path in files:
         name = os.path.basename(path)[:-2]

@@ -13,52 +13,61 @@ API_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 API_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread
 API_CXXFLAGS = $(CPPFLAGS) -Iinclude -Itests -std=c++17 -O2 -g $(API_WARNINGS) -fPIE -pthread -fsized-deallocation
 
-API_SHARED_LINK = -pie -Lbuild -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
+API_SHARED_LINK = -pie -L$(BUILD) -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
 
 API_ALL := $(API_C) $(API_CXX) $(API_REPORT)
-API_PROGRAMS := $(foreach way,$(API_WAYS),$(addprefix build/tests/api/$(way)/,$(API_ALL)))
-TESTS += $(filter-out %/$(API_REPORT),$(API_PROGRAMS)) tests/api/report_test.py
+API_PROGRAMS := $(foreach way,$(API_WAYS),$(addprefix $(BUILD)/tests/api/$(way)/,$(API_ALL)))
+API_SCRIPT := $(BUILD)/tests/api/report_test.py
+
+# Sanitizers bring their own malloc, and the library then answers to hak_* only: nothing to test here.
+ifeq ($(SANITIZE),)
+TEST_PROGRAMS += $(API_PROGRAMS) $(API_SCRIPT)
+TESTS += $(filter-out %/$(API_REPORT),$(API_PROGRAMS)) $(API_SCRIPT)
+endif
 
 .PHONY: api-tests
-api-tests: $(API_PROGRAMS)
-# report_test.py runs these; whoever builds the TESTS builds them with the first of its programs.
-build/tests/api/preload/names_test: | $(filter %/$(API_REPORT),$(API_PROGRAMS))
+api-tests: $(API_PROGRAMS) $(API_SCRIPT)
 
-build/tests/api/preload/%: tests/api/preloaded.sh build/tests/api/plain/% $(LIB_SO)
+# A copy beside the programs: it finds them from where it lies.
+$(API_SCRIPT): tests/api/report_test.py
 	@mkdir -p $(@D)
 	cp $< $@
 
-build/tests/api/plain/%: tests/api/%.c $(API_HEADERS)
+$(BUILD)/tests/api/preload/%: tests/api/preloaded.sh $(BUILD)/tests/api/plain/% $(LIB_SO)
+	@mkdir -p $(@D)
+	cp $< $@
+
+$(BUILD)/tests/api/plain/%: tests/api/%.c $(API_HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(API_CFLAGS) -o $@ $< -pie
 
-build/tests/api/plain/%: tests/api/%.cc $(API_HEADERS)
+$(BUILD)/tests/api/plain/%: tests/api/%.cc $(API_HEADERS)
 	@mkdir -p $(@D)
 	$(CXX) $(API_CXXFLAGS) -o $@ $< -pie
 
-build/tests/api/shared/%: tests/api/%.c $(API_HEADERS) $(LIB_SO)
+$(BUILD)/tests/api/shared/%: tests/api/%.c $(API_HEADERS) $(LIB_SO)
 	@mkdir -p $(@D)
 	$(CC) $(API_CFLAGS) -o $@ $< $(API_SHARED_LINK)
 
-build/tests/api/shared/%: tests/api/%.cc $(API_HEADERS) $(LIB_SO)
+$(BUILD)/tests/api/shared/%: tests/api/%.cc $(API_HEADERS) $(LIB_SO)
 	@mkdir -p $(@D)
 	$(CXX) $(API_CXXFLAGS) -o $@ $< $(API_SHARED_LINK)
 
-build/tests/api/static/%: tests/api/%.c $(API_HEADERS) $(LIB_A)
+$(BUILD)/tests/api/static/%: tests/api/%.c $(API_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(API_CFLAGS) -o $@ $< -static $(LIB_A)
 
-build/tests/api/static/%: tests/api/%.cc $(API_HEADERS) $(LIB_A)
+$(BUILD)/tests/api/static/%: tests/api/%.cc $(API_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CXX) $(API_CXXFLAGS) -o $@ $< -static $(LIB_A)
 
-build/tests/api/static-pie/%: tests/api/%.c $(API_HEADERS) $(LIB_A)
+$(BUILD)/tests/api/static-pie/%: tests/api/%.c $(API_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(API_CFLAGS) -o $@ $< -static-pie $(LIB_A)
 
-build/tests/api/static-pie/%: tests/api/%.cc $(API_HEADERS) $(LIB_A)
+$(BUILD)/tests/api/static-pie/%: tests/api/%.cc $(API_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CXX) $(API_CXXFLAGS) -o $@ $< -static-pie $(LIB_A)
 
 # Pattern rules chain these; without this, make would delete them as intermediate files.
-.SECONDARY: $(addprefix build/tests/api/plain/,$(API_ALL))
+.SECONDARY: $(addprefix $(BUILD)/tests/api/plain/,$(API_ALL))

@@ -3,15 +3,16 @@
  * The list is written out here, not taken from the library's own: a name lost there is missed here.
  */
 #include <dlfcn.h>
+#include <sys/auxv.h>
 
 #include "calls.h"
 
-/* Absent from a static program, where no other library can own a name. */
+/* May be absent from a static program. */
 #pragma weak dladdr
 #pragma weak dlsym
 
 #define NAMES(NAME)                                                                                      \
-    NAME(malloc) NAME(free) NAME(calloc) NAME(realloc) NAME(reallocarray) NAME(posix_memalign)           \
+    NAME(free) NAME(calloc) NAME(realloc) NAME(reallocarray) NAME(posix_memalign)           \
     NAME(aligned_alloc) NAME(memalign) NAME(valloc) NAME(pvalloc) NAME(malloc_usable_size) NAME(cfree)   \
     NAME(free_sized) NAME(free_aligned_sized) NAME(malloc_trim) NAME(mallopt) NAME(mallinfo)             \
     NAME(mallinfo2) NAME(malloc_stats) NAME(malloc_info) NAME(__libc_malloc) NAME(__libc_free)           \
@@ -29,7 +30,8 @@
     NAME(_ZdaPvSt11align_val_t) NAME(_ZdlPvmSt11align_val_t) NAME(_ZdaPvmSt11align_val_t)                \
     NAME(_ZdlPvSt11align_val_tRKSt9nothrow_t) NAME(_ZdaPvSt11align_val_tRKSt9nothrow_t)
 
-/* Addresses only, so one false type for all; asm keeps the declarations of the headers apart. */
+/* Addresses only, so one false type for all; asm keeps the declarations of the headers apart. malloc is
+ * not among them: one name must not be weak, or nothing would pull the static library in. */
 #define NAME(name) extern __attribute__((weak)) char name##_address[] __asm__(#name);
 NAMES(NAME)
 #undef NAME
@@ -39,16 +41,23 @@ struct name {
     const char *address;
 };
 
-static const struct name names[] = {
+static struct name names[] = {
 #define NAME(name) {#name, name##_address},
     NAMES(NAME)
 #undef NAME
+    {"malloc", NULL} /* set in main */
 };
+
+/* The kernel loaded no dynamic linker: no other library can own a name. */
+static bool is_static(void)
+{
+    return getauxval(AT_BASE) == 0;
+}
 
 static bool comes_from_hakmem(const struct name *name)
 {
     Dl_info info;
-    if (!dlsym) return true; /* static */
+    if (is_static()) return true;
     if (dladdr(name->address, &info) == 0) return false;
     const char *file = strrchr(info.dli_fname, '/');
     return strncmp(file ? file + 1 : info.dli_fname, "libhakmem.so", 12) == 0;
@@ -57,12 +66,13 @@ static bool comes_from_hakmem(const struct name *name)
 /* In a dynamic program a name of an executable may be its own PLT entry: ask the linker instead. */
 static const char *address_of(const struct name *name)
 {
-    return dlsym ? dlsym(RTLD_DEFAULT, name->text) : name->address;
+    return is_static() ? name->address : dlsym(RTLD_DEFAULT, name->text);
 }
 
 int main(void)
 {
     if (!runs_on_hakmem()) return done_testing();
+    names[COUNT(names) - 1].address = (const char *)(uintptr_t)malloc;
     for (size_t i = 0; i < COUNT(names); i++) {
         struct name name = {names[i].text, address_of(&names[i])};
         expect(name.address != NULL, "%s is missing", name.text);

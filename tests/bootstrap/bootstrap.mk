@@ -1,11 +1,12 @@
 # bootstrap.mk - builds tests/bootstrap and adds its tests to TESTS.
 #
 # Ways as in tests/api/api.mk; dlopen_test and interposed_test bring the library in by themselves and run
-# plainly, plugin_test needs a dynamic linker.
+# plainly, plugin_test needs a dynamic linker; fork_test is slow, and two ways show what there is to see.
 
 BOOTSTRAP_PLAIN := dlopen_test interposed_test
 BOOTSTRAP_DYNAMIC := plugin_test
-BOOTSTRAP_C := $(filter-out $(BOOTSTRAP_PLAIN) $(BOOTSTRAP_DYNAMIC),$(basename $(notdir $(wildcard tests/bootstrap/*_test.c))))
+BOOTSTRAP_SLOW := fork_test
+BOOTSTRAP_C := $(filter-out $(BOOTSTRAP_PLAIN) $(BOOTSTRAP_DYNAMIC) $(BOOTSTRAP_SLOW),$(basename $(notdir $(wildcard tests/bootstrap/*_test.c))))
 BOOTSTRAP_CXX := $(basename $(notdir $(wildcard tests/bootstrap/*_test.cc)))
 BOOTSTRAP_WAYS := preload shared static static-pie
 BOOTSTRAP_HEADERS := tests/bootstrap/common.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
@@ -13,59 +14,65 @@ BOOTSTRAP_HEADERS := tests/bootstrap/common.h tests/api/weak.h tests/tap.h inclu
 BOOTSTRAP_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 BOOTSTRAP_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread
 BOOTSTRAP_CXXFLAGS = $(CPPFLAGS) -Iinclude -Itests -std=c++17 -O2 -g $(BOOTSTRAP_WARNINGS) -fPIE -pthread
-BOOTSTRAP_SHARED_LINK = -pie -Lbuild -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
+BOOTSTRAP_SHARED_LINK = -pie -L$(BUILD) -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
 
 BOOTSTRAP_PROGRAMS := \
-    $(foreach way,$(BOOTSTRAP_WAYS),$(addprefix build/tests/bootstrap/$(way)/,$(BOOTSTRAP_C) $(BOOTSTRAP_CXX))) \
-    $(foreach way,preload shared,$(addprefix build/tests/bootstrap/$(way)/,$(BOOTSTRAP_DYNAMIC))) \
-    $(addprefix build/tests/bootstrap/plain/,$(BOOTSTRAP_PLAIN))
+    $(foreach way,$(BOOTSTRAP_WAYS),$(addprefix $(BUILD)/tests/bootstrap/$(way)/,$(BOOTSTRAP_C) $(BOOTSTRAP_CXX))) \
+    $(foreach way,preload shared,$(addprefix $(BUILD)/tests/bootstrap/$(way)/,$(BOOTSTRAP_DYNAMIC))) \
+    $(foreach way,preload static,$(addprefix $(BUILD)/tests/bootstrap/$(way)/,$(BOOTSTRAP_SLOW))) \
+    $(addprefix $(BUILD)/tests/bootstrap/plain/,$(BOOTSTRAP_PLAIN))
+
+# As in api.mk: with sanitizers there is no malloc of ours to test.
+ifeq ($(SANITIZE),)
+TEST_PROGRAMS += $(BOOTSTRAP_PROGRAMS)
 TESTS += $(BOOTSTRAP_PROGRAMS)
+endif
 
 .PHONY: bootstrap-tests
 bootstrap-tests: $(BOOTSTRAP_PROGRAMS)
 
-build/tests/bootstrap/alloc_on_load.so build/tests/bootstrap/calling_interposer.so: build/tests/bootstrap/%.so: tests/bootstrap/%.c
+$(BUILD)/tests/bootstrap/alloc_on_load.so $(BUILD)/tests/bootstrap/calling_interposer.so: $(BUILD)/tests/bootstrap/%.so: tests/bootstrap/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -fPIC -shared -o $@ $< -pthread
 
-build/tests/bootstrap/preload/plugin_test build/tests/bootstrap/shared/plugin_test: | build/tests/bootstrap/alloc_on_load.so
-build/tests/bootstrap/plain/dlopen_test: | $(LIB_SO)
-build/tests/bootstrap/plain/interposed_test: | build/tests/bootstrap/calling_interposer.so $(LIB_SO)
+$(BUILD)/tests/bootstrap/preload/plugin_test $(BUILD)/tests/bootstrap/shared/plugin_test: | $(BUILD)/tests/bootstrap/alloc_on_load.so
+$(BUILD)/tests/bootstrap/plain/dlopen_test: | $(LIB_SO)
+$(BUILD)/tests/bootstrap/plain/interposed_test: | $(BUILD)/tests/bootstrap/calling_interposer.so $(LIB_SO)
 
-build/tests/bootstrap/preload/%: tests/api/preloaded.sh build/tests/bootstrap/plain/% $(LIB_SO)
+$(BUILD)/tests/bootstrap/preload/%: tests/api/preloaded.sh $(BUILD)/tests/bootstrap/plain/% $(LIB_SO)
 	@mkdir -p $(@D)
 	cp $< $@
 
-build/tests/bootstrap/plain/%: tests/bootstrap/%.c $(BOOTSTRAP_HEADERS)
+$(BUILD)/tests/bootstrap/plain/%: tests/bootstrap/%.c $(BOOTSTRAP_HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(BOOTSTRAP_CFLAGS) -o $@ $< -pie
 
-build/tests/bootstrap/plain/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS)
+$(BUILD)/tests/bootstrap/plain/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS)
 	@mkdir -p $(@D)
 	$(CXX) $(BOOTSTRAP_CXXFLAGS) -o $@ $< -pie
 
-build/tests/bootstrap/shared/%: tests/bootstrap/%.c $(BOOTSTRAP_HEADERS) $(LIB_SO)
+$(BUILD)/tests/bootstrap/shared/%: tests/bootstrap/%.c $(BOOTSTRAP_HEADERS) $(LIB_SO)
 	@mkdir -p $(@D)
 	$(CC) $(BOOTSTRAP_CFLAGS) -o $@ $< $(BOOTSTRAP_SHARED_LINK)
 
-build/tests/bootstrap/shared/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS) $(LIB_SO)
+$(BUILD)/tests/bootstrap/shared/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS) $(LIB_SO)
 	@mkdir -p $(@D)
 	$(CXX) $(BOOTSTRAP_CXXFLAGS) -o $@ $< $(BOOTSTRAP_SHARED_LINK)
 
-build/tests/bootstrap/static/%: tests/bootstrap/%.c $(BOOTSTRAP_HEADERS) $(LIB_A)
+$(BUILD)/tests/bootstrap/static/%: tests/bootstrap/%.c $(BOOTSTRAP_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(BOOTSTRAP_CFLAGS) -o $@ $< -static $(LIB_A)
 
-build/tests/bootstrap/static/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS) $(LIB_A)
+$(BUILD)/tests/bootstrap/static/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CXX) $(BOOTSTRAP_CXXFLAGS) -o $@ $< -static $(LIB_A)
 
-build/tests/bootstrap/static-pie/%: tests/bootstrap/%.c $(BOOTSTRAP_HEADERS) $(LIB_A)
+$(BUILD)/tests/bootstrap/static-pie/%: tests/bootstrap/%.c $(BOOTSTRAP_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(BOOTSTRAP_CFLAGS) -o $@ $< -static-pie $(LIB_A)
 
-build/tests/bootstrap/static-pie/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS) $(LIB_A)
+$(BUILD)/tests/bootstrap/static-pie/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CXX) $(BOOTSTRAP_CXXFLAGS) -o $@ $< -static-pie $(LIB_A)
 
-.SECONDARY: $(addprefix build/tests/bootstrap/plain/,$(BOOTSTRAP_C) $(BOOTSTRAP_CXX) $(BOOTSTRAP_DYNAMIC))
+.SECONDARY: $(addprefix $(BUILD)/tests/bootstrap/plain/,$(BOOTSTRAP_C) $(BOOTSTRAP_CXX) $(BOOTSTRAP_DYNAMIC) $(BOOTSTRAP_SLOW))

@@ -10,7 +10,7 @@
 
 #include "bootstrap/common.h"
 
-enum { ROUNDS = PTHREAD_DESTRUCTOR_ITERATIONS, KEYS = 3, THREADS = 100, FOREIGN = 64 };
+enum { ROUNDS = PTHREAD_DESTRUCTOR_ITERATIONS, KEYS = 4, THREADS = 100, FOREIGN = 64 };
 
 static pthread_key_t keys[KEYS];
 static atomic_int destructor_runs, bad_blocks;
@@ -74,6 +74,12 @@ static void *leave_parcels_of_another(void *parcels)
     struct parcel **parcel = parcels;
     for (int i = 0; i < KEYS; i++) pthread_setspecific(keys[i], parcel[i]);
     return NULL;
+}
+
+static void create_keys(int from, int to)
+{
+    for (int i = from; i < to; i++)
+        if (pthread_key_create(&keys[i], destroy) != 0) bail_out("no key");
 }
 
 static void run_threads(int count, bool from_main)
@@ -158,6 +164,55 @@ static bool threads_work(int rounds)
     return all;
 }
 
+/* ---- blocks cached by calls that come after hakmem's own exit handler ---- */
+
+static pthread_key_t late_key;
+
+/* Asks for all rounds; the call in the last one may come when the thread's heap is gone. */
+static void call_in_the_last_round(void *value)
+{
+    uintptr_t round = (uintptr_t)value;
+    if (round < ROUNDS) pthread_setspecific(late_key, (void *)(round + 1));
+    else give(take(100));
+}
+
+static void *allocate_and_end(void *unused)
+{
+    pthread_setspecific(late_key, (void *)(uintptr_t)1);
+    (void)unused;
+    return take(100);
+}
+
+static void end_a_thread(void)
+{
+    pthread_t thread;
+    void *block;
+    if (pthread_create(&thread, NULL, allocate_and_end, NULL) != 0) bail_out("pthread_create");
+    pthread_join(thread, &block);
+    give(block);
+}
+
+/* Others take over the slab of such blocks, and then all caches are flushed: nothing is corrupt. */
+static int late_child(void)
+{
+    enum { MANY = 5000 };
+    static void *block[MANY];
+    give(take(10)); /* hakmem's key comes first */
+    if (pthread_key_create(&late_key, call_in_the_last_round) != 0) return 2;
+    for (int round = 0; round < 10; round++) {
+        end_a_thread();
+        for (int i = 0; i < MANY; i++) block[i] = take(100);
+        if (!hak_check()) return 3;
+        hak_purge();
+        end_a_thread();
+        for (int i = 0; i < MANY; i++) give(block[i]);
+        if (!hak_check()) return 4;
+    }
+    return 0;
+}
+
+/* ---- no keys left ---- */
+
 static int burnt_child(void)
 {
     if (burnt < PTHREAD_KEYS_MAX / 2) return 2;
@@ -169,11 +224,13 @@ int main(int argc, char **argv)
 {
     alarm(HANG_SECONDS);
     if (argc == 2 && strcmp(argv[1], "burn") == 0) return burnt_child();
-    for (int i = 0; i < KEYS; i++)
-        if (pthread_key_create(&keys[i], destroy) != 0) bail_out("no key");
+    if (argc == 2 && strcmp(argv[1], "late") == 0) return late_child();
+    create_keys(0, KEYS / 2); /* their destructors run before hakmem's, unless libc's start has allocated */
     if (!runs_on_hakmem()) return done_testing();
+    create_keys(KEYS / 2, KEYS); /* and these after it */
     destructors_may_allocate(false, "key_destructors_may_allocate_and_free_in_all_four_rounds");
     destructors_may_allocate(true, "the_first_call_of_a_thread_may_come_from_a_key_destructor");
+    ok(succeeded(run_self_with("late", NULL), "late"), "blocks_cached_after_the_exit_handler_are_sound_when_others_adopt_their_slab");
     ok(succeeded(run_self_with("burn", NULL), "burn"), "works_when_all_keys_were_taken_before_the_first_call");
     ok(burn_all_keys() > PTHREAD_KEYS_MAX / 2 && threads_work(100), "works_when_all_keys_are_taken_later");
     destructors_may_allocate(false, "key_destructors_may_allocate_with_all_keys_taken");

@@ -1,11 +1,17 @@
-# programs.mk - real programs on hakmem, their results compared with those on the system's allocator.
+# programs.mk - the runner's own test, and real programs on hakmem, their results compared with those on
+# the system's allocator.
 
-PROGRAM_TESTS := $(sort $(wildcard tests/programs/*_test))
-TESTS += $(PROGRAM_TESTS)
+TESTS += tests/run_test.py
 
-build/tests/programs/witness.so: tests/programs/witness.c
+PROGRAM_WITNESS := build/tests/programs/witness.so
+
+# A library built with a sanitizer has no malloc to preload.
+ifeq ($(SANITIZE),)
+TESTS += $(sort $(wildcard tests/programs/*_test))
+TEST_PROGRAMS += $(PROGRAM_WITNESS)
+check-built: export HAKMEM_LIB := $(abspath $(LIB_SO))
+endif
+
+$(PROGRAM_WITNESS): tests/programs/witness.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(filter-out -fsanitize=%,$(CFLAGS)) -fPIC -shared -o $@ $< -ldl
-
-# What must exist before the tests above can run.
-TEST_DEPS += build/tests/programs/witness.so
+	$(CC) $(CPPFLAGS) $(filter-out -fsanitize=%,$(CFLAGS)) -fPIC -shared -o $@ $<

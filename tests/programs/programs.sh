@@ -9,7 +9,8 @@
 #   claim NAME COMMAND...         claims: the command succeeds
 #   finish                        the plan, the exit status
 #
-# HAKMEM_LIB=FILE tries the tests with another library.
+# HAKMEM_LIB=FILE names the library (default build/libhakmem.so). Another allocator's shows whether the
+# tests themselves work; the witness knows mimalloc.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 library=$(realpath "${HAKMEM_LIB:-$root/build/libhakmem.so}")

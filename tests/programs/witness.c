@@ -9,7 +9,6 @@
  * says whether it is its own. The address of malloc would prove less: in an executable that is not
  * position independent (python3) it is an address in the executable, whoever allocates.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

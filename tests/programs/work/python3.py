@@ -208,9 +208,13 @@ class Suite(unittest.TestCase):
 
 
 def main():
-    for work in formats, numbers, threads, network, foreign_calls, fork_among_threads, commands:
+    """All of it, or with the argument "threads" what has to do with threads and processes only."""
+    threads_only = sys.argv[1:] == ["threads"]
+    for work in (threads, fork_among_threads) if threads_only else (formats, numbers, threads, network, foreign_calls, fork_among_threads, commands):
         print(work.__name__, work())
     print("churn", churn(11))
+    if threads_only:
+        return
     print("database", database("words.db"))
     for method in "fork", "spawn":
         print(method, processes(method))
