@@ -151,7 +151,7 @@ static void print_sizes(FILE *stream, const struct stats *stats)
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
         const struct stats_class *c = &stats->class[i];
         uint64_t free_blocks = c->blocks - (c->used - c->cached);
-        uint32_t from = i > 0 ? class_stride(i - 1) + 1 : 1;
+        uint32_t from = i > 0 && i < SIZE_CLASS_COUNT ? class_stride(i - 1) + 1 : 1;
         if (c->slabs > 0 && free_blocks > 0)
             fprintf(stream, "  <size from=\"%u\" to=\"%u\" total=\"%lu\" count=\"%lu\"/>\n", from, class_stride(i),
                     (unsigned long)(free_blocks * class_stride(i)), (unsigned long)free_blocks);

@@ -30,9 +30,11 @@ enum {
     SUPERSLAB_SIZE = SUPERSLAB_UNITS * UNIT_SIZE, /* 2 MiB: one huge page */
 
     TABLE_SIZE_MAX = 1024,                     /* requests up to here find their class in a table */
-    CLASS_COUNT = 45,                          /* 8; 16 ... 128 by 16; then four per doubling */
+    SIZE_CLASS_COUNT = 45,                     /* 8; 16 ... 128 by 16; then four per doubling */
+    ALIGNED_CLASS_COUNT = 8,                   /* page multiples for aligned requests; see class.h */
+    CLASS_COUNT = SIZE_CLASS_COUNT + ALIGNED_CLASS_COUNT,
     SMALL_SIZE_MAX = 64 * 1024,                /* largest size class; above: large blocks */
-    SINGLE_UNIT_STRIDE_MAX = 8 * 1024,         /* slabs of larger blocks take POOL_UNITS units */
+    SINGLE_UNIT_SIZE_MAX = 8 * 1024,         /* slabs of larger blocks take POOL_UNITS units */
     POOL_UNITS = 8,
 
     ADDRESS_BITS = 47,                         /* user addresses on every platform that we build for */

@@ -1,23 +1,28 @@
 /* attach.c - threads get heaps, and leave them. See heap.h.
  *
- * Uses: heap, inbox, tagmap, pthread keys. Locks: RANK_REGISTRY for the table of heaps.
+ * Uses: heap, inbox, fork, tagmap, pthread keys. Locks: RANK_REGISTRY for the table of heaps.
  *
  * Everything the library needs before its first block is made here, at the first call of the process,
  * whoever makes it: nothing on this way asks libc for memory, the environment or a symbol. pthread_setspecific
  * may call calloc, which finds the heap attached already.
  *
  * The key's destructor gives the heap up in the last of the rounds that POSIX promises, so that other keys'
- * destructors still find it. Calls after that use the common heap.
+ * destructors still find it. Calls after that use the common heap. A heap that is given up is parked
+ * with all that is in it, for the next thread; when PARKED_MAX wait already, and when memory is wanted back, parked heaps
+ * are dissolved.
  *
- * I1  a heap is FREE and in the free list, LIVE and heap_self of one thread, or GONE for good
+ * I1  a heap is FREE and in the free list, PARKED and in the parked list, LIVE and heap_self of one
+ *     thread, or GONE for good
+ * I2  the inbox of a LIVE or PARKED heap is open, of others closed
  */
 #include <limits.h>
 #include <pthread.h>
 
+#include "fork.h"
 #include "heap.h"
 #include "inbox.h"
 
-enum { HEAPS_PER_BLOCK = 16, HEAP_BLOCKS = (OWNER_MAX + 1) / HEAPS_PER_BLOCK };
+enum { PARKED_MAX = 8, HEAPS_PER_BLOCK = 16, HEAP_BLOCKS = (OWNER_MAX + 1) / HEAPS_PER_BLOCK };
 
 #define NO_BINS {[0 ... TABLE_SIZE_MAX / 8] = BIN_OFFSET}
 
@@ -31,6 +36,8 @@ struct lock registry_lock = {.rank = RANK_REGISTRY};
 static struct heap *heap_block[HEAP_BLOCKS];
 static uint32_t heap_count; /* ids given out: 1 ... heap_count */
 static struct heap *free_heaps;
+static struct heap *parked_heaps; /* latest first: its memory is warm */
+static unsigned parked_count;
 static pthread_key_t exit_key;
 static bool has_exit_key;
 
@@ -68,37 +75,88 @@ static bool make_ready(void)
     return true;
 }
 
+static struct heap *pop_parked(void)
+{
+    struct heap *heap = parked_heaps;
+    if (!heap) return NULL;
+    parked_heaps = heap->next;
+    parked_count--;
+    return heap;
+}
+
+static struct heap *pop_free(void)
+{
+    struct heap *heap = free_heaps;
+    if (!heap) return new_heap();
+    free_heaps = heap->next;
+    return heap;
+}
+
 /* Without a key nobody would tell us of the thread's end: then it uses the common heap. */
 static struct heap *take_heap(void)
 {
-    lock_acquire(&registry_lock);
     struct heap *heap = NULL;
+    lock_acquire(&registry_lock);
     if (make_ready() && has_exit_key) {
-        heap = free_heaps;
-        if (heap)
-            free_heaps = heap->next_free;
-        else
-            heap = new_heap();
+        heap = pop_parked();
+        if (!heap) heap = pop_free();
     }
     if (heap) heap->state = HEAP_LIVE;
     lock_release(&registry_lock);
     return heap;
 }
 
-static void detach(struct heap *heap)
+/* The caller has taken the heap out of every list; no thread uses its bins. */
+static void dissolve(struct heap *heap)
 {
-    heap_self = &heap_exited;
     lock_acquire(&heap->lock);
     heap_flush_bins(heap);
     outbox_post_all(heap);
+    inbox_drain(heap);
     heap_orphan_slabs(heap);
     inbox_close(heap);
     lock_release(&heap->lock);
     lock_acquire(&registry_lock);
     heap->state = HEAP_FREE;
-    heap->next_free = free_heaps;
+    heap->next = free_heaps;
     free_heaps = heap;
     lock_release(&registry_lock);
+}
+
+/* true = parked. */
+static bool park(struct heap *heap)
+{
+    lock_acquire(&registry_lock);
+    bool room = parked_count < PARKED_MAX;
+    if (room) {
+        heap->state = HEAP_PARKED;
+        heap->next = parked_heaps;
+        parked_heaps = heap;
+        parked_count++;
+    }
+    lock_release(&registry_lock);
+    return room;
+}
+
+static void detach(struct heap *heap)
+{
+    heap_self = &heap_exited;
+    lock_acquire(&heap->lock);
+    outbox_post_all(heap); /* others wait for these */
+    lock_release(&heap->lock);
+    if (!park(heap)) dissolve(heap);
+}
+
+void heap_dissolve_parked(void)
+{
+    for (;;) {
+        lock_acquire(&registry_lock);
+        struct heap *heap = pop_parked();
+        if (heap) heap->state = HEAP_LIVE; /* nobody else's until it is dissolved */
+        lock_release(&registry_lock);
+        if (!heap) return;
+        dissolve(heap);
+    }
 }
 
 static void thread_exit(void *value)
@@ -115,11 +173,14 @@ COLD struct heap *heap_attach(void)
     struct heap *heap = take_heap();
     if (!heap) return NULL;
     lock_acquire(&heap->lock);
-    heap->epoch = load_relaxed(&cache_epoch);
     heap->exit_rounds = 0;
-    inbox_open(heap);
+    if (heap->inbox == INBOX_CLOSED) { /* a parked heap's is open */
+        heap->epoch = load_relaxed(&cache_epoch);
+        inbox_open(heap);
+    }
     lock_release(&heap->lock);
     heap_self = &heap->front;
+    fork_watch();
     if (pthread_setspecific(exit_key, heap) == 0) return heap;
     detach(heap);
     return NULL;

@@ -4,9 +4,14 @@
  */
 #include "fork.h"
 
+#include <pthread.h>
+
 #include "../space/large.h"
 #include "heap.h"
 #include "inbox.h"
+
+static uint32_t threads_seen; /* shared; counts to 2 */
+static uint32_t registered;   /* shared; 1 = pthread_atfork knows us */
 
 static struct lock *const upper_locks[] = {&purge_lock, &large_lock, &arena_lock, &tagmap_lock, &record_lock};
 
@@ -55,6 +60,15 @@ static void bury(struct heap *heap, void *context)
     inbox_close(heap);
     heap->state = HEAP_GONE;
     lock_release(&heap->lock);
+}
+
+/* Handlers that others registered before may run while we hold the locks: see lock_fork_thread. */
+void fork_watch(void)
+{
+    if (load_relaxed(&registered)) return;
+    if (add_relaxed(&threads_seen, 1) == 0) return;
+    if (exchange_acquire(&registered, 1)) return;
+    if (pthread_atfork(fork_prepare, fork_parent, fork_child) != 0) store_relaxed(&registered, 0); /* next time */
 }
 
 void fork_child(void)

@@ -84,14 +84,19 @@ struct letter {
     void *last;
 };
 
-enum heap_state { HEAP_FREE = 0, HEAP_LIVE, HEAP_GONE /* its thread did not survive a fork */ };
+enum heap_state {
+    HEAP_FREE = 0, /* has nothing */
+    HEAP_LIVE,     /* a thread's */
+    HEAP_PARKED,   /* whole, waiting for a thread: the one that had it is gone */
+    HEAP_GONE,     /* its thread did not survive a fork */
+};
 
 struct heap {
     struct heap_front front;
     CACHE_ALIGNED uint64_t inbox; /* any thread; see inbox.h */
     CACHE_ALIGNED struct lock lock;
     enum heap_state state;        /* under the registry's lock */
-    struct heap *next_free;       /* likewise */
+    struct heap *next;            /* likewise: in the list of free or of parked heaps */
     uint32_t exit_rounds;         /* key destructor rounds seen */
     uint32_t visits;
     uint32_t epoch;               /* last cache_epoch that was followed */
@@ -177,6 +182,9 @@ const char *heap_verify_bins(struct heap *heap);
 
 /* A heap for this thread, made or found at its first call; NULL = none to be had: use the common heap. */
 struct heap *heap_attach(void);
+
+/* Dissolves parked heaps: their blocks go home and their slabs become orphans. */
+void heap_dissolve_parked(void);
 
 /* Calls visit for every heap that ever lived, the common one included, without a lock. */
 void heap_each(void (*visit)(struct heap *heap, void *context), void *context);

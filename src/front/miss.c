@@ -107,10 +107,7 @@ void *front_calloc(size_t count, size_t size)
 
 static void *try_aligned(size_t alignment, size_t size)
 {
-    if (size <= SMALL_SIZE_MAX && alignment <= UNIT_SIZE) {
-        unsigned class = class_of_aligned(size, alignment);
-        if (class < CLASS_COUNT) return class_malloc(class);
-    }
+    if (size <= SMALL_SIZE_MAX && alignment <= UNIT_SIZE) return class_malloc(class_of_aligned(size, alignment));
     return large_malloc(size, alignment, false);
 }
 

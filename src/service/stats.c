@@ -161,7 +161,7 @@ struct verdict {
 /* Bins of other running threads move under the eye of whoever looks: they are left out. */
 static bool stands_still(const struct heap *heap)
 {
-    return heap == heap_common || &heap->front == heap_self || heap->state == HEAP_FREE;
+    return heap == heap_common || &heap->front == heap_self || heap->state == HEAP_FREE || heap->state == HEAP_PARKED;
 }
 
 static void verify_heap(struct heap *heap, void *context)

@@ -153,6 +153,11 @@ bool arena_extend(uint32_t record, unsigned count, unsigned more, uint32_t *dirt
     return done;
 }
 
+bool arena_has_dirty(void)
+{
+    return load_relaxed(&arena.dirty_units) > 0;
+}
+
 void arena_usage(struct arena_usage *usage)
 {
     lock_acquire(&arena_lock);

@@ -42,6 +42,9 @@ bool arena_extend(uint32_t record, unsigned count, unsigned more, uint32_t *dirt
 /* Gives dirty units back to the system: those that were idle for the purge delay, or all. Returns bytes. */
 size_t arena_purge(bool all);
 
+/* A hint without a lock: some unit is free and has memory. */
+bool arena_has_dirty(void);
+
 struct arena_usage {
     size_t units;       /* in SuperSlabs so far */
     size_t free_units;  /* not handed out */

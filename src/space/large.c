@@ -390,6 +390,11 @@ void *large_resize(void *p, struct tag tag, size_t size)
     return run_resize(l, size) ? p : NULL;
 }
 
+bool large_has_kept(void)
+{
+    return load_relaxed(&large.kept_count) > 0;
+}
+
 void large_usage(struct large_usage *usage)
 {
     lock_large();

@@ -46,6 +46,9 @@ void *large_resize(void *p, struct tag tag, size_t size);
 /* Gives kept mappings back: those that were idle for a tick, or all. Returns bytes. */
 size_t large_purge(bool all);
 
+/* A hint without a lock: some freed mapping is kept. */
+bool large_has_kept(void);
+
 struct large_usage {
     size_t run_live;        /* usable bytes in runs */
     size_t run_slack;       /* what the units of runs hold beyond */

@@ -24,6 +24,9 @@ static bool worth_trying(size_t alignment, size_t i)
     return alignment <= 8192 || i % 11 == 0 || sizes.at[i] >= 2 * MIB;
 }
 
+/* Blocks that live side by side: the first of a slab is aligned to anything. */
+enum { SIDE_BY_SIDE = 3 };
+
 static void check_block(unsigned char *p, size_t alignment, size_t size)
 {
     if (!expect(p != NULL, "alignment %zu size %zu", alignment, size)) return;
@@ -39,9 +42,12 @@ static void aligned_alloc_aligns(const struct calls *c)
     for (size_t a = 0; a < COUNT(good_alignments); a++)
         for (size_t i = 0; i < sizes.count; i++) {
             if (!worth_trying(good_alignments[a], i)) continue;
-            void *p = c->aligned(good_alignments[a], sizes.at[i]);
-            check_block(p, good_alignments[a], sizes.at[i]);
-            c->release(p);
+            void *p[SIDE_BY_SIDE];
+            for (int b = 0; b < SIDE_BY_SIDE; b++) {
+                p[b] = c->aligned(good_alignments[a], sizes.at[i]);
+                check_block(p[b], good_alignments[a], sizes.at[i]);
+            }
+            for (int b = 0; b < SIDE_BY_SIDE; b++) c->release(p[b]);
         }
     claim("%s_aligned_alloc_takes_any_power_of_two_and_any_size", c->names);
 }
@@ -64,12 +70,14 @@ static void posix_memalign_aligns(const struct calls *c)
     for (size_t a = 0; a < COUNT(good_alignments); a++)
         for (size_t i = 0; i < sizes.count; i++) {
             if (good_alignments[a] < sizeof(void *) || !worth_trying(good_alignments[a], i)) continue;
-            void *p = NULL;
-            errno = 4242;
-            int status = c->posix_aligned(&p, good_alignments[a], sizes.at[i]);
-            expect(status == 0 && errno == 4242, "alignment %zu size %zu: %d", good_alignments[a], sizes.at[i], status);
-            check_block(p, good_alignments[a], sizes.at[i]);
-            c->release(p);
+            void *p[SIDE_BY_SIDE] = {NULL};
+            for (int b = 0; b < SIDE_BY_SIDE; b++) {
+                errno = 4242;
+                int status = c->posix_aligned(&p[b], good_alignments[a], sizes.at[i]);
+                expect(status == 0 && errno == 4242, "alignment %zu size %zu: %d", good_alignments[a], sizes.at[i], status);
+                check_block(p[b], good_alignments[a], sizes.at[i]);
+            }
+            for (int b = 0; b < SIDE_BY_SIDE; b++) c->release(p[b]);
         }
     claim("%s_posix_memalign_aligns_and_leaves_errno_alone", c->names);
 }
@@ -113,9 +121,12 @@ static void memalign_rounds_the_alignment_up(const struct calls *c)
         if (odd_alignments[a] > SIZE_MAX / 4) continue;
         for (size_t i = 0; i < sizes.count; i++) {
             if (!worth_trying(odd_alignments[a], i)) continue;
-            void *p = c->rounded_aligned(odd_alignments[a], sizes.at[i]);
-            check_block(p, next_power_of_two(odd_alignments[a]), sizes.at[i]);
-            c->release(p);
+            void *p[SIDE_BY_SIDE];
+            for (int b = 0; b < SIDE_BY_SIDE; b++) {
+                p[b] = c->rounded_aligned(odd_alignments[a], sizes.at[i]);
+                check_block(p[b], next_power_of_two(odd_alignments[a]), sizes.at[i]);
+            }
+            for (int b = 0; b < SIDE_BY_SIDE; b++) c->release(p[b]);
         }
     }
     claim("%s_memalign_rounds_an_odd_alignment_up_to_a_power_of_two", c->names);
@@ -126,9 +137,12 @@ static void memalign_aligns(const struct calls *c)
     for (size_t a = 0; a < COUNT(good_alignments); a++)
         for (size_t i = 0; i < sizes.count; i++) {
             if (!worth_trying(good_alignments[a], i)) continue;
-            void *p = c->rounded_aligned(good_alignments[a], sizes.at[i]);
-            check_block(p, good_alignments[a], sizes.at[i]);
-            c->release(p);
+            void *p[SIDE_BY_SIDE];
+            for (int b = 0; b < SIDE_BY_SIDE; b++) {
+                p[b] = c->rounded_aligned(good_alignments[a], sizes.at[i]);
+                check_block(p[b], good_alignments[a], sizes.at[i]);
+            }
+            for (int b = 0; b < SIDE_BY_SIDE; b++) c->release(p[b]);
         }
     claim("%s_memalign_aligns", c->names);
 }
@@ -177,12 +191,17 @@ static void page_calls_align_to_pages(const struct calls *c)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     for (size_t i = 0; i < sizes.count; i++) {
-        void *p = c->page(sizes.at[i]);
+        void *p = c->page(sizes.at[i]), *q = c->page(sizes.at[i]);
         check_block(p, page, sizes.at[i]);
+        check_block(q, page, sizes.at[i]);
         c->release(p);
+        c->release(q);
         p = c->whole_pages(sizes.at[i]);
+        q = c->whole_pages(sizes.at[i]);
         check_block(p, page, (sizes.at[i] + page - 1) / page * page);
+        check_block(q, page, (sizes.at[i] + page - 1) / page * page);
         c->release(p);
+        c->release(q);
     }
     claim("%s_valloc_and_pvalloc_give_whole_pages", c->names);
     for (size_t i = 0; i < COUNT(refused_sizes); i++) {
