@@ -32,7 +32,7 @@ CPPFLAGS := -Iinclude -D_GNU_SOURCE
 CFLAGS := -std=gnu17 -g $(if $(filter 1,$(DEBUG)),-O0,-O2) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 CXXFLAGS := -std=c++20 -g -O2 -Wall -Wextra -Werror
 LIB_CFLAGS := $(CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions -fno-plt \
-	-fno-builtin-malloc -fno-semantic-interposition -fcf-protection=none -fno-stack-protector -Wno-deprecated-declarations
+	-fno-builtin-malloc -fno-semantic-interposition -fcf-protection=none -fno-stack-protector
 LIB_DEFINES = -DHAK_CHECKED=$(CHECKED) -DHAK_VERSION='"$(VERSION)"'
 # Sanitizers bring their own malloc: there the library answers to hak_* only.
 ifneq ($(SANITIZE),)
@@ -58,15 +58,25 @@ $(BUILD)/id/$(BUILD_ID):
 $(BUILD)/hakmem.o: $(BUILD)/id/$(BUILD_ID)
 	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(LIB_DEFINES) -DHAK_BUILD_ID='"$(BUILD_ID)"' -c src/hakmem.c -o $@
 
-$(LIB_SO): $(BUILD)/hakmem.o scripts/check-symbols
+# C++ operators: an object of their own, so that a static program in C does not pull them in.
+$(BUILD)/cxx.o: $(BUILD)/id/$(BUILD_ID)
+	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(LIB_DEFINES) -c src/api/cxx.c -o $@
+
+$(BUILD)/cxx-archive.o: $(BUILD)/id/$(BUILD_ID)
+	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(LIB_DEFINES) -DHAK_FOR_ARCHIVE=1 -c src/api/cxx.c -o $@
+
+CXX_SO := $(if $(SANITIZE),,$(BUILD)/cxx.o)
+CXX_A := $(if $(SANITIZE),,$(BUILD)/cxx-archive.o)
+
+$(LIB_SO): $(BUILD)/hakmem.o $(CXX_SO) scripts/check-symbols
 	$(CC) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -shared -Wl,-soname,libhakmem.so.0 $(if $(SANITIZE),,-Wl,--version-script=src/api/hakmem.map) \
-		-Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro $(BUILD)/hakmem.o -o $@ -pthread
+		-Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro $(BUILD)/hakmem.o $(CXX_SO) -o $@ -pthread
 	@ln -sf libhakmem.so $(BUILD)/libhakmem.so.0
 	$(if $(SANITIZE),,scripts/check-symbols $@)
 
-$(LIB_A): $(BUILD)/hakmem.o
+$(LIB_A): $(BUILD)/hakmem.o $(CXX_A)
 	@rm -f $@
-	ar rcs $@ $<
+	ar rcs $@ $^
 
 include $(wildcard bench/*.mk tests/*/*.mk packaging/*.mk)
 

@@ -1,7 +1,8 @@
 /* hakmem.c - the whole library as one translation unit, lowest layer first.
  *
  * So no object can be missing from a link, everything inlines without LTO, and only the public names
- * are exported. Each file also compiles alone. docs/TOUR.md walks through them.
+ * are exported. Each file also compiles alone. docs/TOUR.md walks through them. Only api/cxx.c is an object of its
+ * own: a static program without C++ must not pull it in.
  */
 #include "base/config.h"
 
@@ -41,4 +42,3 @@
 #include "api/init.c"
 #include "api/hak.c"
 #include "api/libc.c"
-#include "api/cxx.c"

@@ -94,7 +94,10 @@ struct hak_stats {
 };
 
 /* Fills *out. Returns 0, or EINVAL when out is NULL. Follows: mallinfo2. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* in C++ the function hides the constructor of the same name */
 HAK_API int hak_stats(struct hak_stats *out) HAK_NOTHROW;
+#pragma GCC diagnostic pop
 
 /* Checks every invariant of the whole heap. Returns true, or false after one line on standard error
  * that names the invariant, when something is corrupt. Other threads are held out meanwhile. */

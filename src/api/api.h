@@ -10,4 +10,9 @@
 #define HAK_REPLACE_LIBC 1
 #endif
 
+/* 1: an object for the archive, which is linked with what it needs. 0: for the shared library. */
+#ifndef HAK_FOR_ARCHIVE
+#define HAK_FOR_ARCHIVE 0
+#endif
+
 #endif

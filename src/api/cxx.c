@@ -1,14 +1,15 @@
 /* cxx.c - C++ operator new and delete in all their forms, under their mangled names.
  *
- * Uses: front, and from libstdc++, when it is in the process: the new handler and bad_alloc.
+ * Uses: front, and from libstdc++ the new handler and bad_alloc.
  * Follows: C++20 [new.delete]. Compiled with unwind tables, since exceptions pass through.
+ *
+ * Compiled twice. In the shared library all forms are there, and libstdc++ is looked for when it is needed:
+ * a program in C has none. In the archive only the forms that allocate plainly and free: a program that links them has
+ * libstdc++ linked in too, whose other forms end in these or in aligned_alloc and free, which are ours.
  */
 #include "api.h"
 
-#if HAK_REPLACE_LIBC
-
 #include <dlfcn.h>
-#include <stdalign.h>
 
 #include "../../include/hakmem/hakmem.h"
 #include "../diag/message.h"
@@ -18,15 +19,23 @@
 typedef void new_handler(void);
 struct nothrow; /* std::nothrow_t: a tag, never looked into */
 
-/* std::get_new_handler() and std::__throw_bad_alloc(): linked, or found when a library brought them later. */
-new_handler *cxx_get_new_handler(void) __asm__("_ZSt15get_new_handlerv") __attribute__((weak));
-void cxx_throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv") __attribute__((weak));
+#if HAK_FOR_ARCHIVE
+#define MAY_BE_MISSING
+#else
+#define MAY_BE_MISSING __attribute__((weak))
+#endif
 #pragma weak dlsym
 
+/* std::get_new_handler() and std::__throw_bad_alloc() */
+new_handler *cxx_get_new_handler(void) __asm__("_ZSt15get_new_handlerv") MAY_BE_MISSING;
+void cxx_throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv") MAY_BE_MISSING;
+
+/* The function, linked or brought by a library that came later. */
 static void *cxx_function(void *linked, const char *name)
 {
-    if (linked || !dlsym) return linked;
-    return dlsym(RTLD_DEFAULT, name);
+    static const bool in_archive = HAK_FOR_ARCHIVE;
+    if (linked || in_archive) return linked;
+    return dlsym ? dlsym(RTLD_DEFAULT, name) : NULL;
 }
 
 static new_handler *current_handler(void)
@@ -47,7 +56,7 @@ static void throw_bad_alloc(void)
 
 static void *try_new(size_t size, size_t alignment)
 {
-    return alignment > 16 ? front_aligned(alignment, size) : front_malloc(size);
+    return alignment > 8 ? front_aligned(alignment, size) : front_malloc(size);
 }
 
 /* Calls the handler until memory is there, or the handler throws, or there is none. */
@@ -61,6 +70,48 @@ static COLD void *new_again(size_t size, size_t alignment)
         if (p) return p;
     }
 }
+
+#define OPERATOR(name, parameters, symbol) \
+    HAK_API void *name parameters __asm__(symbol); \
+    HAK_API void *name parameters
+
+#define OPERATOR_VOID(name, parameters, symbol) \
+    HAK_API void name parameters __asm__(symbol); \
+    HAK_API void name parameters
+
+OPERATOR(cxx_new, (size_t size), "_Znwm")
+{
+    void *p = front_malloc(size);
+    return likely(p) ? p : new_again(size, 1);
+}
+
+OPERATOR(cxx_new_array, (size_t size), "_Znam")
+{
+    void *p = front_malloc(size);
+    return likely(p) ? p : new_again(size, 1);
+}
+
+OPERATOR_VOID(cxx_delete, (void *p), "_ZdlPv")
+{
+    front_free(p);
+}
+
+OPERATOR_VOID(cxx_delete_array, (void *p), "_ZdaPv")
+{
+    front_free(p);
+}
+
+OPERATOR_VOID(cxx_delete_sized, (void *p, size_t size UNUSED), "_ZdlPvm")
+{
+    front_free(p);
+}
+
+OPERATOR_VOID(cxx_delete_array_sized, (void *p, size_t size UNUSED), "_ZdaPvm")
+{
+    front_free(p);
+}
+
+#if !HAK_FOR_ARCHIVE
 
 /* A nothrow form calls the handler too, and keeps its exception in. That takes a catch: libstdc++'s own
  * form has one around the throwing operator, which is ours. Without it the answer is NULL at once. */
@@ -82,27 +133,6 @@ static void *new_or_throw(size_t size, size_t alignment)
 {
     void *p = try_new(size, alignment);
     return likely(p) ? p : new_again(size, alignment);
-}
-
-#define OPERATOR(name, parameters, symbol) \
-    HAK_API void *name parameters __asm__(symbol); \
-    HAK_API void *name parameters
-
-#define OPERATOR_VOID(name, parameters, symbol) \
-    HAK_API void name parameters __asm__(symbol); \
-    HAK_API void name parameters
-
-
-OPERATOR(cxx_new, (size_t size), "_Znwm")
-{
-    void *p = front_malloc(size);
-    return likely(p) ? p : new_again(size, 1);
-}
-
-OPERATOR(cxx_new_array, (size_t size), "_Znam")
-{
-    void *p = front_malloc(size);
-    return likely(p) ? p : new_again(size, 1);
 }
 
 #define NEW_NOTHROW "_ZnwmRKSt9nothrow_t"
@@ -145,26 +175,6 @@ OPERATOR(cxx_new_array_aligned_nothrow, (size_t size, size_t alignment, const st
     return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ARRAY_ALIGNED_NOTHROW);
 }
 
-OPERATOR_VOID(cxx_delete, (void *p), "_ZdlPv")
-{
-    front_free(p);
-}
-
-OPERATOR_VOID(cxx_delete_array, (void *p), "_ZdaPv")
-{
-    front_free(p);
-}
-
-OPERATOR_VOID(cxx_delete_sized, (void *p, size_t size UNUSED), "_ZdlPvm")
-{
-    front_free(p);
-}
-
-OPERATOR_VOID(cxx_delete_array_sized, (void *p, size_t size UNUSED), "_ZdaPvm")
-{
-    front_free(p);
-}
-
 OPERATOR_VOID(cxx_delete_nothrow, (void *p, const struct nothrow *tag UNUSED), "_ZdlPvRKSt9nothrow_t")
 {
     front_free(p);
@@ -185,22 +195,26 @@ OPERATOR_VOID(cxx_delete_array_aligned, (void *p, size_t alignment UNUSED), "_Zd
     front_free(p);
 }
 
-OPERATOR_VOID(cxx_delete_sized_aligned, (void *p, size_t size UNUSED, size_t alignment UNUSED), "_ZdlPvmSt11align_val_t")
+OPERATOR_VOID(cxx_delete_sized_aligned, (void *p, size_t size UNUSED, size_t alignment UNUSED),
+              "_ZdlPvmSt11align_val_t")
 {
     front_free(p);
 }
 
-OPERATOR_VOID(cxx_delete_array_sized_aligned, (void *p, size_t size UNUSED, size_t alignment UNUSED), "_ZdaPvmSt11align_val_t")
+OPERATOR_VOID(cxx_delete_array_sized_aligned, (void *p, size_t size UNUSED, size_t alignment UNUSED),
+              "_ZdaPvmSt11align_val_t")
 {
     front_free(p);
 }
 
-OPERATOR_VOID(cxx_delete_aligned_nothrow, (void *p, size_t alignment UNUSED, const struct nothrow *tag UNUSED), "_ZdlPvSt11align_val_tRKSt9nothrow_t")
+OPERATOR_VOID(cxx_delete_aligned_nothrow, (void *p, size_t alignment UNUSED, const struct nothrow *tag UNUSED),
+              "_ZdlPvSt11align_val_tRKSt9nothrow_t")
 {
     front_free(p);
 }
 
-OPERATOR_VOID(cxx_delete_array_aligned_nothrow, (void *p, size_t alignment UNUSED, const struct nothrow *tag UNUSED), "_ZdaPvSt11align_val_tRKSt9nothrow_t")
+OPERATOR_VOID(cxx_delete_array_aligned_nothrow, (void *p, size_t alignment UNUSED, const struct nothrow *tag UNUSED),
+              "_ZdaPvSt11align_val_tRKSt9nothrow_t")
 {
     front_free(p);
 }

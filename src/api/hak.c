@@ -50,7 +50,7 @@ HAK_API void *hak_aligned_alloc(size_t alignment, size_t size)
 HAK_API void *hak_memalign(size_t alignment, size_t size)
 {
     size_t power = 16;
-    if (alignment > PTRDIFF_MAX / 2 + 1) { /* no power of two above it is an alignment */
+    if (alignment > SIZE_MAX / 2 + 1) { /* there is no power of two above it */
         errno = EINVAL;
         return NULL;
     }

@@ -113,11 +113,11 @@ HAK_API struct mallinfo2 mallinfo2(void)
         .hblkhd = stats.mapping_bytes,
         .uordblks = stats.total.live - stats.mapping_bytes,
         .fordblks = stats.arena_bytes - (stats.total.live - stats.mapping_bytes),
-        .keepcost = stats.total.dirty,
+        .keepcost = stats.total.dirty - stats.kept_bytes,
     };
 }
 
-HAK_API struct mallinfo mallinfo(void)
+static struct mallinfo narrow_mallinfo(void)
 {
     struct mallinfo2 wide = mallinfo2();
     return (struct mallinfo){
@@ -131,9 +131,14 @@ HAK_API struct mallinfo mallinfo(void)
     };
 }
 
+HAK_API struct mallinfo mallinfo(void)
+{
+    return narrow_mallinfo();
+}
+
 HAK_API struct mallinfo __libc_mallinfo(void)
 {
-    return mallinfo();
+    return narrow_mallinfo();
 }
 
 HAK_API void malloc_stats(void)

@@ -43,7 +43,7 @@ ALWAYS_INLINE bool add_carries(uint64_t *word, const int32_t addend)
 {
 #if HAK_FLAG_OUTPUTS
     bool carry;
-    __asm__("addq %[addend], %[word]" : [word] "+m"(*word), "=@ccc"(carry) : [addend] "e"(addend));
+    __asm__("addq %[addend], %[word]" : [word] "+m"(*word), "=@ccc"(carry) : [addend] "er"((int64_t)addend));
     return carry;
 #else
     uint64_t before = *word;

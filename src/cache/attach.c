@@ -6,16 +6,15 @@
  * whoever makes it: nothing on this way asks libc for memory, the environment or a symbol. pthread_setspecific
  * may call calloc, which finds the heap attached already.
  *
- * The key's destructor gives the heap up in the last of the rounds that POSIX promises, so that other keys'
- * destructors still find it. Calls after that use the common heap. A heap that is given up is parked
- * with all that is in it, for the next thread; when PARKED_MAX wait already, and when memory is wanted back, parked heaps
- * are dissolved.
+ * The key's destructor gives the heap up in the first round that it is called in: how many rounds are left, nobody
+ * says. Calls after that, by destructors of other keys, use the common heap. A heap that is given up is parked with
+ * all that is in it, for the next thread; when PARKED_MAX wait already, and when memory is wanted back, parked
+ * heaps are dissolved.
  *
  * I1  a heap is FREE and in the free list, PARKED and in the parked list, LIVE and heap_self of one
  *     thread, or GONE for good
  * I2  the inbox of a LIVE or PARKED heap is open, of others closed
  */
-#include <limits.h>
 #include <pthread.h>
 
 #include "fork.h"
@@ -101,7 +100,7 @@ static struct heap *take_heap(void)
         heap = pop_parked();
         if (!heap) heap = pop_free();
     }
-    if (heap) heap->state = HEAP_LIVE;
+    if (heap) store_relaxed(&heap->state, HEAP_LIVE);
     lock_release(&registry_lock);
     return heap;
 }
@@ -117,7 +116,7 @@ static void dissolve(struct heap *heap)
     inbox_close(heap);
     lock_release(&heap->lock);
     lock_acquire(&registry_lock);
-    heap->state = HEAP_FREE;
+    store_relaxed(&heap->state, HEAP_FREE);
     heap->next = free_heaps;
     free_heaps = heap;
     lock_release(&registry_lock);
@@ -129,7 +128,7 @@ static bool park(struct heap *heap)
     lock_acquire(&registry_lock);
     bool room = parked_count < PARKED_MAX;
     if (room) {
-        heap->state = HEAP_PARKED;
+        store_relaxed(&heap->state, HEAP_PARKED);
         heap->next = parked_heaps;
         parked_heaps = heap;
         parked_count++;
@@ -152,7 +151,7 @@ void heap_dissolve_parked(void)
     for (;;) {
         lock_acquire(&registry_lock);
         struct heap *heap = pop_parked();
-        if (heap) heap->state = HEAP_LIVE; /* nobody else's until it is dissolved */
+        if (heap) store_relaxed(&heap->state, HEAP_LIVE); /* nobody else's until it is dissolved */
         lock_release(&registry_lock);
         if (!heap) return;
         dissolve(heap);
@@ -161,10 +160,7 @@ void heap_dissolve_parked(void)
 
 static void thread_exit(void *value)
 {
-    struct heap *heap = value;
-    bool last_round = ++heap->exit_rounds >= PTHREAD_DESTRUCTOR_ITERATIONS;
-    if (!last_round && pthread_setspecific(exit_key, heap) == 0) return;
-    detach(heap);
+    detach(value);
 }
 
 COLD struct heap *heap_attach(void)
@@ -173,8 +169,7 @@ COLD struct heap *heap_attach(void)
     struct heap *heap = take_heap();
     if (!heap) return NULL;
     lock_acquire(&heap->lock);
-    heap->exit_rounds = 0;
-    if (heap->inbox == INBOX_CLOSED) { /* a parked heap's is open */
+    if (load_relaxed(&heap->inbox) == INBOX_CLOSED) { /* a parked heap's is open */
         heap->epoch = load_relaxed(&cache_epoch);
         inbox_open(heap);
     }

@@ -1,6 +1,6 @@
 /* bin.c - visits of the slow side: account, refill, flush. See heap.h.
  *
- * Uses: heap, inbox, purge through service hooks. Locks: heap->lock for the length of a visit.
+ * Uses: heap, inbox, slab, tagmap, option. Locks: heap->lock for the length of a visit.
  *
  * A visit finds out from the budget how many calls the hit paths served, does what is due, and sets the
  * budget anew. Capacities adapt: a bin that was refilled and overflows again was too small for what
@@ -12,7 +12,7 @@
 #include "../diag/message.h"
 #include "inbox.h"
 
-enum { REFILL_BYTES = 16 * 1024, GROWN_BYTES = 256 * 1024, GROWN_MAX = 4096, GROWN_MIN = 16 };
+enum { REFILL_BYTES = 16 * 1024, GROWN_BYTES = 1024 * 1024, GROWN_MAX = 4096, GROWN_MIN = 16 };
 
 uint32_t cache_epoch;
 
@@ -27,9 +27,10 @@ void bin_account(struct heap *heap, unsigned class)
     uint64_t budget = heap->front.bin[class].budget;
     uint32_t left = (uint32_t)(budget & ((1u << BIN_LEFT_BITS) - 1));
     uint32_t room = (uint32_t)(budget >> BIN_LEFT_BITS);
-    uint32_t frees = c->room_set - room;
-    counter_add(&c->frees, frees);
-    counter_add(&c->mallocs, c->left_set + frees - left);
+    int32_t frees = (int32_t)(c->room_set - room); /* -1: a push that failed was seen before it was undone */
+    int32_t mallocs = (int32_t)(c->left_set + (uint32_t)frees - left);
+    counter_add(&c->frees, (uint64_t)(int64_t)frees);
+    counter_add(&c->mallocs, (uint64_t)(int64_t)mallocs);
     c->room_set = room;
     c->left_set = (uint16_t)left;
 }
@@ -173,7 +174,7 @@ void *heap_malloc_visit(struct heap *heap, unsigned class)
     lock_acquire(&heap->lock);
     bin_account(heap, class);
     visit_duties(heap);
-    bin_refill(heap, class);
+    if (!heap->front.bin[class].head) bin_refill(heap, class); /* a heap that was parked comes with full bins */
     void *p = bin_pop(&heap->front.bin[class]);
     if (unlikely(checked || option_get(OPTION_failfast))) check_after_visit(heap, class);
     lock_release(&heap->lock);

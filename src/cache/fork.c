@@ -18,13 +18,13 @@ static struct lock *const upper_locks[] = {&purge_lock, &large_lock, &arena_lock
 static void lock_heap(struct heap *heap, void *context)
 {
     (void)context;
-    if (heap != heap_common) lock_acquire(&heap->lock);
+    if (heap != heap_common) lock_acquire_peer(&heap->lock);
 }
 
 static void unlock_heap(struct heap *heap, void *context)
 {
     (void)context;
-    lock_release(&heap->lock);
+    lock_release_peer(&heap->lock);
 }
 
 /* The ranks of heaps are taken together here and nowhere else: everybody else holds one and tries others. */
@@ -32,15 +32,15 @@ void fork_prepare(void)
 {
     lock_acquire(&registry_lock);
     heap_each(lock_heap, NULL);
-    if (heap_common) lock_acquire(&heap_common->lock);
-    for (unsigned i = 0; i < array_length(upper_locks); i++) lock_acquire(upper_locks[i]);
+    if (heap_common) lock_acquire_peer(&heap_common->lock);
+    for (unsigned i = 0; i < array_length(upper_locks); i++) lock_acquire_peer(upper_locks[i]);
     store_relaxed(&lock_fork_thread, lock_this_thread());
 }
 
 static void unlock_all(void)
 {
     store_relaxed(&lock_fork_thread, NULL);
-    for (unsigned i = array_length(upper_locks); i > 0; i--) lock_release(upper_locks[i - 1]);
+    for (unsigned i = array_length(upper_locks); i > 0; i--) lock_release_peer(upper_locks[i - 1]);
     heap_each(unlock_heap, NULL);
     lock_release(&registry_lock);
 }
@@ -53,12 +53,12 @@ void fork_parent(void)
 static void bury(struct heap *heap, void *context)
 {
     (void)context;
-    if (heap == heap_common || heap->state != HEAP_LIVE || &heap->front == heap_self) return;
+    if (heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE || &heap->front == heap_self) return;
     lock_acquire(&heap->lock);
     for (unsigned i = 0; i < LETTERS; i++) letter_post(&heap->letter[i]);
     heap_orphan_slabs(heap);
     inbox_close(heap);
-    heap->state = HEAP_GONE;
+    store_relaxed(&heap->state, HEAP_GONE);
     lock_release(&heap->lock);
 }
 

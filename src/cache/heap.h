@@ -95,9 +95,8 @@ struct heap {
     struct heap_front front;
     CACHE_ALIGNED uint64_t inbox; /* any thread; see inbox.h */
     CACHE_ALIGNED struct lock lock;
-    enum heap_state state;        /* under the registry's lock */
+    uint32_t state;               /* enum heap_state; written under the registry's lock */
     struct heap *next;            /* likewise: in the list of free or of parked heaps */
-    uint32_t exit_rounds;         /* key destructor rounds seen */
     uint32_t visits;
     uint32_t epoch;               /* last cache_epoch that was followed */
     uint32_t reserve_count;

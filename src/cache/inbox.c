@@ -133,9 +133,9 @@ static void forward_all(void *last)
 static void relieve(struct heap *owner)
 {
     if (load_relaxed(&owner->inbox) >> POINTER_BITS <= INBOX_CHAINS_MAX) return;
-    if (!lock_try(&owner->lock)) return;
+    if (!lock_try_peer(&owner->lock)) return;
     inbox_drain(owner);
-    lock_release(&owner->lock);
+    lock_release_peer(&owner->lock);
 }
 
 void letter_post(struct letter *letter)

@@ -11,6 +11,7 @@
 
 #include "../cache/heap.h"
 
+void *front_malloc_medium(size_t size);
 void *front_malloc_miss(size_t size);
 void front_free_miss(void *p);
 void front_free_full(void *p, uint64_t offset);
@@ -23,7 +24,7 @@ ALWAYS_INLINE struct bin *front_bin(struct heap_front *self, size_t offset)
 ALWAYS_INLINE void *front_malloc(size_t size)
 {
     struct heap_front *self = heap_self;
-    if (unlikely(size > TABLE_SIZE_MAX)) return front_malloc_miss(size);
+    if (unlikely(size > TABLE_SIZE_MAX)) return front_malloc_medium(size);
     struct bin *bin = front_bin(self, self->bin_of_size[(size + 7) / 8]);
     void *block = bin->head;
     if (unlikely(!block)) return front_malloc_miss(size);
@@ -56,6 +57,10 @@ void *front_aligned(size_t alignment, size_t size); /* alignment is a power of t
 void *front_realloc(void *p, size_t size);
 size_t front_usable_size(const void *p);
 bool front_owns(const void *p);
+
+/* What a pointer is, as far as its unit tells. */
+enum front_kind { FRONT_FOREIGN, FRONT_FREED, FRONT_INTERIOR /* of ours, but no block starts there */, FRONT_LIVE };
+enum front_kind front_classify(const void *p);
 size_t front_own_size(const void *p); /* usable size of a block of ours; 0 = it is none */
 
 #endif

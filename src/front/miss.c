@@ -8,6 +8,7 @@
 #include "../diag/error.h"
 #include "../cache/inbox.h"
 #include "../service/reclaim.h"
+#include "../space/arena.h"
 #include "../space/large.h"
 #include "foreign.h"
 #include "front.h"
@@ -46,18 +47,20 @@ static void *large_malloc(size_t size, size_t alignment, bool zeroed)
     return p;
 }
 
-/* A bin may have blocks here: sizes above TABLE_SIZE_MAX always come this way. */
+/* NULL = the bin is empty. */
+ALWAYS_INLINE void *bin_take(struct bin *bin)
+{
+    void *block = bin->head;
+    if (unlikely(!block)) return NULL;
+    bin->head = link_get(block);
+    (void)add_carries(&bin->budget, -1);
+    return block;
+}
+
 static void *class_malloc(unsigned class)
 {
-    struct heap_front *self = heap_self;
-    struct bin *bin = &self->bin[class];
-    void *block = bin->head;
-    if (likely(block)) {
-        bin->head = link_get(block);
-        (void)add_carries(&bin->budget, -1);
-        return block;
-    }
-    return small_malloc(class);
+    void *block = bin_take(&heap_self->bin[class]);
+    return likely(block) ? block : small_malloc(class);
 }
 
 static void *any_malloc(size_t size)
@@ -83,6 +86,21 @@ NOINLINE void *front_malloc_miss(size_t size)
 {
     void *p = size > PTRDIFF_MAX ? NULL : any_malloc(size);
     return likely(p) ? p : malloc_again(size);
+}
+
+/* Offset of the bin for (size - 1) / 256: the steps of classes above TABLE_SIZE_MAX are multiples of it. */
+#define OFFSET_1(i) (uint16_t)(BIN_OFFSET + class_of_constant(256 * (i) + 256) * sizeof(struct bin))
+#define OFFSET_4(i) OFFSET_1(i), OFFSET_1(i + 1), OFFSET_1(i + 2), OFFSET_1(i + 3)
+#define OFFSET_16(i) OFFSET_4(i), OFFSET_4(i + 4), OFFSET_4(i + 8), OFFSET_4(i + 12)
+#define OFFSET_64(i) OFFSET_16(i), OFFSET_16(i + 16), OFFSET_16(i + 32), OFFSET_16(i + 48)
+static const uint16_t medium_bin[SMALL_SIZE_MAX / 256] = {OFFSET_64(0), OFFSET_64(64), OFFSET_64(128), OFFSET_64(192)};
+
+/* The hit path of sizes above TABLE_SIZE_MAX. */
+NOINLINE void *front_malloc_medium(size_t size)
+{
+    if (unlikely(size > SMALL_SIZE_MAX)) return front_malloc_miss(size);
+    void *block = bin_take(front_bin(heap_self, medium_bin[(size - 1) / 256]));
+    return likely(block) ? block : front_malloc_miss(size);
 }
 
 /* ---- calloc and aligned blocks ---- */
@@ -124,29 +142,44 @@ void *front_aligned(size_t alignment, size_t size)
 
 /* ---- free ---- */
 
-/* Only a block that the slab has handed out may go anywhere. */
-static bool is_good_block(void *p, struct tag tag)
-{
-    struct slab *s = slab_at(tag.record);
-    if (likely(slab_is_block(s, p))) return true;
-    foreign_free(p);
-    return false;
-}
-
-/* In a window the entry may describe another address. */
+/* In a window an entry may describe another address, and the unit where a mapping starts can hold the end
+ * of somebody else's. */
 static bool tag_describes(const void *p, struct tag tag)
 {
+    uint32_t kind = tag_offset(tag);
+    if (kind == TAG_NONE) return false;
+    if (kind == TAG_FREE) return !tagmap.windowed || arena_contains(p);
+    if (kind < BIN_OFFSET) return large_contains(p, tag);
     if (likely(!tagmap.windowed)) return true;
-    if (tag_offset(tag) < BIN_OFFSET) return true; /* large blocks compare their start */
     const struct slab *s = slab_at(tag.record);
     return (uintptr_t)p - s->base < s->units * (uintptr_t)UNIT_SIZE;
+}
+
+enum front_kind front_classify(const void *p)
+{
+    struct tag tag = tagmap_get(p);
+    uint32_t kind = tag_offset(tag);
+    if (!tag_describes(p, tag)) return FRONT_FOREIGN;
+    if (kind == TAG_FREE || kind == TAG_MAPPING_KEPT) return FRONT_FREED;
+    return front_own_size(p) > 0 ? FRONT_LIVE : FRONT_INTERIOR;
+}
+
+/* What free cannot take. */
+static COLD void bad_free(void *p)
+{
+    switch (front_classify(p)) {
+    case FRONT_FOREIGN: foreign_free(p); return;
+    case FRONT_FREED: error_report(ERROR_double_free, p, 0); return;
+    default: error_report(ERROR_invalid_pointer, p, 0); return;
+    }
 }
 
 static void slab_free(void *p, struct tag tag)
 {
     struct heap_front *self = heap_self;
-    if (!is_good_block(p, tag)) return;
-    if (self->id == 0) {
+    if (unlikely(!slab_is_block(slab_at(tag.record), p))) {
+        bad_free(p);
+    } else if (self->id == 0) {
         inbox_post_block(p, tag);
     } else if (tag_owner(tag) != self->id) {
         outbox_add(heap_of(self), p, tag);
@@ -161,27 +194,16 @@ static void slab_free(void *p, struct tag tag)
     }
 }
 
-static void large_or_foreign_free(void *p, struct tag tag)
-{
-    uint32_t kind = tag_offset(tag);
-    if (large_free(p, tag)) {
-        reclaim_poll();
-        return;
-    }
-    if (kind == TAG_FREE || kind == TAG_MAPPING_KEPT)
-        error_report(ERROR_double_free, p, 0);
-    else
-        foreign_free(p);
-}
-
 NOINLINE void front_free_miss(void *p)
 {
     if (!p) return;
     struct tag tag = tagmap_get(p);
     if (likely(tag_offset(tag) >= BIN_OFFSET) && likely(tag_describes(p, tag)))
         slab_free(p, tag);
+    else if (large_free(p, tag))
+        reclaim_poll();
     else
-        large_or_foreign_free(p, tag);
+        bad_free(p);
 }
 
 NOINLINE void front_free_full(void *p, uint64_t offset)
@@ -206,7 +228,8 @@ size_t front_usable_size(const void *p)
 {
     if (!p) return 0;
     size_t size = front_own_size(p);
-    return size > 0 ? size : foreign_usable_size(p);
+    if (size == 0 && front_classify(p) == FRONT_FOREIGN) size = foreign_usable_size(p);
+    return size;
 }
 
 bool front_owns(const void *p)

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "../diag/error.h"
 #include "../space/large.h"
 #include "foreign.h"
 #include "front.h"
@@ -38,6 +39,16 @@ static void *large_realloc(void *p, struct tag tag, size_t usable, size_t size)
     return move(p, usable, size);
 }
 
+/* Not a live block of ours. */
+static COLD void *bad_realloc(void *p, size_t size)
+{
+    enum front_kind kind = front_classify(p);
+    if (kind == FRONT_FOREIGN) return foreign_realloc(p, size);
+    error_report(kind == FRONT_FREED ? ERROR_double_free : ERROR_invalid_pointer, p, 0);
+    errno = ENOMEM;
+    return NULL;
+}
+
 void *front_realloc(void *p, size_t size)
 {
     if (!p) return front_malloc(size);
@@ -46,7 +57,7 @@ void *front_realloc(void *p, size_t size)
         return NULL;
     }
     size_t usable = front_own_size(p);
-    if (unlikely(usable == 0)) return foreign_realloc(p, size);
+    if (unlikely(usable == 0)) return bad_realloc(p, size);
     if (unlikely(size > PTRDIFF_MAX)) {
         errno = ENOMEM;
         return NULL;

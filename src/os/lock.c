@@ -30,10 +30,10 @@ COLD void lock_wait(struct lock *lock)
     while (exchange_acquire(&lock->word, 2) != 0) os_wait(&lock->word, 2);
 }
 
-void lock_rank_push(const struct lock *lock, bool tried)
+void lock_rank_push(const struct lock *lock)
 {
     bool downward = ranks_held >> lock->rank;
-    if (downward && !tried && !load_relaxed(&lock_fork_thread)) {
+    if (downward && !load_relaxed(&lock_fork_thread)) {
         static const char text[] = "hakmem: internal error: a lock was taken downward in rank\n";
         os_print(text, sizeof(text) - 1);
         os_abort();

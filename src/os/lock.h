@@ -3,7 +3,7 @@
  * Uses: os. Callers: everything above.
  *
  * A thread takes locks upward in rank only; two locks of one rank are never held together, except by
- * fork, which takes all of them, and by lock_try. The checked build stops when a lock is taken downward.
+ * fork, which takes all of them, and by a try, which cannot wait. The checked build stops when a lock is taken downward.
  * While a fork is under way its thread holds every lock, so for that thread locking does nothing: the
  * fork handlers of others may allocate (see cache/fork.c).
  *
@@ -38,30 +38,39 @@ extern const void *lock_fork_thread; /* lock_this_thread() of the one inside for
 const void *lock_this_thread(void);
 bool lock_is_fork_thread(void);
 void lock_wait(struct lock *lock);
-void lock_rank_push(const struct lock *lock, bool tried);
+void lock_rank_push(const struct lock *lock);
 void lock_rank_pop(const struct lock *lock);
 
-ALWAYS_INLINE void lock_acquire(struct lock *lock)
+/* A peer is a lock beside others of its rank: a try, or fork's. Its rank is not looked at. */
+ALWAYS_INLINE void lock_acquire_peer(struct lock *lock)
 {
     uint32_t expected = 0;
     if (unlikely(!swap_if_acquire(&lock->word, &expected, 1))) lock_wait(lock);
-    if (checked) lock_rank_push(lock, false);
 }
 
 /* true = taken. */
-ALWAYS_INLINE bool lock_try(struct lock *lock)
+ALWAYS_INLINE bool lock_try_peer(struct lock *lock)
 {
     uint32_t expected = 0;
-    if (!swap_if_acquire(&lock->word, &expected, 1)) return false;
-    if (checked) lock_rank_push(lock, true);
-    return true;
+    return swap_if_acquire(&lock->word, &expected, 1);
+}
+
+ALWAYS_INLINE void lock_release_peer(struct lock *lock)
+{
+    if (unlikely(load_relaxed(&lock_fork_thread) != NULL) && lock_is_fork_thread()) return;
+    if (unlikely(exchange_release(&lock->word, 0) == 2)) os_wake_one(&lock->word);
+}
+
+ALWAYS_INLINE void lock_acquire(struct lock *lock)
+{
+    lock_acquire_peer(lock);
+    if (checked) lock_rank_push(lock);
 }
 
 ALWAYS_INLINE void lock_release(struct lock *lock)
 {
     if (checked) lock_rank_pop(lock);
-    if (unlikely(load_relaxed(&lock_fork_thread) != NULL) && lock_is_fork_thread()) return;
-    if (unlikely(exchange_release(&lock->word, 0) == 2)) os_wake_one(&lock->word);
+    lock_release_peer(lock);
 }
 
 #endif

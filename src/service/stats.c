@@ -46,7 +46,7 @@ static void add_heap(struct heap *heap, void *context)
         stats->class[c].cached += mail.blocks[c];
     }
     stats->reserve_bytes += heap->reserve_count * (size_t)UNIT_SIZE;
-    if (heap != heap_common && heap->state == HEAP_LIVE) stats->total.threads++;
+    if (heap != heap_common && load_relaxed(&heap->state) == HEAP_LIVE) stats->total.threads++;
     lock_release(&heap->lock);
 }
 
@@ -161,7 +161,8 @@ struct verdict {
 /* Bins of other running threads move under the eye of whoever looks: they are left out. */
 static bool stands_still(const struct heap *heap)
 {
-    return heap == heap_common || &heap->front == heap_self || heap->state == HEAP_FREE || heap->state == HEAP_PARKED;
+    uint32_t state = load_relaxed(&heap->state);
+    return heap == heap_common || &heap->front == heap_self || state == HEAP_FREE || state == HEAP_PARKED;
 }
 
 static void verify_heap(struct heap *heap, void *context)

@@ -46,6 +46,11 @@ ALWAYS_INLINE unsigned class_of(size_t n)
     return 9 + (top - 7) * 4 + (unsigned)((n - 1) >> (top - 2) & 3);
 }
 
+/* class_of() for 128 < n, as a constant expression. */
+#define CLASS_TOP_CONSTANT(n) (63 - __builtin_clzl((n) - 1))
+#define class_of_constant(n) \
+    (9 + (CLASS_TOP_CONSTANT(n) - 7) * 4 + (((n) - 1) >> (CLASS_TOP_CONSTANT(n) - 2) & 3))
+
 /* Units of a slab of the class. */
 ALWAYS_INLINE unsigned class_units(unsigned class)
 {

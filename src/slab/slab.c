@@ -21,7 +21,7 @@ struct slab *slab_init(const struct span *span, unsigned class)
 bool slab_is_block(const struct slab *s, const void *p)
 {
     uintptr_t offset = (uintptr_t)p - s->base;
-    if (offset >= s->carved * (uintptr_t)s->stride) return false;
+    if (offset >= load_relaxed(&s->carved) * (uintptr_t)s->stride) return false;
     return (uint32_t)offset % s->stride == 0;
 }
 
@@ -33,7 +33,7 @@ struct chain slab_carve(struct slab *s, uint32_t want)
     struct chain chain = {.first = block, .count = count};
     for (uint32_t i = 1; i < count; i++, block += s->stride) link_set(block, block + s->stride);
     chain.last = block;
-    s->carved += count;
+    store_relaxed(&s->carved, s->carved + count);
     s->used += count;
     return chain;
 }

@@ -24,7 +24,7 @@ struct slab {
     void *free;        /* list of free blocks, linked by their first word */
     void *free_tail;   /* last of the list; any value when the list is empty */
     uint32_t used;     /* carved blocks that are not on the list: with the program, in bins, on their way */
-    uint32_t carved;   /* blocks cut so far; only grows until retire */
+    uint32_t carved;   /* blocks cut so far; only grows until retire; others read it */
     uint32_t capacity; /* blocks that fit */
     uint32_t stride;   /* bytes per block */
     struct list link;  /* in the owner's list for `place` */

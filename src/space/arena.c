@@ -33,7 +33,7 @@ static void bucket_add(unsigned dirty, unsigned count, struct superslab *s)
 static void superslab_unlink(struct superslab *s)
 {
     arena.free_units -= free_units(s);
-    arena.dirty_units -= (unsigned)__builtin_popcount(s->dirty);
+    counter_add(&arena.dirty_units, 0 - (size_t)__builtin_popcount(s->dirty));
     if (s->in_bucket) list_remove(&s->bucket_link);
     s->in_bucket = false;
 }
@@ -43,7 +43,7 @@ static void superslab_link(struct superslab *s)
     unsigned count = free_units(s);
     s->stale &= s->dirty;
     arena.free_units += count;
-    arena.dirty_units += (unsigned)__builtin_popcount(s->dirty);
+    counter_add(&arena.dirty_units, (size_t)__builtin_popcount(s->dirty));
     if (count > 0) bucket_add(s->dirty != 0, count, s);
     s->in_bucket = count > 0;
     if ((s->dirty != 0) == s->in_dirty_list) return;

@@ -53,6 +53,9 @@ struct arena_usage {
 
 void arena_usage(struct arena_usage *usage);
 
+/* true = the address lies in a unit that the arena has, handed out or not. Slow. */
+bool arena_contains(const void *p);
+
 /* Calls visit(record, base, context) for every unit that can be in use, lowest first, without a lock. */
 void arena_each_unit(void (*visit)(uint32_t record, uintptr_t base, void *context), void *context);
 

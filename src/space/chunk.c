@@ -73,8 +73,8 @@ static bool chunk_try(size_t size)
         (void)os_unmap((void *)base, size);
         return false;
     }
-    last_block = c->record >> RECORD_INDEX_BITS;
-    store_release(&chunk_of_block[last_block], c);
+    store_release(&chunk_of_block[c->record >> RECORD_INDEX_BITS], c);
+    store_relaxed(&last_block, c->record >> RECORD_INDEX_BITS);
     current = c;
     return true;
 }
@@ -146,6 +146,15 @@ void chunk_each_superslab(void (*visit)(struct superslab *s, void *context), voi
         uint32_t used = load_acquire(&c->used);
         for (uint32_t i = 0; i < used; i++) visit(&c->superslabs[i], context);
     }
+}
+
+bool arena_contains(const void *p)
+{
+    for (uint32_t block = 1; block <= load_relaxed(&last_block); block++) {
+        struct chunk *c = load_acquire(&chunk_of_block[block]);
+        if (c && (uintptr_t)p - c->base < load_relaxed(&c->used) * (uintptr_t)SUPERSLAB_SIZE) return true;
+    }
+    return false;
 }
 
 struct unit_visit {

@@ -337,6 +337,14 @@ bool large_free(void *p, struct tag tag)
     return true;
 }
 
+bool large_contains(const void *p, struct tag tag)
+{
+    const struct large *l = large_at(tag.record);
+    bool run = tag_offset(tag) == TAG_RUN;
+    uintptr_t base = run ? l->start : l->map_base;
+    return (uintptr_t)p - base < (run ? l->units * (size_t)UNIT_SIZE : l->map_size);
+}
+
 size_t large_usable_size(const void *p, struct tag tag)
 {
     struct large *l = live_block(p, tag);

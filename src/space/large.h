@@ -37,6 +37,9 @@ void *large_alloc(size_t size, size_t alignment, bool zeroed);
 /* Frees the block that `tag` describes. false = p is not the start of a live block. */
 bool large_free(void *p, struct tag tag);
 
+/* true = the tag of a large block or kept mapping describes p: it starts there, or p lies in it. */
+bool large_contains(const void *p, struct tag tag);
+
 /* Usable size; 0 = p is not the start of a live block. */
 size_t large_usable_size(const void *p, struct tag tag);
 

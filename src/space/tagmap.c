@@ -25,9 +25,9 @@ static bool use_map(size_t size, uint32_t windowed)
 {
     const uint64_t *entries = os_reserve_readable(size);
     if (!entries) return false;
-    tagmap.mask = size / sizeof(*entries) - 1;
     tagmap.windowed = windowed;
-    store_release(&tagmap.entries, entries);
+    store_relaxed(&tagmap.entries, entries);
+    store_release(&tagmap.mask, size / sizeof(*entries) - 1); /* last: pairs with tagmap_get() */
     return true;
 }
 

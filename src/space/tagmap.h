@@ -64,7 +64,8 @@ ALWAYS_INLINE uint32_t tagmap_word(const uint64_t *entries, size_t mask, const v
 
 ALWAYS_INLINE struct tag tagmap_get(const void *p)
 {
-    uint64_t entry = load_acquire(tagmap_entry(tagmap.entries, tagmap.mask, p)); /* pairs with tagmap_set() */
+    size_t mask = load_acquire(&tagmap.mask); /* first: pairs with tagmap_init(), which stores it last */
+    uint64_t entry = load_acquire(tagmap_entry(load_relaxed(&tagmap.entries), mask, p)); /* with tagmap_set() */
     return (struct tag){.word = (uint32_t)entry & ~TAG_WINDOWED, .record = (uint32_t)(entry >> 32)};
 }
 

@@ -1,0 +1,66 @@
+/* fake_os.h - what a test can tell the fake system, and ask it. See fake_os.c.
+ *
+ * Uses: compiler. Callers: the unit tests, which include the library with -DHAK_FAKE_OS.
+ */
+#ifndef HAKMEM_TESTS_FAKE_OS_H
+#define HAKMEM_TESTS_FAKE_OS_H
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Every function of os.h that may fail. FAKE_ANY counts and fails them together. */
+enum fake_call {
+    FAKE_RESERVE,
+    FAKE_RESERVE_READABLE,
+    FAKE_COMMIT,
+    FAKE_MAP,
+    FAKE_UNMAP,
+    FAKE_REMAP,
+    FAKE_REMAP_TO,
+    FAKE_PURGE,
+    FAKE_PEEK,
+    FAKE_ANY,
+    FAKE_CALLS,
+};
+
+#define FAKE_FOR_GOOD UINT64_MAX
+
+struct fake_os {
+    uint64_t calls[FAKE_CALLS];    /* so far, failed ones included */
+    uint64_t failures[FAKE_CALLS]; /* so far, on request or for want of address space */
+    uint64_t fail_from[FAKE_CALLS];  /* number of the first call that fails; 0 = none */
+    uint64_t fail_count[FAKE_CALLS]; /* how many fail from there on */
+    uint64_t fail_every[FAKE_CALLS]; /* every k-th call fails; 0 = none */
+    bool remap_eats_target;        /* a failed os_remap_to() leaves no reservation behind */
+    uint64_t now_ms;               /* moved by tests only */
+    size_t address_limit;          /* what os_address_limit() says */
+    size_t address_bytes;          /* reserved or mapped now */
+    size_t address_bytes_max;      /* more is refused */
+    size_t map_bytes_max;          /* os_map and os_reserve of more than this at once are refused */
+    uintptr_t break_end;
+    uint64_t waits, wakes;
+    jmp_buf *abort_to;             /* os_abort() jumps there; NULL = the process dies */
+    unsigned aborts;
+    bool print_through;            /* copy what is printed to standard error */
+    char printed[1 << 16];
+    size_t printed_length;
+};
+
+extern struct fake_os fake;
+
+/* The from-th call from now on fails, and count - 1 after it. from counts from 1. */
+void fake_fail(enum fake_call call, uint64_t from, uint64_t count);
+void fake_fail_every(enum fake_call call, uint64_t k);
+void fake_fail_nothing(void);
+
+/* The text printed so far, and an empty buffer for what follows. */
+const char *fake_take_printed(void);
+
+/* name must stay valid; value NULL = unset. */
+void fake_set_environment(const char *name, const char *value);
+
+const char *fake_call_name(enum fake_call call);
+
+#endif
