@@ -44,6 +44,10 @@ BUILD_ID := $(shell (cat $(SOURCES) src/api/hakmem.map; echo '$(CC) $(LIB_CFLAGS
 
 LIB_SO := $(BUILD)/libhakmem.so
 LIB_A := $(BUILD)/libhakmem.a
+# What links a test in C statically with all names of ours, the C++ ones included.
+comma := ,
+CXX_NAMES := $(shell grep -o '_Z[A-Za-z0-9_]*' src/api/hakmem.map)
+STATIC_WITH_CXX = $(LIB_A) $(addprefix -Wl$(comma)-u$(comma),$(CXX_NAMES)) -lstdc++ -lm
 TESTS :=
 
 .PHONY: all demo check check-built bench matrix mutants install uninstall clean lint

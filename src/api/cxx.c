@@ -4,8 +4,8 @@
  * Follows: C++20 [new.delete]. Compiled with unwind tables, since exceptions pass through.
  *
  * Compiled twice. In the shared library all forms are there, and libstdc++ is looked for when it is needed:
- * a program in C has none. In the archive only the forms that allocate plainly and free: a program that links them has
- * libstdc++ linked in too, whose other forms end in these or in aligned_alloc and free, which are ours.
+ * a program in C has none. In the archive all but the nothrow forms of new: a program that links them has libstdc++
+ * linked in too, whose nothrow forms call these inside a catch.
  */
 #include "api.h"
 
@@ -71,6 +71,12 @@ static COLD void *new_again(size_t size, size_t alignment)
     }
 }
 
+static void *new_or_throw(size_t size, size_t alignment)
+{
+    void *p = try_new(size, alignment);
+    return likely(p) ? p : new_again(size, alignment);
+}
+
 #define OPERATOR(name, parameters, symbol) \
     HAK_API void *name parameters __asm__(symbol); \
     HAK_API void *name parameters
@@ -111,47 +117,6 @@ OPERATOR_VOID(cxx_delete_array_sized, (void *p, size_t size UNUSED), "_ZdaPvm")
     front_free(p);
 }
 
-#if !HAK_FOR_ARCHIVE
-
-/* A nothrow form calls the handler too, and keeps its exception in. That takes a catch: libstdc++'s own
- * form has one around the throwing operator, which is ours. Without it the answer is NULL at once. */
-static COLD void *nothrow_again(size_t size, const struct nothrow *tag, const char *name)
-{
-    void *(*next)(size_t, const struct nothrow *) = NULL;
-    if (dlsym) *(void **)&next = dlsym(RTLD_NEXT, name);
-    return next ? next(size, tag) : NULL;
-}
-
-static COLD void *nothrow_aligned_again(size_t size, size_t alignment, const struct nothrow *tag, const char *name)
-{
-    void *(*next)(size_t, size_t, const struct nothrow *) = NULL;
-    if (dlsym) *(void **)&next = dlsym(RTLD_NEXT, name);
-    return next ? next(size, alignment, tag) : NULL;
-}
-
-static void *new_or_throw(size_t size, size_t alignment)
-{
-    void *p = try_new(size, alignment);
-    return likely(p) ? p : new_again(size, alignment);
-}
-
-#define NEW_NOTHROW "_ZnwmRKSt9nothrow_t"
-#define NEW_ARRAY_NOTHROW "_ZnamRKSt9nothrow_t"
-#define NEW_ALIGNED_NOTHROW "_ZnwmSt11align_val_tRKSt9nothrow_t"
-#define NEW_ARRAY_ALIGNED_NOTHROW "_ZnamSt11align_val_tRKSt9nothrow_t"
-
-OPERATOR(cxx_new_nothrow, (size_t size, const struct nothrow *tag), NEW_NOTHROW)
-{
-    void *p = front_malloc(size);
-    return likely(p) ? p : nothrow_again(size, tag, NEW_NOTHROW);
-}
-
-OPERATOR(cxx_new_array_nothrow, (size_t size, const struct nothrow *tag), NEW_ARRAY_NOTHROW)
-{
-    void *p = front_malloc(size);
-    return likely(p) ? p : nothrow_again(size, tag, NEW_ARRAY_NOTHROW);
-}
-
 OPERATOR(cxx_new_aligned, (size_t size, size_t alignment), "_ZnwmSt11align_val_t")
 {
     return new_or_throw(size, alignment);
@@ -160,19 +125,6 @@ OPERATOR(cxx_new_aligned, (size_t size, size_t alignment), "_ZnwmSt11align_val_t
 OPERATOR(cxx_new_array_aligned, (size_t size, size_t alignment), "_ZnamSt11align_val_t")
 {
     return new_or_throw(size, alignment);
-}
-
-OPERATOR(cxx_new_aligned_nothrow, (size_t size, size_t alignment, const struct nothrow *tag), NEW_ALIGNED_NOTHROW)
-{
-    void *p = try_new(size, alignment);
-    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ALIGNED_NOTHROW);
-}
-
-OPERATOR(cxx_new_array_aligned_nothrow, (size_t size, size_t alignment, const struct nothrow *tag),
-         NEW_ARRAY_ALIGNED_NOTHROW)
-{
-    void *p = try_new(size, alignment);
-    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ARRAY_ALIGNED_NOTHROW);
 }
 
 OPERATOR_VOID(cxx_delete_nothrow, (void *p, const struct nothrow *tag UNUSED), "_ZdlPvRKSt9nothrow_t")
@@ -217,6 +169,54 @@ OPERATOR_VOID(cxx_delete_array_aligned_nothrow, (void *p, size_t alignment UNUSE
               "_ZdaPvSt11align_val_tRKSt9nothrow_t")
 {
     front_free(p);
+}
+
+#if !HAK_FOR_ARCHIVE
+
+/* A nothrow form calls the handler too, and keeps its exception in. That takes a catch: libstdc++'s own
+ * form has one around the throwing operator, which is ours. Without it the answer is NULL at once. */
+static COLD void *nothrow_again(size_t size, const struct nothrow *tag, const char *name)
+{
+    void *(*next)(size_t, const struct nothrow *) = NULL;
+    if (dlsym) *(void **)&next = dlsym(RTLD_NEXT, name);
+    return next ? next(size, tag) : NULL;
+}
+
+static COLD void *nothrow_aligned_again(size_t size, size_t alignment, const struct nothrow *tag, const char *name)
+{
+    void *(*next)(size_t, size_t, const struct nothrow *) = NULL;
+    if (dlsym) *(void **)&next = dlsym(RTLD_NEXT, name);
+    return next ? next(size, alignment, tag) : NULL;
+}
+
+#define NEW_NOTHROW "_ZnwmRKSt9nothrow_t"
+#define NEW_ARRAY_NOTHROW "_ZnamRKSt9nothrow_t"
+#define NEW_ALIGNED_NOTHROW "_ZnwmSt11align_val_tRKSt9nothrow_t"
+#define NEW_ARRAY_ALIGNED_NOTHROW "_ZnamSt11align_val_tRKSt9nothrow_t"
+
+OPERATOR(cxx_new_nothrow, (size_t size, const struct nothrow *tag), NEW_NOTHROW)
+{
+    void *p = front_malloc(size);
+    return likely(p) ? p : nothrow_again(size, tag, NEW_NOTHROW);
+}
+
+OPERATOR(cxx_new_array_nothrow, (size_t size, const struct nothrow *tag), NEW_ARRAY_NOTHROW)
+{
+    void *p = front_malloc(size);
+    return likely(p) ? p : nothrow_again(size, tag, NEW_ARRAY_NOTHROW);
+}
+
+OPERATOR(cxx_new_aligned_nothrow, (size_t size, size_t alignment, const struct nothrow *tag), NEW_ALIGNED_NOTHROW)
+{
+    void *p = try_new(size, alignment);
+    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ALIGNED_NOTHROW);
+}
+
+OPERATOR(cxx_new_array_aligned_nothrow, (size_t size, size_t alignment, const struct nothrow *tag),
+         NEW_ARRAY_ALIGNED_NOTHROW)
+{
+    void *p = try_new(size, alignment);
+    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ARRAY_ALIGNED_NOTHROW);
 }
 
 #endif

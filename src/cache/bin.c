@@ -12,6 +12,7 @@
 #include "../diag/message.h"
 #include "inbox.h"
 
+enum { CAPACITY_BYTES = 64 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048 };
 enum { REFILL_BYTES = 16 * 1024, GROWN_BYTES = 1024 * 1024, GROWN_MAX = 4096, GROWN_MIN = 16 };
 
 uint32_t cache_epoch;
@@ -33,6 +34,14 @@ void bin_account(struct heap *heap, unsigned class)
     counter_add(&c->mallocs, (uint64_t)(int64_t)mallocs);
     c->room_set = room;
     c->left_set = (uint16_t)left;
+}
+
+/* Blocks that the bin of a class holds before it has shown that it needs more. */
+static uint16_t first_capacity(unsigned class)
+{
+    uint32_t blocks = CAPACITY_BYTES / class_stride(class);
+    if (blocks < CAPACITY_MIN) return CAPACITY_MIN;
+    return blocks > CAPACITY_MAX ? CAPACITY_MAX : (uint16_t)blocks;
 }
 
 /* Gives the bin its budget for the time to the next visit. Call bin_account() first. */
@@ -120,7 +129,6 @@ static void follow_epoch(struct heap *heap)
 
 static void visit_duties(struct heap *heap)
 {
-    heap->visits++;
     if (unlikely(heap->epoch != load_relaxed(&cache_epoch))) follow_epoch(heap);
     if (inbox_has_mail(heap) && option_get(OPTION_drain)) inbox_drain(heap);
 }
@@ -130,7 +138,7 @@ static void check_after_visit(struct heap *heap, unsigned class)
     const char *broken = NULL;
     struct heap_class *c = &heap->class[class];
     for (unsigned place = SLAB_PARTIAL; !broken && place < SLAB_PLACES; place++)
-        for (struct list *i = c->slabs[place].next; !broken && i != &c->slabs[place]; i = i->next)
+        for (struct list *i = list_first(&c->slabs[place]); !broken && i != &c->slabs[place]; i = i->next)
             broken = slab_verify(container_of(i, struct slab, link));
     if (!broken) broken = heap_verify_bins(heap);
     if (broken) message_fatal("%s (class %u, heap %u)", broken, class, heap->front.id);
@@ -149,6 +157,7 @@ static uint32_t refill_want(const struct heap_class *c, unsigned class)
 static void bin_refill(struct heap *heap, unsigned class)
 {
     struct heap_class *c = &heap->class[class];
+    if (c->capacity == 0) c->capacity = first_capacity(class);
     struct chain chain = heap_take(heap, class, refill_want(c, class));
     if (chain.count == 0 && inbox_has_mail(heap)) { /* only without HAKMEM_DRAIN */
         inbox_drain(heap);
@@ -210,6 +219,7 @@ void heap_free_visit(struct heap *heap, unsigned class, void *p)
     store_relaxed(&bin->budget, bin->budget - (uint64_t)(int64_t)BIN_PUSH); /* it did not happen */
     bin_account(heap, class);
     visit_duties(heap);
+    if (c->capacity == 0) c->capacity = first_capacity(class); /* the bin's first call is a free */
     if (c->left_set >= c->capacity) {
         capacity_adapt(c, class);
         bin_flush(heap, class, c->capacity / 2u);

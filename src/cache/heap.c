@@ -8,17 +8,10 @@
 #include "../diag/message.h"
 #include "inbox.h"
 
-enum { CARVE_BYTES = 4096, CAPACITY_BYTES = 64 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048 };
+enum { CARVE_BYTES = 4096 };
 
 /* Classes of which the common heap has slabs to adopt; a hint, read without its lock. */
 static uint64_t adoptable;
-
-static uint16_t first_capacity(unsigned class)
-{
-    uint32_t blocks = CAPACITY_BYTES / class_stride(class);
-    if (blocks < CAPACITY_MIN) return CAPACITY_MIN;
-    return blocks > CAPACITY_MAX ? CAPACITY_MAX : (uint16_t)blocks;
-}
 
 void heap_init(struct heap *heap, uint32_t id)
 {
@@ -29,10 +22,6 @@ void heap_init(struct heap *heap, uint32_t id)
     front->id = id;
     for (unsigned i = 0; i < array_length(front->bin_of_size); i++)
         front->bin_of_size[i] = (uint16_t)bin_offset(class_of(i * 8));
-    for (unsigned c = 0; c < CLASS_COUNT; c++) {
-        for (unsigned place = 0; place < SLAB_PLACES; place++) list_init(&heap->class[c].slabs[place]);
-        heap->class[c].capacity = first_capacity(c);
-    }
     heap->lock.rank = id == HEAP_COMMON ? RANK_COMMON : RANK_HEAP;
     heap->inbox = INBOX_CLOSED;
 }
@@ -212,7 +201,7 @@ void heap_give(struct heap *heap, struct slab *s, struct chain chain)
 static void retire_empty_slabs(struct heap *heap, struct heap_class *class)
 {
     struct list *head = &class->slabs[SLAB_PARTIAL];
-    for (struct list *i = head->next, *next; class->empty > 0 && i != head; i = next) {
+    for (struct list *i = list_first(head), *next; class->empty > 0 && i != head; i = next) {
         struct slab *s = container_of(i, struct slab, link);
         next = i->next;
         if (is_empty(s)) retire(heap, s);
@@ -257,12 +246,12 @@ static const char *verify_slab(const struct heap *heap, const struct slab *s, un
     return slab_verify(s);
 }
 
-static const char *verify_class(const struct heap *heap, unsigned class)
+static const char *verify_class(struct heap *heap, unsigned class)
 {
     uint32_t empty = 0;
     for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++) {
-        const struct list *head = &heap->class[class].slabs[place];
-        for (const struct list *i = head->next; i != head; i = i->next) {
+        struct list *head = &heap->class[class].slabs[place];
+        for (const struct list *i = list_first(head); i != head; i = i->next) {
             const struct slab *s = container_of(i, const struct slab, link);
             const char *broken = verify_slab(heap, s, class, place);
             if (broken) return broken;

@@ -97,7 +97,7 @@ struct heap {
     CACHE_ALIGNED struct lock lock;
     uint32_t state;               /* enum heap_state; written under the registry's lock */
     struct heap *next;            /* likewise: in the list of free or of parked heaps */
-    uint32_t visits;
+    uint32_t work;                /* since start, weighted; tells when to look at the clock */
     uint32_t epoch;               /* last cache_epoch that was followed */
     uint32_t reserve_count;
     struct span reserve[RESERVE_MAX];

@@ -49,7 +49,7 @@ void inbox_drain(struct heap *heap);
 void inbox_open(struct heap *heap);
 void inbox_close(struct heap *heap);
 
-/* Blocks of `class` that wait in a heap's inbox, outbox and letters. Under heap->lock; other outboxes must stand still. */
+/* Blocks by class that wait in a heap's inbox, outbox and letters. Under heap->lock. */
 struct mail_count {
     uint64_t blocks[CLASS_COUNT];
 };

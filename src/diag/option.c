@@ -96,6 +96,7 @@ static void complain(const struct option_info *info, const char *variable, const
 
 void option_read_environment(void)
 {
+    if (!os_environment_has_prefix("HAKMEM_")) return; /* nearly always */
     for (int i = 0; i < OPTION_COUNT; i++) {
         char variable[64];
         long value;

@@ -13,12 +13,21 @@
 #include "foreign.h"
 #include "front.h"
 
-enum { VISITS_PER_POLL = 16 };
+/* The clock is a system call. It is looked at once per POLL_WEIGHT of work: visits count 1, large blocks by what
+ * they cost themselves. */
+enum { POLL_WEIGHT = 64, RUN_WEIGHT = 8, MAPPING_WEIGHT = POLL_WEIGHT };
 
-/* The clock is looked at now and then; large blocks and slabs come by here often enough. */
-static void poll_sometimes(struct heap *heap)
+static void poll_sometimes(struct heap *heap, uint32_t weight)
 {
-    if (heap->visits % VISITS_PER_POLL == 0) reclaim_poll();
+    uint32_t before = heap->work;
+    heap->work += weight;
+    if ((before ^ heap->work) >= POLL_WEIGHT) reclaim_poll();
+}
+
+static void poll_after_large(size_t size)
+{
+    struct heap_front *self = heap_self;
+    if (self->id != 0) poll_sometimes(heap_of(self), size > SUPERSLAB_SIZE ? MAPPING_WEIGHT : RUN_WEIGHT);
 }
 
 /* This thread's heap, attached on its first call; NULL = it can have none. */
@@ -35,7 +44,7 @@ static void *small_malloc(unsigned class)
     struct heap *heap = own_heap();
     if (unlikely(!heap)) return load_acquire(&heap_common) ? heap_common_malloc(class) : NULL;
     void *p = heap_malloc_visit(heap, class);
-    poll_sometimes(heap);
+    poll_sometimes(heap, 1);
     return p;
 }
 
@@ -43,7 +52,7 @@ static void *large_malloc(size_t size, size_t alignment, bool zeroed)
 {
     if (unlikely(!own_heap()) && !load_acquire(&heap_common)) return NULL; /* not even the tag map */
     void *p = large_alloc(size, alignment, zeroed);
-    reclaim_poll();
+    poll_after_large(size);
     return p;
 }
 
@@ -194,23 +203,30 @@ static void slab_free(void *p, struct tag tag)
     }
 }
 
+static void large_or_bad_free(void *p, struct tag tag)
+{
+    size_t size = large_usable_size(p, tag);
+    if (large_free(p, tag))
+        poll_after_large(size);
+    else
+        bad_free(p);
+}
+
 NOINLINE void front_free_miss(void *p)
 {
     if (!p) return;
     struct tag tag = tagmap_get(p);
     if (likely(tag_offset(tag) >= BIN_OFFSET) && likely(tag_describes(p, tag)))
         slab_free(p, tag);
-    else if (large_free(p, tag))
-        reclaim_poll();
     else
-        bad_free(p);
+        large_or_bad_free(p, tag);
 }
 
 NOINLINE void front_free_full(void *p, uint64_t offset)
 {
     struct heap *heap = heap_of(heap_self);
     heap_free_visit(heap, class_of_offset((uint32_t)offset), p);
-    poll_sometimes(heap);
+    poll_sometimes(heap, 1);
 }
 
 /* ---- asking ---- */

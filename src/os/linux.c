@@ -150,9 +150,7 @@ uintptr_t os_break(void)
 uint64_t os_now_ms(void)
 {
     struct timespec now = {0, 0};
-    int saved = errno;
-    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    errno = saved;
+    (void)system_call(SYS_clock_gettime, CLOCK_MONOTONIC_COARSE, (long)&now, 0, 0, 0, 0);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
@@ -169,6 +167,14 @@ void os_wake_one(const uint32_t *word)
 const char *os_environment(const char *name)
 {
     return secure_getenv(name);
+}
+
+bool os_environment_has_prefix(const char *prefix)
+{
+    size_t length = __builtin_strlen(prefix);
+    for (char **variable = environ; variable && *variable; variable++)
+        if (__builtin_strncmp(*variable, prefix, length) == 0) return true;
+    return false;
 }
 
 void os_print(const char *text, size_t length)

@@ -48,10 +48,11 @@ uintptr_t os_break(void);
 
 /* ---- time, threads, process ---- */
 
-uint64_t os_now_ms(void); /* monotonic, coarse (a few ms) */
+uint64_t os_now_ms(void); /* monotonic, coarse (a few ms); a system call */
 void os_wait(const uint32_t *word, uint32_t value); /* sleeps while *word == value; may wake early */
 void os_wake_one(const uint32_t *word);
 const char *os_environment(const char *name); /* NULL in a setuid program */
+bool os_environment_has_prefix(const char *prefix);
 
 /* Writes to standard error. Incomplete writes are tried again; errors are not reported anywhere. */
 void os_print(const char *text, size_t length);

@@ -27,7 +27,7 @@ static void add_class(struct stats *stats, struct heap *heap, unsigned class)
 {
     struct heap_class *c = &heap->class[class];
     for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++)
-        for (struct list *i = c->slabs[place].next; i != &c->slabs[place]; i = i->next)
+        for (struct list *i = list_first(&c->slabs[place]); i != &c->slabs[place]; i = i->next)
             add_slab(stats, container_of(i, struct slab, link));
     bin_account(heap, class);
     stats->class[class].cached += c->left_set;

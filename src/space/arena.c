@@ -24,7 +24,6 @@ static unsigned free_units(const struct superslab *s)
 static void bucket_add(unsigned dirty, unsigned count, struct superslab *s)
 {
     struct list *head = &bucket[dirty][count];
-    if (!head->next) list_init(head);
     list_push_front(head, &s->bucket_link);
     bucket_used[dirty] |= UINT64_C(1) << count;
 }
@@ -73,7 +72,7 @@ static int find_run(const struct superslab *s, unsigned count)
 static struct superslab *search_bucket(struct list *head, unsigned count)
 {
     unsigned looks = LOOKS_PER_BUCKET;
-    for (struct list *l = head->next; l != head && looks > 0; l = l->next, looks--) {
+    for (struct list *l = list_first(head); l != head && looks > 0; l = l->next, looks--) {
         struct superslab *s = container_of(l, struct superslab, bucket_link);
         if (find_run(s, count) >= 0) return s;
     }

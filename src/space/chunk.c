@@ -116,7 +116,6 @@ static uint32_t missing_units(size_t bytes)
 
 struct superslab *chunk_next_superslab(void)
 {
-    if (!arena.dirty_list.next) list_init(&arena.dirty_list);
     if (!current || (size_t)current->used * SUPERSLAB_SIZE >= current->size) {
         if (!chunk_add()) return NULL;
     }

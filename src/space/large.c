@@ -47,18 +47,9 @@ static bool add_records(void)
     return true;
 }
 
-static void lock_large(void)
-{
-    lock_acquire(&large_lock);
-    if (!large.live.next) {
-        list_init(&large.live);
-        list_init(&large.kept);
-    }
-}
-
 static struct large *record_take(void)
 {
-    lock_large();
+    lock_acquire(&large_lock);
     struct large *l = large.free_records || add_records() ? large.free_records : NULL;
     if (l) large.free_records = (struct large *)(void *)l->link.next;
     lock_release(&large_lock);
@@ -90,7 +81,7 @@ static void count_mapping(const struct large *l, bool add)
 static void enter_live(struct large *l)
 {
     publish(l, TAG_MAPPING);
-    lock_large();
+    lock_acquire(&large_lock);
     list_push_front(&large.live, &l->link);
     large.mapping_count++;
     count_mapping(l, true);
@@ -102,8 +93,8 @@ static struct large *kept_take(size_t size)
 {
     struct large *best = NULL;
     if (load_relaxed(&large.kept_count) == 0) return NULL;
-    lock_large();
-    for (struct list *i = large.kept.next; i != &large.kept; i = i->next) {
+    lock_acquire(&large_lock);
+    for (struct list *i = list_first(&large.kept); i != &large.kept; i = i->next) {
         struct large *l = container_of(i, struct large, link);
         bool fits = l->size >= size && l->size - size <= l->size / 4;
         if (fits && (!best || l->size < best->size)) best = l;
@@ -155,7 +146,7 @@ static void *mapping_alloc(size_t size, size_t alignment, bool zeroed)
         l = record_take();
         if (!l) return NULL;
         if (!map_tagged(l, size, alignment, 3)) {
-            lock_large();
+            lock_acquire(&large_lock);
             record_give_locked(l);
             lock_release(&large_lock);
             return NULL;
@@ -175,7 +166,7 @@ static size_t mapping_release(struct large *l)
         (void)os_purge((void *)l->map_base, l->map_size);
         publish(l, TAG_MAPPING_KEPT);
     }
-    lock_large();
+    lock_acquire(&large_lock);
     if (gone) {
         record_give_locked(l);
     } else {
@@ -197,7 +188,7 @@ static bool worth_keeping(const struct large *l)
 
 static void mapping_free(struct large *l)
 {
-    lock_large();
+    lock_acquire(&large_lock);
     list_remove(&l->link);
     large.mapping_count--;
     count_mapping(l, false);
@@ -216,7 +207,7 @@ static void mapping_free(struct large *l)
 static struct large *kept_pop_idle(bool all)
 {
     struct large *l = NULL;
-    lock_large();
+    lock_acquire(&large_lock);
     if (!list_is_empty(&large.kept)) {
         l = container_of(large.kept.prev, struct large, link);
         if (all || large.tick - l->kept_tick >= 2) {
@@ -234,7 +225,7 @@ static struct large *kept_pop_idle(bool all)
 size_t large_purge(bool all)
 {
     size_t bytes = 0;
-    lock_large();
+    lock_acquire(&large_lock);
     large.tick++;
     unsigned left = large.kept_count; /* a mapping that cannot be unmapped comes back: once round */
     lock_release(&large_lock);
@@ -353,7 +344,7 @@ size_t large_usable_size(const void *p, struct tag tag)
 
 static void mapping_moved(struct large *l, uintptr_t base, size_t size)
 {
-    lock_large();
+    lock_acquire(&large_lock);
     count_mapping(l, false);
     l->start = l->map_base = base;
     l->size = l->map_size = size;
@@ -405,7 +396,7 @@ bool large_has_kept(void)
 
 void large_usage(struct large_usage *usage)
 {
-    lock_large();
+    lock_acquire(&large_lock);
     usage->mapping_live = large.mapping_live;
     usage->mapping_slack = large.mapping_slack;
     usage->mapping_count = large.mapping_count;
@@ -430,10 +421,10 @@ const char *large_verify(void)
 {
     const char *broken = NULL;
     size_t kept = 0;
-    lock_large();
-    for (struct list *i = large.live.next; !broken && i != &large.live; i = i->next)
+    lock_acquire(&large_lock);
+    for (struct list *i = list_first(&large.live); !broken && i != &large.live; i = i->next)
         broken = verify_mapping(container_of(i, struct large, link), TAG_MAPPING);
-    for (struct list *i = large.kept.next; !broken && i != &large.kept; i = i->next) {
+    for (struct list *i = list_first(&large.kept); !broken && i != &large.kept; i = i->next) {
         struct large *l = container_of(i, struct large, link);
         broken = verify_mapping(l, TAG_MAPPING_KEPT);
         kept += l->map_size;

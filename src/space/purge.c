@@ -21,7 +21,7 @@ struct purge_item {
 static unsigned pick_units(struct purge_item *items, bool all)
 {
     unsigned count = 0;
-    while (count < PURGE_BATCH && arena.dirty_list.next && !list_is_empty(&arena.dirty_list)) {
+    while (count < PURGE_BATCH && !list_is_empty(&arena.dirty_list)) {
         struct superslab *s = container_of(arena.dirty_list.next, struct superslab, dirty_link);
         if (s->tick == arena.tick) break; /* the rest was seen: looked-at ones go to the end */
         s->tick = arena.tick;

@@ -55,7 +55,7 @@ $(BUILD)/tests/api/shared/%: tests/api/%.cc $(API_HEADERS) $(LIB_SO)
 
 $(BUILD)/tests/api/static/%: tests/api/%.c $(API_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
-	$(CC) $(API_CFLAGS) -o $@ $< -static $(LIB_A)
+	$(CC) $(API_CFLAGS) -o $@ $< -static $(STATIC_WITH_CXX)
 
 $(BUILD)/tests/api/static/%: tests/api/%.cc $(API_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
@@ -63,7 +63,7 @@ $(BUILD)/tests/api/static/%: tests/api/%.cc $(API_HEADERS) $(LIB_A)
 
 $(BUILD)/tests/api/static-pie/%: tests/api/%.c $(API_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
-	$(CC) $(API_CFLAGS) -o $@ $< -static-pie $(LIB_A)
+	$(CC) $(API_CFLAGS) -o $@ $< -static-pie $(STATIC_WITH_CXX)
 
 $(BUILD)/tests/api/static-pie/%: tests/api/%.cc $(API_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)

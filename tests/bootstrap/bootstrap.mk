@@ -61,7 +61,7 @@ $(BUILD)/tests/bootstrap/shared/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS) $(L
 
 $(BUILD)/tests/bootstrap/static/%: tests/bootstrap/%.c $(BOOTSTRAP_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
-	$(CC) $(BOOTSTRAP_CFLAGS) -o $@ $< -static $(LIB_A)
+	$(CC) $(BOOTSTRAP_CFLAGS) -o $@ $< -static $(STATIC_WITH_CXX)
 
 $(BUILD)/tests/bootstrap/static/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
@@ -69,7 +69,7 @@ $(BUILD)/tests/bootstrap/static/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS) $(L
 
 $(BUILD)/tests/bootstrap/static-pie/%: tests/bootstrap/%.c $(BOOTSTRAP_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
-	$(CC) $(BOOTSTRAP_CFLAGS) -o $@ $< -static-pie $(LIB_A)
+	$(CC) $(BOOTSTRAP_CFLAGS) -o $@ $< -static-pie $(STATIC_WITH_CXX)
 
 $(BUILD)/tests/bootstrap/static-pie/%: tests/bootstrap/%.cc $(BOOTSTRAP_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)

@@ -9,7 +9,7 @@
  */
 #include "whitebox.h"
 
-enum { HEAPS = 3, LIVE_MAX = 700, OPERATIONS = 12000 };
+enum { HEAPS = 3, LIVE_MAX = 700, OPERATIONS = 60000 };
 
 static const uint32_t sizes[] = {8, 16, 48, 112, 160, 512, 1024, 4096, 8192, 12288, 65536};
 
@@ -130,7 +130,7 @@ static void play_class(uint32_t size, uint64_t seed)
     }
     for (unsigned i = 0; i < HEAPS; i++) heap_leave(play.heap[i]);
     if (good) books_balance(&play, OPERATIONS);
-    claim("used_free_cached_and_remote_make_the_capacity of class %u", size);
+    claim("used_free_cached_and_remote_make_the_capacity of blocks of %u", size);
 }
 
 int main(void)

@@ -1,0 +1,21 @@
+# model.mk - builds tests/model and adds its tests to TESTS: 5 million operations in one thread, and as
+# many in four. Other lengths: build/tests/model/model_threads_test operations=1000000000 seed=1
+
+MODEL_PROGRAMS := $(addprefix $(BUILD)/tests/model/,model_single_test model_threads_test)
+MODEL_CFLAGS = $(CPPFLAGS) $(CFLAGS) -fno-builtin-malloc -DHAK_REPLACE_LIBC=0 -DHAK_CHECKED=1
+
+# With a sanitizer, a shorter run is part of tests/sanitize.
+ifeq ($(SANITIZE),)
+TEST_PROGRAMS += $(MODEL_PROGRAMS)
+TESTS += $(MODEL_PROGRAMS)
+endif
+
+.PHONY: model-tests
+model-tests: $(MODEL_PROGRAMS)
+
+$(BUILD)/tests/model/model_single_test: MODEL_DEFINES := -DMODEL_THREADS=1
+$(BUILD)/tests/model/model_threads_test: MODEL_DEFINES := -DMODEL_THREADS=4
+
+$(MODEL_PROGRAMS): tests/model/model.c tests/tap.h $(SOURCES)
+	@mkdir -p $(@D)
+	$(CC) $(MODEL_CFLAGS) $(MODEL_DEFINES) $< -o $@ -pthread
