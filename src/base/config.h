@@ -30,15 +30,15 @@ enum {
     SUPERSLAB_SIZE = SUPERSLAB_UNITS * UNIT_SIZE, /* 2 MiB: one huge page */
 
     TABLE_SIZE_MAX = 1024,                     /* requests up to here find their class in a table */
-    SIZE_CLASS_COUNT = 45,                     /* 8; 16 ... 128 by 16; then four per doubling */
-    ALIGNED_CLASS_COUNT = 8,                   /* page multiples for aligned requests; see class.h */
+    SIZE_CLASS_COUNT = 57,                     /* 8; 16 ... 128 by 16; then four, later eight per doubling */
+    ALIGNED_CLASS_COUNT = 7,                   /* page multiples for aligned requests; see class.h */
     CLASS_COUNT = SIZE_CLASS_COUNT + ALIGNED_CLASS_COUNT,
     SMALL_SIZE_MAX = 64 * 1024,                /* largest size class; above: large blocks */
     SINGLE_UNIT_SIZE_MAX = 8 * 1024,         /* slabs of larger blocks take POOL_UNITS units */
     POOL_UNITS = 8,
 
     ADDRESS_BITS = 47,                         /* user addresses on every platform that we build for */
-    OWNER_SHIFT = 10,                          /* tag = owner << OWNER_SHIFT | offset of the bin */
+    OWNER_SHIFT = 11,                          /* tag = owner << OWNER_SHIFT | offset of the bin */
     OWNER_MAX = (1 << 20) - 1,
 };
 

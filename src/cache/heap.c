@@ -28,7 +28,7 @@ void heap_init(struct heap *heap, uint32_t id)
 
 static void tag_slab(const struct slab *s, uint32_t owner)
 {
-    tagmap_set(s->base, s->units, heap_tag(owner) | bin_offset(s->class), s->number);
+    tagmap_set(slab_units_base(s), s->units, heap_tag(owner) | bin_offset(s->class), s->number);
 }
 
 static void count_empty(struct heap_class *class, const struct slab *s, bool was_empty)
@@ -167,7 +167,7 @@ struct chain heap_take(struct heap *heap, unsigned class, uint32_t want)
 
 static void retire(struct heap *heap, struct slab *s)
 {
-    struct span span = {.base = s->base, .record = s->number, .dirty = 1};
+    struct span span = {.base = slab_units_base(s), .record = s->number, .dirty = 1};
     unsigned units = s->units;
     heap_unplace(heap, s);
     s->units = 0;
@@ -237,7 +237,7 @@ void heap_orphan_slabs(struct heap *heap)
 static const char *verify_slab(const struct heap *heap, const struct slab *s, unsigned class, unsigned place)
 {
     for (unsigned i = 0; i < s->units; i++) {
-        struct tag tag = tagmap_get((void *)(s->base + i * (uintptr_t)UNIT_SIZE));
+        struct tag tag = tagmap_get((void *)(slab_units_base(s) + i * (uintptr_t)UNIT_SIZE));
         if (tag.record != s->number || tag.word != (heap->front.tag | bin_offset(class)))
             return "heap I2: tag of a slab";
     }

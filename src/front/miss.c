@@ -98,7 +98,7 @@ NOINLINE void *front_malloc_miss(size_t size)
 }
 
 /* Offset of the bin for (size - 1) / 256: the steps of classes above TABLE_SIZE_MAX are multiples of it. */
-#define OFFSET_1(i) (uint16_t)(BIN_OFFSET + class_of_constant(256 * (i) + 256) * sizeof(struct bin))
+#define OFFSET_1(i) (uint16_t)(BIN_OFFSET + CLASS_OF_MEDIUM(256L * (i) + 256) * sizeof(struct bin))
 #define OFFSET_4(i) OFFSET_1(i), OFFSET_1(i + 1), OFFSET_1(i + 2), OFFSET_1(i + 3)
 #define OFFSET_16(i) OFFSET_4(i), OFFSET_4(i + 4), OFFSET_4(i + 8), OFFSET_4(i + 12)
 #define OFFSET_64(i) OFFSET_16(i), OFFSET_16(i + 16), OFFSET_16(i + 32), OFFSET_16(i + 48)
@@ -161,7 +161,7 @@ static bool tag_describes(const void *p, struct tag tag)
     if (kind < BIN_OFFSET) return large_contains(p, tag);
     if (likely(!tagmap.windowed)) return true;
     const struct slab *s = slab_at(tag.record);
-    return (uintptr_t)p - s->base < s->units * (uintptr_t)UNIT_SIZE;
+    return (uintptr_t)p - slab_units_base(s) < s->units * (uintptr_t)UNIT_SIZE;
 }
 
 enum front_kind front_classify(const void *p)

@@ -8,7 +8,7 @@ struct slab *slab_init(const struct span *span, unsigned class)
 {
     struct slab *s = slab_at(span->record);
     *s = (struct slab){
-        .base = span->base,
+        .base = span->base + class_first(class),
         .capacity = class_capacity(class),
         .stride = class_stride(class),
         .number = span->record,

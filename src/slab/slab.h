@@ -20,7 +20,7 @@
 enum slab_place { SLAB_NOWHERE = 0, SLAB_PARTIAL, SLAB_UNCARVED, SLAB_FULL, SLAB_PLACES };
 
 struct slab {
-    uintptr_t base;
+    uintptr_t base;    /* of block 0 */
     void *free;        /* list of free blocks, linked by their first word */
     void *free_tail;   /* last of the list; any value when the list is empty */
     uint32_t used;     /* carved blocks that are not on the list: with the program, in bins, on their way */
@@ -69,6 +69,12 @@ struct slab *slab_init(const struct span *span, unsigned class);
 
 /* true = p is the start of a block that has been carved. */
 bool slab_is_block(const struct slab *s, const void *p);
+
+/* Where its units begin. */
+ALWAYS_INLINE uintptr_t slab_units_base(const struct slab *s)
+{
+    return align_down(s->base, UNIT_SIZE);
+}
 
 /* The block at an index below capacity. */
 ALWAYS_INLINE void *slab_block(const struct slab *s, uint32_t index)
