@@ -13,7 +13,7 @@
 #
 # Each variant builds into a folder of its own below build/, so that nothing stale is linked.
 
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/^\#define HAK_VERSION "\(.*\)".*/\1/p' src/base/config.h)
 
 CC ?= gcc
 CXX ?= g++
@@ -33,7 +33,7 @@ CFLAGS := -std=gnu17 -g $(if $(filter 1,$(DEBUG)),-O0,-O2) $(WARNINGS) $(if $(SA
 CXXFLAGS := -std=c++20 -g -O2 -Wall -Wextra -Werror
 LIB_CFLAGS := $(CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions -fno-plt \
 	-fno-builtin-malloc -fno-semantic-interposition -fcf-protection=none -fno-stack-protector
-LIB_DEFINES = -DHAK_CHECKED=$(CHECKED) -DHAK_VERSION='"$(VERSION)"'
+LIB_DEFINES = -DHAK_CHECKED=$(CHECKED)
 # Sanitizers bring their own malloc: there the library answers to hak_* only.
 ifneq ($(SANITIZE),)
 LIB_DEFINES += -DHAK_REPLACE_LIBC=0

@@ -13,9 +13,7 @@
 #ifndef HAK_CHECKED
 #define HAK_CHECKED 0 /* 1: invariants are checked after every operation */
 #endif
-#ifndef HAK_VERSION
-#define HAK_VERSION "0.0.0" /* the Makefile gives the real one */
-#endif
+#define HAK_VERSION "0.1.0" /* the one place: the Makefile and the packages read it here */
 #ifndef HAK_BUILD_ID
 #define HAK_BUILD_ID "unknown" /* hash of sources and flags, given by the Makefile */
 #endif

@@ -131,6 +131,11 @@ bool option_is_settable(enum option option)
 
 void option_print_all(void)
 {
-    for (int i = 0; i < OPTION_COUNT; i++)
-        message_print("option %s = %ld %s", option_info[i].name, option_value[i], option_info[i].unit);
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        const struct option_info *info = &option_info[i];
+        if (has_words(info))
+            message_print("option %s = %ld of %s", info->name, option_value[i], info->unit);
+        else
+            message_print("option %s = %ld%s%s", info->name, option_value[i], *info->unit ? " " : "", info->unit);
+    }
 }

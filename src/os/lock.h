@@ -3,7 +3,8 @@
  * Uses: os. Callers: everything above.
  *
  * A thread takes locks upward in rank only; two locks of one rank are never held together, except by
- * fork, which takes all of them, and by a try, which cannot wait. The checked build stops when a lock is taken downward.
+ * fork, which takes all of them, and by a try, which cannot wait. The checked build stops when a lock is taken
+ * downward.
  * While a fork is under way its thread holds every lock, so for that thread locking does nothing: the
  * fork handlers of others may allocate (see cache/fork.c).
  *

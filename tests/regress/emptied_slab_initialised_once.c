@@ -38,8 +38,8 @@ static uint64_t seed;
 
 static unsigned char *cell_of(const void *p)
 {
-    uint32_t record = slab_at(tagmap_get(p).record)->number;
-    uintptr_t offset = (uintptr_t)p - slab_at(record)->base;
+    uint32_t record = tagmap_get(p).record;
+    uintptr_t offset = (uintptr_t)p - align_down(slab_at(record)->base, UNIT_SIZE);
     size_t cell = ((size_t)record << UNIT_SHIFT) / GRAIN + offset / GRAIN;
     if (record >> RECORD_INDEX_BITS >= BLOCKS_OF_RECORDS) bail_out("record %u is beyond the map", record);
     return &held[cell];
@@ -130,7 +130,7 @@ static void note_heap(struct heap *heap, void *context)
     for (unsigned class = 0; class < CLASS_COUNT; class++)
         for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++) {
             struct list *head = &heap->class[class].slabs[place];
-            for (struct list *i = head->next; i != head; i = i->next) note_slab(context, container_of(i, struct slab, link));
+            for (struct list *i = list_first(head); i != head; i = i->next) note_slab(context, container_of(i, struct slab, link));
         }
 }
 

@@ -126,7 +126,7 @@ static void until_the_system_refuses(size_t size)
 int main(void)
 {
     /* the children first: each begins as a process that has not allocated */
-    static const size_t sizes[] = {2048, 8192, 12288, 65536, 100000, 1 << 20};
+    static const size_t sizes[] = {2048, 8192, 12288, 65536, 130000, 1 << 20};
     for (unsigned i = 0; i < array_length(sizes); i++) until_the_system_refuses(sizes[i]);
     claim("blocks_come_until_the_system_refuses");
     be(heap_enter());

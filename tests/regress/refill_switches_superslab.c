@@ -10,7 +10,7 @@
  */
 #include "whitebox.h"
 
-enum { SUPERSLABS_MAX = 64, BLOCKS_MAX = 60000, SUPERSLABS_WANTED = 3 };
+enum { SUPERSLABS_MAX = 64, BLOCKS_MAX = 60000, SUPERSLABS_WANTED = 3, REMOTE_CHECK = 16 };
 
 static const uint32_t sizes[] = {64, 128, 513, 1024, 4096, 8192, 20000, 65536};
 
@@ -27,7 +27,6 @@ static struct {
     unsigned class;
     uint32_t size;
     uint32_t live;
-    uint32_t visits;
     uint32_t checks;
     uint32_t superslabs;
     struct count count[SUPERSLABS_MAX];
@@ -57,7 +56,7 @@ static void count_slabs(struct heap *heap, void *context)
     (void)context;
     for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++) {
         struct list *head = &heap->class[play.class].slabs[place];
-        for (struct list *i = head->next; i != head; i = i->next) {
+        for (struct list *i = list_first(head); i != head; i = i->next) {
             const struct slab *s = container_of(i, struct slab, link);
             expect(s->used <= s->carved, "a count fell below zero: used %u of %u", s->used, s->carved);
             count_at(s->number)->used += s->used;
@@ -91,24 +90,29 @@ static void check_superslabs(void)
     play.checks++;
 }
 
-static void check_after_visits(void)
+/* What makes malloc and free turn to the slow side. */
+static bool malloc_will_visit(void)
 {
-    uint32_t visits = play.heap->visits + play.other->visits;
-    if (visits == play.visits) return;
-    play.visits = visits;
-    check_superslabs();
+    return !heap_self->bin[play.class].head;
+}
+
+static bool free_will_visit(const void *p)
+{
+    if (tag_owner(tagmap_get(p)) != heap_self->id) return play.live % REMOTE_CHECK == 0; /* now and then it posts */
+    return heap_self->bin[play.class].budget >> BIN_LEFT_BITS == 0;
 }
 
 /* ---- moves ---- */
 
 static void fill(uint32_t blocks)
 {
-    for (; play.live < blocks; play.live++) {
+    while (play.live < blocks) {
+        bool visits = malloc_will_visit();
         void *p = call_malloc(play.size);
         if (!p) bail_out("no memory for a block of %u", play.size);
-        play.block[play.live] = p;
+        play.block[play.live++] = p;
         count_of(p)->live++;
-        check_after_visits();
+        if (visits) check_superslabs();
     }
 }
 
@@ -117,8 +121,9 @@ static void give(uint32_t i)
     void *p = play.block[i];
     play.block[i] = play.block[--play.live];
     count_of(p)->live--;
+    bool visits = free_will_visit(p);
     call_free(p);
-    check_after_visits();
+    if (visits) check_superslabs();
 }
 
 static void thin_out(uint32_t blocks)

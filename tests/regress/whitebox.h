@@ -114,7 +114,7 @@ TAP_UNUSED static void census_heap(struct census *census, struct heap *heap, uns
 {
     for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++) {
         struct list *head = &heap->class[class].slabs[place];
-        for (struct list *i = head->next; i != head; i = i->next) census_slab(census, container_of(i, struct slab, link));
+        for (struct list *i = list_first(head); i != head; i = i->next) census_slab(census, container_of(i, struct slab, link));
     }
     census->binned += walk_links(heap->front.bin[class].head);
     census->mailed += walk_mail(heap, class);
