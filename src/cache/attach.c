@@ -141,7 +141,9 @@ static void detach(struct heap *heap)
 {
     heap_self = &heap_exited;
     lock_acquire(&heap->lock);
-    outbox_post_all(heap); /* others wait for these */
+    outbox_post_all(heap);     /* others wait for these */
+    inbox_drain(heap);
+    heap_orphan_surplus(heap); /* what the next thread may not need, others do */
     lock_release(&heap->lock);
     if (!park(heap)) dissolve(heap);
 }

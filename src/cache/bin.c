@@ -60,30 +60,46 @@ static void bin_set(struct heap *heap, unsigned class, void *head, uint32_t left
 
 /* ---- flush ---- */
 
-static struct slab *own_slab(const struct heap *heap, const void *block, unsigned class)
+/* The slab of a block that a bin of `class` may hold, or NULL. */
+static struct slab *slab_of(struct tag tag, const void *block, unsigned class)
 {
-    struct tag tag = tagmap_get(block);
-    if (tag.word != (heap->front.tag | bin_offset(class))) return NULL;
+    if (tag_offset(tag) != bin_offset(class)) return NULL;
     struct slab *s = slab_at(tag.record);
     return slab_is_block(s, block) ? s : NULL;
 }
 
-/* Gives a list of `count` blocks back, neighbours of one slab together. A list that is not what its
- * count says has been written to or holds a block twice: what cannot be trusted is left alone. */
+/* Blocks from the head of `list` that lie in the same slab of this heap, at most `limit`. Moves *list on. */
+static struct chain cut_chain(void **list, struct slab *s, struct tag tag, uint32_t limit)
+{
+    struct chain chain = {.first = *list, .last = *list, .count = 1};
+    *list = link_get(*list);
+    while (chain.count < limit && *list && tagmap_get(*list).record == tag.record && slab_is_block(s, *list)) {
+        chain.last = *list;
+        chain.count++;
+        *list = link_get(*list);
+    }
+    return chain;
+}
+
+/* Gives a list of `count` blocks back, neighbours of one slab together. Slabs that the heap gave up while
+ * it was parked have other owners. A list that is not what its count says has been written to or holds a block
+ * twice: what cannot be trusted is left alone. */
 static void flush_list(struct heap *heap, unsigned class, void *list, uint32_t count)
 {
     while (count > 0) {
-        struct slab *s = list ? own_slab(heap, list, class) : NULL;
+        struct tag tag = tagmap_get(list);
+        struct slab *s = list ? slab_of(tag, list, class) : NULL;
         if (!s) break;
-        struct chain chain = {.first = list, .last = list, .count = 1};
-        list = link_get(list);
-        while (chain.count < count && list && own_slab(heap, list, class) == s) {
-            chain.last = list;
-            chain.count++;
-            list = link_get(list);
+        if (tag_owner(tag) == heap->front.id) {
+            struct chain chain = cut_chain(&list, s, tag, count);
+            count -= chain.count;
+            heap_give(heap, s, chain);
+        } else {
+            void *block = list;
+            list = link_get(block);
+            count--;
+            outbox_return(heap, block, tag);
         }
-        count -= chain.count;
-        heap_give(heap, s, chain);
     }
     if (count > 0 || list) error_report(ERROR_corrupted_list, list, class_stride(class));
 }
@@ -241,7 +257,7 @@ static const char *verify_bin(const struct heap *heap, unsigned class)
     uint32_t count = 0;
     for (const void *b = bin->head; b; b = link_get(b)) {
         if (++count > left) return "heap I1: a bin's list is longer than left";
-        if (!own_slab(heap, b, class)) return "heap I1: a bin holds a block that is not the heap's";
+        if (!slab_of(tagmap_get(b), b, class)) return "heap I1: a bin holds what is no block of its class";
     }
     return count == left ? NULL : "heap I1: a bin's list is shorter than left";
 }

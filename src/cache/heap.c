@@ -218,18 +218,39 @@ void heap_release_empty(struct heap *heap)
     }
 }
 
+/* Under both locks. */
+static void orphan(struct heap *heap, struct slab *s)
+{
+    heap_unplace(heap, s);
+    tag_slab(s, HEAP_COMMON);
+    heap_place(heap_common, s, false);
+}
+
 void heap_orphan_slabs(struct heap *heap)
 {
     heap_release_empty(heap);
     lock_acquire(&heap_common->lock);
     for (unsigned c = 0; c < CLASS_COUNT; c++)
         for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++)
-            for (struct slab *s; (s = first_slab(&heap->class[c], (enum slab_place)place));) {
-                heap_unplace(heap, s);
-                tag_slab(s, HEAP_COMMON);
-                heap_place(heap_common, s, false);
-            }
+            for (struct slab *s; (s = first_slab(&heap->class[c], (enum slab_place)place));) orphan(heap, s);
     lock_release(&heap_common->lock);
+}
+
+static bool has_two(const struct list *head)
+{
+    return !list_is_empty(head) && head->next != head->prev;
+}
+
+void heap_orphan_surplus(struct heap *heap)
+{
+    bool locked = false;
+    for (unsigned c = 0; c < CLASS_COUNT; c++)
+        for (struct list *partial = &heap->class[c].slabs[SLAB_PARTIAL]; has_two(partial);) {
+            if (!locked) lock_acquire(&heap_common->lock);
+            locked = true;
+            orphan(heap, container_of(partial->prev, struct slab, link));
+        }
+    if (locked) lock_release(&heap_common->lock);
 }
 
 /* ---- checks ---- */

@@ -152,8 +152,10 @@ void heap_give(struct heap *heap, struct slab *s, struct chain chain);
 /* Retires all empty slabs and the reserve. */
 void heap_release_empty(struct heap *heap);
 
-/* Makes all slabs of `heap` orphans. Takes the common heap's lock. */
+/* Makes all slabs of `heap` orphans; or the surplus: of the partly used ones all but one of each class. Both take
+ * the common heap's lock. */
 void heap_orphan_slabs(struct heap *heap);
+void heap_orphan_surplus(struct heap *heap);
 
 /* Checks I2, I3 and every slab. NULL = they hold. */
 const char *heap_verify_slabs(struct heap *heap);

@@ -181,11 +181,16 @@ static bool letter_is_due(const struct letter *letter, const struct slab *s)
 /* Seals what is in the slot, and posts the letter when it is worth a locked instruction. */
 static void slot_send(struct heap *heap, struct outbox_slot *slot)
 {
-    lock_acquire(&heap->lock);
     struct slab *s = slab_at(slot->slab);
     uint32_t owner = tag_owner(tagmap_get(slot->chain.last));
     slot_seal(heap, slot);
     if (letter_is_due(&heap->letter[owner % LETTERS], s)) letter_post(&heap->letter[owner % LETTERS]);
+}
+
+static void slot_send_locking(struct heap *heap, struct outbox_slot *slot)
+{
+    lock_acquire(&heap->lock);
+    slot_send(heap, slot);
     lock_release(&heap->lock);
 }
 
@@ -195,21 +200,43 @@ static uint32_t chain_limit(const struct slab *s)
     return blocks < CHAIN_BLOCKS_MAX ? blocks : CHAIN_BLOCKS_MAX;
 }
 
-void outbox_add(struct heap *heap, void *p, struct tag tag)
+static struct outbox_slot *slot_for(struct heap *heap, uint32_t slab)
 {
-    struct slab *s = slab_at(tag.record);
-    struct outbox_slot *slot = &heap->outbox[tag.record % OUTBOX_SLOTS];
-    counter_add(&heap->class[s->class].remote_frees, 1);
-    if (slot->slab == tag.record) {
+    return &heap->outbox[slab % OUTBOX_SLOTS];
+}
+
+static bool slot_is_taken(const struct outbox_slot *slot, uint32_t slab)
+{
+    return slot->slab != 0 && slot->slab != slab;
+}
+
+/* true = the slot should be sent now. */
+static bool slot_put(struct outbox_slot *slot, void *p, uint32_t slab)
+{
+    if (slot->slab == slab) {
         link_set(p, slot->chain.first);
         slot->chain.first = p;
         slot->chain.count++;
     } else {
-        if (slot->slab != 0) slot_send(heap, slot);
-        slot->slab = tag.record;
+        slot->slab = slab;
         slot->chain = (struct chain){.first = p, .last = p, .count = 1};
     }
-    if (slot->chain.count >= chain_limit(s)) slot_send(heap, slot);
+    return slot->chain.count >= chain_limit(slab_at(slab));
+}
+
+void outbox_add(struct heap *heap, void *p, struct tag tag)
+{
+    struct outbox_slot *slot = slot_for(heap, tag.record);
+    counter_add(&heap->class[slab_at(tag.record)->class].remote_frees, 1);
+    if (slot_is_taken(slot, tag.record)) slot_send_locking(heap, slot);
+    if (slot_put(slot, p, tag.record)) slot_send_locking(heap, slot);
+}
+
+void outbox_return(struct heap *heap, void *p, struct tag tag)
+{
+    struct outbox_slot *slot = slot_for(heap, tag.record);
+    if (slot_is_taken(slot, tag.record)) slot_send(heap, slot);
+    if (slot_put(slot, p, tag.record)) slot_send(heap, slot);
 }
 
 void outbox_post_all(struct heap *heap)

@@ -32,6 +32,9 @@ ALWAYS_INLINE bool inbox_has_mail(const struct heap *heap)
 /* A block of another heap was freed by `heap`'s thread. No lock is held. */
 void outbox_add(struct heap *heap, void *p, struct tag tag);
 
+/* A block from `heap`'s bin goes back to a slab that has another owner by now. Under heap->lock. */
+void outbox_return(struct heap *heap, void *p, struct tag tag);
+
 /* Posts everything that waits in the outbox. Under heap->lock. */
 void outbox_post_all(struct heap *heap);
 

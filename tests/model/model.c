@@ -10,8 +10,9 @@
  * errno, usable size. A mode draws the sizes, the calls and the number of live blocks anew for each phase.
  *
  * The invariants after every operation: the checked build verifies, at every visit, the slabs and bins
- * involved. Over that, a quiet phase (few live blocks) ends every single operation with hak_check(), which walks the
- * whole heap, a busy one every 1,000th. The closing lines say how many operations had which.
+ * involved. Over that, a quiet phase (few live blocks) of a single thread ends every single operation with
+ * hak_check(), which walks the whole heap; with threads it is each thread's every 16th, in busy phases every 1,000th.
+ * The closing lines say how many operations had which.
  *
  * With threads, each has a shadow of its own. Blocks go from one to another through the market and are resized or
  * freed there; threads die in the middle of things and leave what they hold to the market. hak_check() stops every
@@ -40,6 +41,7 @@ enum {
     THREADS_MAX = 64,
     PHASE_OPERATIONS = 25000,
     BUSY_CHECK_EVERY = 1000,
+    SHARED_CHECK_EVERY = 16, /* in quiet phases of many threads, whose dead leave long lists behind */
     DENSE_BYTES = 64 * 1024, /* smaller blocks are filled and compared byte for byte */
 };
 
@@ -419,10 +421,7 @@ static void *work(void *argument)
     for (uint64_t i = 0; i < w->operations; i++) {
         operate(s);
         if (i % 64 == 63) add_relaxed(&told.operations, 64);
-        if (mode.quiet)
-            full_check(&told.fully_checked);
-        else if (i % BUSY_CHECK_EVERY == 0 && w->number % thread_count == 0)
-            full_check(&told.periodic_checks);
+        if (i % (mode.quiet ? SHARED_CHECK_EVERY : BUSY_CHECK_EVERY) == 0) full_check(&told.periodic_checks);
     }
     add_relaxed(&told.operations, w->operations % 64);
     bequeath(s);
