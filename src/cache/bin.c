@@ -13,7 +13,8 @@
 #include "inbox.h"
 
 enum { CAPACITY_BYTES = 64 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048 };
-enum { REFILL_BYTES = 16 * 1024, GROWN_BYTES = 1024 * 1024, GROWN_MAX = 4096, GROWN_MIN = 16 };
+enum { REFILL_BYTES = 16 * 1024, GROWN_BYTES = 2048 * 1024, GROWN_MAX = 4096, GROWN_MIN = 16 };
+enum { LEFT_MAX = 0xc000 }; /* more than a refill and a budget can make */
 
 uint32_t cache_epoch;
 
@@ -133,6 +134,18 @@ void heap_flush_bins(struct heap *heap)
     }
 }
 
+/* A list that ends before or after its count was written to, or holds a block twice: nothing in it can be
+ * trusted, so all of it is left alone. Call bin_account() first. */
+static void bin_distrust(struct heap *heap, unsigned class)
+{
+    struct bin *bin = &heap->front.bin[class];
+    uint32_t left = heap->class[class].left_set;
+    bool runs_on = left > LEFT_MAX; /* it was counted below zero */
+    if (likely((bin->head == NULL) == (left == 0) && !runs_on)) return;
+    error_report(ERROR_corrupted_list, bin->head, class_stride(class));
+    bin_set(heap, class, NULL, 0);
+}
+
 /* ---- what every visit does ---- */
 
 static void follow_epoch(struct heap *heap)
@@ -198,6 +211,7 @@ void *heap_malloc_visit(struct heap *heap, unsigned class)
 {
     lock_acquire(&heap->lock);
     bin_account(heap, class);
+    bin_distrust(heap, class);
     visit_duties(heap);
     if (!heap->front.bin[class].head) bin_refill(heap, class); /* a heap that was parked comes with full bins */
     void *p = bin_pop(&heap->front.bin[class]);
@@ -234,6 +248,7 @@ void heap_free_visit(struct heap *heap, unsigned class, void *p)
     lock_acquire(&heap->lock);
     store_relaxed(&bin->budget, bin->budget - (uint64_t)(int64_t)BIN_PUSH); /* it did not happen */
     bin_account(heap, class);
+    bin_distrust(heap, class);
     visit_duties(heap);
     if (c->capacity == 0) c->capacity = first_capacity(class); /* the bin's first call is a free */
     if (c->left_set >= c->capacity) {
