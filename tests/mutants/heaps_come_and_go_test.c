@@ -162,6 +162,26 @@ static void idle_owners_do_not_hoard(void)
     claim("what_waits_for_an_idle_owner_is_bounded");
 }
 
+/* ---- threads without a heap ---- */
+
+/* After its exit handler a thread allocates from the common heap, and what it frees goes to its owner at once. */
+static void a_thread_without_a_heap(void)
+{
+    struct heap *owner = heap_enter();
+    unsigned class = class_of(SIZE);
+    take_blocks(owner, 50);
+    heap_self = &heap_exited;
+    for (unsigned i = 50; i < 150; i++) block[i] = call_malloc(SIZE);
+    for (unsigned i = 0; i < 100; i++) call_free(block[i]);
+    expect(balance_of(class) == 50, "allocated less freed is %lu of 50", balance_of(class));
+    nothing_is_astray("without a heap", 50);
+    send_blocks(owner, 100, 150);
+    heap_leave(owner);
+    expect(balance_of(class) == 0, "allocated less freed is %lu of 0", balance_of(class));
+    nothing_is_astray("all left", 0);
+    claim("a_thread_without_a_heap_allocates_and_frees");
+}
+
 /* ---- the counters, under the eyes of another thread ---- */
 
 static void a_look_at_the_worst_moment(void)
@@ -193,6 +213,7 @@ int main(void)
     mail_in_an_inbox_that_closes();
     mail_for_slabs_that_moved();
     idle_owners_do_not_hoard();
+    a_thread_without_a_heap();
     a_look_at_the_worst_moment();
     be(heap);
     ok(hak_check(), "all_invariants_hold_at_the_end");

@@ -20,7 +20,7 @@ enum { SLOWER = 1 };
 enum {
     STAYING = 4,
     BRIEF = 4,            /* at a time */
-    BIRTHS = 3000 / SLOWER, /* of brief threads, in each of BRIEF rows */
+    BIRTHS = 6000 / SLOWER, /* of brief threads, in each of BRIEF rows */
     BRIEF_OPERATIONS = 150,
     TABLE = 256,          /* blocks that all threads swap */
     GRAIN = 16,

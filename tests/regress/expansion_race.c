@@ -4,7 +4,7 @@
  *
  * Shown: 64 threads whose first call of all is made at once, in many processes; then 64 threads at the edge
  * of what they have: each round takes more blocks than the slabs and units at hand can serve, and gives
- * all back, 400,000 rounds in total. Every block carries its holder's name from end to end.
+ * all back, a million rounds in total. Every block carries its holder's name from end to end.
  */
 #include <pthread.h>
 #include <sys/wait.h>
@@ -22,7 +22,7 @@ enum { SLOWER = 1 };
 
 enum {
     THREADS = 64,
-    ROUNDS = 400000 / SLOWER, /* in total */
+    ROUNDS = 1000000 / SLOWER, /* in total */
     MEETING_EVERY = 8,        /* rounds: all wait for each other, and go on at once */
     PROCESSES = 100 / SLOWER + 1,
     BLOCKS_MAX = 600,

@@ -69,6 +69,15 @@ static void replace_heap(struct play *play, uint32_t i)
     play->heap[i] = heap_enter();
 }
 
+/* A thread's first call finds the heap that another has left, with all that is in its bins. */
+static void park_and_return(struct play *play, uint32_t i)
+{
+    detach(play->heap[i]);
+    heap_self = &heap_none;
+    take_block(play);
+    play->heap[i] = heap_self == &heap_none ? heap_enter() : heap_of(heap_self);
+}
+
 static void rare_operation(struct play *play, uint32_t i)
 {
     switch (random_below(&play->random, 8)) {
@@ -79,7 +88,7 @@ static void rare_operation(struct play *play, uint32_t i)
     case 4: replace_heap(play, i); break;
     case 5: option_set(OPTION_batch_refill, random_below(&play->random, 2)); break;
     case 6: option_set(OPTION_drain, random_below(&play->random, 2)); break;
-    default: detach(play->heap[i]), play->heap[i] = heap_enter(); break; /* parked, and found again */
+    default: park_and_return(play, i); break;
     }
 }
 
