@@ -96,13 +96,13 @@ HAK_API int mallopt(int parameter, int value)
     }
 }
 
-HAK_API int malloc_trim(size_t pad)
+COLD HAK_API int malloc_trim(size_t pad)
 {
     (void)pad;
     return reclaim_all() > 0;
 }
 
-HAK_API struct mallinfo2 mallinfo2(void)
+COLD HAK_API struct mallinfo2 mallinfo2(void)
 {
     struct stats stats;
     stats_collect(&stats);
@@ -117,7 +117,7 @@ HAK_API struct mallinfo2 mallinfo2(void)
     };
 }
 
-static struct mallinfo narrow_mallinfo(void)
+COLD static struct mallinfo narrow_mallinfo(void)
 {
     struct mallinfo2 wide = mallinfo2();
     return (struct mallinfo){
@@ -141,7 +141,7 @@ HAK_API struct mallinfo __libc_mallinfo(void)
     return narrow_mallinfo();
 }
 
-HAK_API void malloc_stats(void)
+COLD HAK_API void malloc_stats(void)
 {
     struct mallinfo2 m = mallinfo2();
     message_raw("Arena 0:\nsystem bytes     = %10zu\nin use bytes     = %10zu\n", m.arena, m.uordblks);
@@ -164,7 +164,7 @@ static void print_sizes(FILE *stream, const struct stats *stats)
     fputs("</sizes>\n", stream);
 }
 
-static void print_totals(FILE *stream, const struct stats *stats)
+COLD static void print_totals(FILE *stream, const struct stats *stats)
 {
     size_t in_use = stats->total.live - stats->mapping_bytes;
     fprintf(stream, "<total type=\"fast\" count=\"0\" size=\"0\"/>\n");
@@ -181,7 +181,7 @@ static void print_system(FILE *stream, const struct stats *stats)
 }
 
 /* The stream may allocate: the figures are taken before the first line. */
-HAK_API int malloc_info(int options, FILE *stream)
+COLD HAK_API int malloc_info(int options, FILE *stream)
 {
     struct stats stats;
     if (options != 0) return EINVAL;

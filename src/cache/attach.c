@@ -45,7 +45,7 @@ struct heap *heap_at(uint32_t id)
     return heap_block[id / HEAPS_PER_BLOCK] + id % HEAPS_PER_BLOCK;
 }
 
-static struct heap *new_heap(void)
+COLD static struct heap *new_heap(void)
 {
     uint32_t id = heap_count + 1;
     if (id > OWNER_MAX) return NULL;
@@ -62,7 +62,7 @@ static struct heap *new_heap(void)
 static void thread_exit(void *value);
 
 /* Before the first heap. false = the system refuses even this. */
-static bool make_ready(void)
+COLD static bool make_ready(void)
 {
     if (!has_exit_key) has_exit_key = pthread_key_create(&exit_key, thread_exit) == 0;
     if (heap_common) return true;
@@ -106,7 +106,7 @@ static struct heap *take_heap(void)
 }
 
 /* The caller has taken the heap out of every list; no thread uses its bins. */
-static void dissolve(struct heap *heap)
+COLD static void dissolve(struct heap *heap)
 {
     lock_acquire(&heap->lock);
     heap_flush_bins(heap);

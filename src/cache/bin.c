@@ -162,7 +162,7 @@ static void visit_duties(struct heap *heap)
     if (inbox_has_mail(heap) && option_get(OPTION_drain)) inbox_drain(heap);
 }
 
-static void check_after_visit(struct heap *heap, unsigned class)
+COLD static void check_after_visit(struct heap *heap, unsigned class)
 {
     const char *broken = NULL;
     struct heap_class *c = &heap->class[class];
@@ -277,7 +277,7 @@ static const char *verify_bin(const struct heap *heap, unsigned class)
     return count == left ? NULL : "heap I1: a bin's list is shorter than left";
 }
 
-const char *heap_verify_bins(struct heap *heap)
+COLD const char *heap_verify_bins(struct heap *heap)
 {
     const char *broken = NULL;
     for (unsigned c = 0; !broken && c < CLASS_COUNT; c++) broken = verify_bin(heap, c);

@@ -28,7 +28,7 @@ static void unlock_heap(struct heap *heap, void *context)
 }
 
 /* The ranks of heaps are taken together here and nowhere else: everybody else holds one and tries others. */
-void fork_prepare(void)
+COLD void fork_prepare(void)
 {
     lock_acquire(&registry_lock);
     heap_each(lock_heap, NULL);
@@ -45,7 +45,7 @@ static void unlock_all(void)
     lock_release(&registry_lock);
 }
 
-void fork_parent(void)
+COLD void fork_parent(void)
 {
     unlock_all();
 }
@@ -71,7 +71,7 @@ void fork_watch(void)
     if (pthread_atfork(fork_prepare, fork_parent, fork_child) != 0) store_relaxed(&registered, 0); /* next time */
 }
 
-void fork_child(void)
+COLD void fork_child(void)
 {
     unlock_all();
     heap_each(bury, NULL);

@@ -282,7 +282,7 @@ static const char *verify_class(struct heap *heap, unsigned class)
     return empty == heap->class[class].empty ? NULL : "heap I3: number of empty slabs";
 }
 
-const char *heap_verify_slabs(struct heap *heap)
+COLD const char *heap_verify_slabs(struct heap *heap)
 {
     const char *broken = NULL;
     for (unsigned c = 0; !broken && c < CLASS_COUNT; c++) broken = verify_class(heap, c);

@@ -294,7 +294,7 @@ static void count_sealed(struct mail_count *count, void *last)
     }
 }
 
-void mail_count(struct heap *heap, struct mail_count *count)
+COLD void mail_count(struct heap *heap, struct mail_count *count)
 {
     *count = (struct mail_count){.blocks = {0}};
     uint64_t inbox = load_acquire(&heap->inbox);

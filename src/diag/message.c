@@ -53,7 +53,7 @@ static const char *parse_spec(const char *f, struct spec *spec)
     return f;
 }
 
-static void put_number(struct text *t, const struct spec *spec, uint64_t n, bool negative, unsigned base)
+COLD static void put_number(struct text *t, const struct spec *spec, uint64_t n, bool negative, unsigned base)
 {
     char digits[26];
     size_t sign = negative ? 1 : 0;
@@ -62,7 +62,7 @@ static void put_number(struct text *t, const struct spec *spec, uint64_t n, bool
     put_padded(t, digits, length, spec->width, spec->left, spec->pad);
 }
 
-size_t message_format_list(char *out, size_t size, const char *format, va_list list)
+COLD size_t message_format_list(char *out, size_t size, const char *format, va_list list)
 {
     struct text t = {.at = out, .end = out + size - 1};
     for (const char *f = format; *f; f++) {
@@ -95,7 +95,7 @@ size_t message_format_list(char *out, size_t size, const char *format, va_list l
     return (size_t)(t.at - out);
 }
 
-size_t message_format(char *out, size_t size, const char *format, ...)
+COLD size_t message_format(char *out, size_t size, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
@@ -104,7 +104,7 @@ size_t message_format(char *out, size_t size, const char *format, ...)
     return length;
 }
 
-static void print_list(const char *prefix, const char *suffix, const char *format, va_list list)
+COLD static void print_list(const char *prefix, const char *suffix, const char *format, va_list list)
 {
     char line[512];
     size_t length = message_format(line, sizeof(line), "%s", prefix);
@@ -113,7 +113,7 @@ static void print_list(const char *prefix, const char *suffix, const char *forma
     os_print(line, length);
 }
 
-void message_print(const char *format, ...)
+COLD void message_print(const char *format, ...)
 {
     va_list list;
     va_start(list, format);
@@ -121,7 +121,7 @@ void message_print(const char *format, ...)
     va_end(list);
 }
 
-void message_raw(const char *format, ...)
+COLD void message_raw(const char *format, ...)
 {
     va_list list;
     va_start(list, format);
@@ -129,7 +129,7 @@ void message_raw(const char *format, ...)
     va_end(list);
 }
 
-_Noreturn void message_fatal(const char *format, ...)
+COLD _Noreturn void message_fatal(const char *format, ...)
 {
     va_list list;
     va_start(list, format);

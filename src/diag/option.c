@@ -94,7 +94,7 @@ static void complain(const struct option_info *info, const char *variable, const
                       text, info->minimum, info->maximum, *info->unit ? " " : "", info->unit, used);
 }
 
-void option_read_environment(void)
+COLD void option_read_environment(void)
 {
     if (!os_environment_has_prefix("HAKMEM_")) return; /* nearly always */
     for (int i = 0; i < OPTION_COUNT; i++) {
@@ -110,7 +110,7 @@ void option_read_environment(void)
     }
 }
 
-int option_find(const char *name)
+COLD int option_find(const char *name)
 {
     for (int i = 0; i < OPTION_COUNT; i++)
         if (same_text(option_info[i].name, name)) return i;
@@ -129,7 +129,7 @@ bool option_is_settable(enum option option)
     return option_info[option].settable;
 }
 
-void option_print_all(void)
+COLD void option_print_all(void)
 {
     for (int i = 0; i < OPTION_COUNT; i++) {
         const struct option_info *info = &option_info[i];

@@ -23,7 +23,7 @@ enum { LIBC_MAPPED = 2, LIBC_OTHER_ARENA = 4, LIBC_FLAGS = 7 };
 
 static uintptr_t break_start;
 
-void foreign_init(void)
+COLD void foreign_init(void)
 {
     if (!load_relaxed(&break_start)) store_relaxed(&break_start, os_break());
 }
@@ -37,7 +37,7 @@ static bool is_arena(uintptr_t address)
     return state != 0 && first == state;
 }
 
-static bool is_from_libc(const void *p)
+COLD static bool is_from_libc(const void *p)
 {
     uintptr_t address = (uintptr_t)p;
     size_t header[2]; /* size of the block before, own size and flags */

@@ -44,7 +44,7 @@ static void release_heap(struct heap *heap, void *context)
     lock_release(&heap->lock);
 }
 
-size_t reclaim_all(void)
+COLD size_t reclaim_all(void)
 {
     add_relaxed(&cache_epoch, 1);
     heap_dissolve_parked();

@@ -79,7 +79,7 @@ static void sum_classes(struct stats *stats)
     total->free_in_slabs += stats->slab_bytes - used;
 }
 
-void stats_collect(struct stats *stats)
+COLD void stats_collect(struct stats *stats)
 {
     struct arena_usage arena_sum;
     __builtin_memset(stats, 0, sizeof(*stats));
@@ -111,7 +111,7 @@ static void print_class(const struct stats_class *c, unsigned class)
                 c->cached, percent, c->mallocs, c->frees);
 }
 
-void stats_print(void)
+COLD void stats_print(void)
 {
     struct stats stats;
     stats_collect(&stats);
@@ -139,7 +139,7 @@ static bool compare(const char *what, unsigned class, uint64_t counted, uint64_t
     return false;
 }
 
-bool stats_verify_counters(void)
+COLD bool stats_verify_counters(void)
 {
     struct stats stats;
     bool good = true;
@@ -172,7 +172,7 @@ static void verify_heap(struct heap *heap, void *context)
     if (!verdict->broken && stands_still(heap)) verdict->broken = heap_verify_bins(heap);
 }
 
-const char *stats_verify_all(void)
+COLD const char *stats_verify_all(void)
 {
     struct verdict verdict = {NULL};
     fork_prepare(); /* every slow side stands still */

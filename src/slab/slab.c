@@ -64,7 +64,7 @@ bool slab_give(struct slab *s, struct chain chain)
     return true;
 }
 
-const char *slab_verify(const struct slab *s)
+COLD const char *slab_verify(const struct slab *s)
 {
     uint32_t count = 0;
     const void *last = NULL;

@@ -183,7 +183,7 @@ static void verify_superslab(struct superslab *s, void *context)
     if (s->in_dirty_list != (s->dirty != 0)) sums->broken = "arena I3: dirty list membership";
 }
 
-const char *arena_verify(void)
+COLD const char *arena_verify(void)
 {
     struct sums sums = {0, 0, NULL};
     chunk_each_superslab(verify_superslab, &sums);

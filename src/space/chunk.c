@@ -62,7 +62,7 @@ static struct chunk *chunk_make(uintptr_t base, size_t size)
     return c;
 }
 
-static bool chunk_try(size_t size)
+COLD static bool chunk_try(size_t size)
 {
     size_t alignment = size >= 8 * (size_t)SUPERSLAB_SIZE ? SUPERSLAB_SIZE : UNIT_SIZE;
     uintptr_t base = reserve_tagged(size, alignment, 3);
@@ -80,7 +80,7 @@ static bool chunk_try(size_t size)
 }
 
 /* A sixteenth of a limited address space at a time; smaller when the system refuses. */
-static bool chunk_add(void)
+COLD static bool chunk_add(void)
 {
     size_t limit = os_address_limit();
     size_t size = CHUNK_SIZE_MAX;
@@ -147,7 +147,7 @@ void chunk_each_superslab(void (*visit)(struct superslab *s, void *context), voi
     }
 }
 
-bool arena_contains(const void *p)
+COLD bool arena_contains(const void *p)
 {
     for (uint32_t block = 1; block <= load_relaxed(&last_block); block++) {
         struct chunk *c = load_acquire(&chunk_of_block[block]);

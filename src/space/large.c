@@ -417,7 +417,7 @@ static const char *verify_mapping(const struct large *l, uint32_t kind)
     return NULL;
 }
 
-const char *large_verify(void)
+COLD const char *large_verify(void)
 {
     const char *broken = NULL;
     size_t kept = 0;

@@ -33,7 +33,7 @@ static bool use_map(size_t size, uint32_t windowed)
 
 /* A window describes 32 times the address space that the process may have, so that mappings near each
  * other do not meet. */
-bool tagmap_init(void)
+COLD bool tagmap_init(void)
 {
     size_t full = sizeof(uint64_t) << ENTRY_BITS;
     size_t limit = os_address_limit();

@@ -124,7 +124,7 @@ static void windows(void)
 
 int main(void)
 {
-    windows(); /* before this process has a map */
+    if (CAN_LIMIT) windows(); /* before this process has a map */
     be(heap_enter());
     units_of_a_run();
     units_of_a_slab();

@@ -88,7 +88,7 @@ static uint32_t page_offsets(uint32_t count)
 /* How many offsets in a page the blocks of one slab have: as many as block starts differ modulo 4096. */
 static uint32_t offsets_of_slab(unsigned class)
 {
-    for (uint32_t i = 0; i < class_capacity(class); i++) block[i] = (unsigned char *)0 + i * (uintptr_t)class_stride(class);
+    for (uint32_t i = 0; i < class_capacity(class); i++) block[i] = (void *)(i * (uintptr_t)class_stride(class));
     return page_offsets(class_capacity(class));
 }
 

@@ -22,6 +22,13 @@ TAP_UNUSED static void (*volatile call_free)(void *) = hak_free;
 TAP_UNUSED static void *(*volatile call_realloc)(void *, size_t) = hak_realloc;
 TAP_UNUSED static void *(*volatile call_calloc)(size_t, size_t) = hak_calloc;
 
+/* These sanitizers map more than a limited process may have. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { CAN_LIMIT = 0 };
+#else
+enum { CAN_LIMIT = 1 };
+#endif
+
 /* ---- several heaps in one thread ---- */
 
 /* A heap for a thread that is played by this one. */

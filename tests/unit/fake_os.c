@@ -263,6 +263,13 @@ const char *os_environment(const char *name)
     return NULL;
 }
 
+bool os_environment_has_prefix(const char *prefix)
+{
+    for (int i = 0; i < FAKE_VARIABLES; i++)
+        if (fake_variable[i].value && strncmp(fake_variable[i].name, prefix, strlen(prefix)) == 0) return true;
+    return false;
+}
+
 /* Text beyond the buffer is lost; no test prints so much. */
 void os_print(const char *text, size_t length)
 {

@@ -104,6 +104,13 @@ UNUSED static void run_isolated(void **state)
 
 /* ---- used by several tests ---- */
 
+/* The calls, so that no compiler knows what they do. */
+UNUSED static void *(*volatile do_malloc)(size_t) = hak_malloc;
+UNUSED static void (*volatile do_free)(void *) = hak_free;
+UNUSED static void *(*volatile do_calloc)(size_t, size_t) = hak_calloc;
+UNUSED static void *(*volatile do_realloc)(void *, size_t) = hak_realloc;
+UNUSED static void *(*volatile do_aligned)(size_t, size_t) = hak_aligned_alloc;
+
 /* The whole heap is in order, and every counter tells the truth. */
 #define require_sound() \
     do { \
