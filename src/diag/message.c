@@ -55,11 +55,16 @@ static const char *parse_spec(const char *f, struct spec *spec)
 
 COLD static void put_number(struct text *t, const struct spec *spec, uint64_t n, bool negative, unsigned base)
 {
-    char digits[26];
+    char digits[26] = "-";
     size_t sign = negative ? 1 : 0;
-    digits[0] = '-';
+    size_t width = spec->width;
+    if (negative && spec->pad == '0') { /* the zeros stand behind the sign */
+        put_char(t, '-');
+        sign = 0;
+        if (width > 0) width--;
+    }
     size_t length = sign + digits_of(digits + sign, n, base);
-    put_padded(t, digits, length, spec->width, spec->left, spec->pad);
+    put_padded(t, digits, length, width, spec->left, spec->pad);
 }
 
 COLD size_t message_format_list(char *out, size_t size, const char *format, va_list list)

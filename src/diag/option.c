@@ -99,7 +99,7 @@ COLD void option_read_environment(void)
     if (!os_environment_has_prefix("HAKMEM_")) return; /* nearly always */
     for (int i = 0; i < OPTION_COUNT; i++) {
         char variable[64];
-        long value;
+        long value = 0;
         variable_name(variable, option_info[i].name);
         const char *text = os_environment(variable);
         if (!text) continue;

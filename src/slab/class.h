@@ -83,9 +83,13 @@ ALWAYS_INLINE uint32_t class_capacity(unsigned class)
  * n <= SMALL_SIZE_MAX. */
 static inline unsigned class_of_aligned(size_t n, size_t alignment)
 {
-    unsigned class = class_of(n);
-    while (class_size(class) < n || class_stride(class) % alignment != 0) class++;
-    return class; /* the last class fits all: 64 KiB */
+    unsigned best = CLASS_COUNT - 1; /* 64 KiB fits all */
+    for (unsigned class = class_of(n); class < CLASS_COUNT; class++) {
+        if (class_stride(class) % alignment != 0 || class_size(class) < n) continue;
+        if (class_size(class) < class_size(best)) best = class;
+        if (class < SIZE_CLASS_COUNT) class = SIZE_CLASS_COUNT - 1; /* no other of these is smaller */
+    }
+    return best;
 }
 
 #endif

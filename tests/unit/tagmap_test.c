@@ -13,21 +13,21 @@ static void *at_unit(uintptr_t base, uintptr_t unit)
 static void record_numbers_find_their_records(void)
 {
     for (uint32_t block = 1; block <= 5; block++) {
-        struct record *records = record_map(1000 * sizeof(struct record));
-        require(records && reads_as_zero(records, 1000 * sizeof(struct record)));
-        uint32_t number = record_block_add(records);
+        struct record *block_of_records = record_map(1000 * sizeof(struct record));
+        require(block_of_records && reads_as_zero(block_of_records, 1000 * sizeof(struct record)));
+        uint32_t number = record_block_add(block_of_records);
         require(number == block << RECORD_INDEX_BITS, "%u", number);
-        for (uint32_t i = 0; i < 1000; i++) require(record_at(number + i) == records + i);
+        for (uint32_t i = 0; i < 1000; i++) require(record_at(number + i) == block_of_records + i);
     }
     require(record_block[0] == NULL, "number 0 is no record");
 }
 
 static void record_numbers_run_out_without_harm(void)
 {
-    struct record *records = record_map(sizeof(struct record));
+    struct record *block_of_records = record_map(sizeof(struct record));
     for (uint32_t block = 1; block < RECORD_BLOCKS; block++)
-        require(record_block_add(records) == block << RECORD_INDEX_BITS, "block %u", block);
-    for (int i = 0; i < 3; i++) require(record_block_add(records) == 0);
+        require(record_block_add(block_of_records) == block << RECORD_INDEX_BITS, "block %u", block);
+    for (int i = 0; i < 3; i++) require(record_block_add(block_of_records) == 0);
 }
 
 static void record_memory_is_counted_in_whole_pages(void)
