@@ -168,6 +168,7 @@ static void thread_exit(void *value)
 COLD struct heap *heap_attach(void)
 {
     if (heap_self == &heap_exited) return NULL;
+    fork_watch();
     struct heap *heap = take_heap();
     if (!heap) return NULL;
     lock_acquire(&heap->lock);
@@ -177,7 +178,6 @@ COLD struct heap *heap_attach(void)
     }
     lock_release(&heap->lock);
     heap_self = &heap->front;
-    fork_watch();
     if (pthread_setspecific(exit_key, heap) == 0) return heap;
     detach(heap);
     return NULL;

@@ -10,8 +10,9 @@
 #include "heap.h"
 #include "inbox.h"
 
-static uint32_t threads_seen; /* shared; counts to 2 */
+static uint32_t threads_seen; /* shared */
 static uint32_t registered;   /* shared; 1 = pthread_atfork knows us */
+static uint32_t depth;        /* calls of fork_prepare() beyond the first; by the thread that holds all locks */
 
 static struct lock *const upper_locks[] = {&purge_lock, &large_lock, &arena_lock, &tagmap_lock, &record_lock};
 
@@ -30,6 +31,10 @@ static void unlock_heap(struct heap *heap, void *context)
 /* The ranks of heaps are taken together here and nowhere else: everybody else holds one and tries others. */
 COLD void fork_prepare(void)
 {
+    if (lock_is_fork_thread()) {
+        depth++;
+        return;
+    }
     lock_acquire(&registry_lock);
     heap_each(lock_heap, NULL);
     if (heap_common) lock_acquire_peer(&heap_common->lock);
@@ -47,7 +52,10 @@ static void unlock_all(void)
 
 COLD void fork_parent(void)
 {
-    unlock_all();
+    if (depth > 0)
+        depth--;
+    else
+        unlock_all();
 }
 
 static void bury(struct heap *heap, void *context)
@@ -62,17 +70,25 @@ static void bury(struct heap *heap, void *context)
     lock_release(&heap->lock);
 }
 
-/* Handlers that others registered before may run while we hold the locks: see lock_fork_thread. */
+/* A thread is registered for before it takes a first lock of ours. Two that come at once may both register:
+ * the handlers nest. pthread_atfork may allocate, and holds a lock of libc meanwhile that fork takes, too:
+ * that block comes from the common heap. */
 void fork_watch(void)
 {
-    if (load_relaxed(&registered)) return;
+    if (load_acquire(&registered)) return;
     if (add_relaxed(&threads_seen, 1) == 0) return;
-    if (exchange_acquire(&registered, 1)) return;
-    if (pthread_atfork(fork_prepare, fork_parent, fork_child) != 0) store_relaxed(&registered, 0); /* next time */
+    struct heap_front *self = heap_self;
+    heap_self = &heap_exited;
+    if (pthread_atfork(fork_prepare, fork_parent, fork_child) == 0) store_release(&registered, 1);
+    heap_self = self;
 }
 
 COLD void fork_child(void)
 {
+    if (depth > 0) {
+        depth--;
+        return;
+    }
     unlock_all();
     heap_each(bury, NULL);
 }
