@@ -94,7 +94,7 @@ check:
 	$(MAKE) check-built
 
 check-built: all $(TEST_PROGRAMS)
-	/usr/bin/python3 tests/run.py $(foreach t,$(TESTS),"$(t)")
+	/usr/bin/python3 tests/run.py --jobs 2 $(foreach t,$(TESTS),"$(t)")
 
 clean:
 	rm -rf build

@@ -11,11 +11,7 @@
 
 #include "whitebox.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { SLOWER = 20 };
-#else
-enum { SLOWER = 1 };
-#endif
+enum { SLOWER = SANITIZED ? 20 : 1 };
 
 enum {
     STAYING = 4,

@@ -13,12 +13,9 @@
 #include "../tap.h"
 #include "hakmem/hakmem.h"
 #include "random.h"
+#include "sanitized.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { SLOWER = 20 };
-#else
-enum { SLOWER = 1 };
-#endif
+enum { SLOWER = SANITIZED ? 20 : 1 };
 
 enum {
     THREADS = 64,

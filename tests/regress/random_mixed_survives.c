@@ -9,12 +9,9 @@
 #include "../tap.h"
 #include "hakmem/hakmem.h"
 #include "random.h"
+#include "sanitized.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { SLOWER = 50 };
-#else
-enum { SLOWER = 1 };
-#endif
+enum { SLOWER = SANITIZED ? 50 : 1 };
 
 enum { OPERATIONS = 10000000 / SLOWER, THREADS_MAX = 64, WORKING_SET_MAX = 8192, SIZE_MIN = 16, SIZE_LIMIT = 1040, SHELVES = 64, SWAP_EVERY = 64 };
 

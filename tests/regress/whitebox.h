@@ -15,19 +15,13 @@
 
 #include "../tap.h"
 #include "random.h"
+#include "sanitized.h"
 
 /* Through these, or the compiler drops pairs of calls. */
 TAP_UNUSED static void *(*volatile call_malloc)(size_t) = hak_malloc;
 TAP_UNUSED static void (*volatile call_free)(void *) = hak_free;
 TAP_UNUSED static void *(*volatile call_realloc)(void *, size_t) = hak_realloc;
 TAP_UNUSED static void *(*volatile call_calloc)(size_t, size_t) = hak_calloc;
-
-/* These sanitizers map more than a limited process may have. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { CAN_LIMIT = 0 };
-#else
-enum { CAN_LIMIT = 1 };
-#endif
 
 /* ---- several heaps in one thread ---- */
 

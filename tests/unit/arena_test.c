@@ -285,6 +285,7 @@ static void a_generous_commit_that_is_refused_becomes_a_small_one(void)
         fake_fail(FAKE_COMMIT, 1, 1); /* every other call */
         dirty_fill(take(SUPERSLAB_UNITS), SUPERSLAB_UNITS);
     }
+    require(fake.failures[FAKE_COMMIT] > 1);
     require_whole();
 }
 
