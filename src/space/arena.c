@@ -183,8 +183,21 @@ static void verify_superslab(struct superslab *s, void *context)
     if (s->in_dirty_list != (s->dirty != 0)) sums->broken = "arena I3: dirty list membership";
 }
 
+static bool bucket_is_right(struct list *head, unsigned dirty, unsigned count)
+{
+    for (struct list *l = list_first(head); l != head; l = l->next) {
+        const struct superslab *s = container_of(l, struct superslab, bucket_link);
+        if (free_units(s) != count || (s->dirty != 0) != dirty || count == 0) return false;
+    }
+    return true;
+}
+
 COLD const char *arena_verify(void)
 {
+    for (unsigned dirty = 0; dirty < 2; dirty++)
+        for (unsigned count = 0; count < BUCKETS; count++)
+            if (!bucket_is_right(&bucket[dirty][count], dirty, count))
+                return "arena I2: a SuperSlab is in the wrong bucket";
     struct sums sums = {0, 0, NULL};
     chunk_each_superslab(verify_superslab, &sums);
     if (sums.broken) return sums.broken;
