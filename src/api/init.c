@@ -1,18 +1,23 @@
 /* init.c - what happens when the library is loaded and when the process ends.
  *
- * Uses: option, foreign, stats. Allocation does not wait for this: calls made earlier get the
+ * Uses: option, fork, foreign, stats. Allocation does not wait for this: calls made earlier get the
  * default options.
  */
+#include <pthread.h>
+
+#include "../cache/fork.h"
 #include "../diag/message.h"
 #include "../diag/option.h"
 #include "../front/foreign.h"
 #include "../service/stats.h"
 
-/* Early among constructors: others may have a pointer of libc's to free already. */
+/* Early among constructors: our fork handlers shall be innermost, and lock last; and no second thread may be in
+ * the allocator before they are there. pthread_atfork fails only when memory is out before main. */
 __attribute__((constructor(101))) static void library_start(void)
 {
     foreign_init();
     option_read_environment();
+    (void)pthread_atfork(fork_prepare, fork_parent, fork_child);
     if (!option_get(OPTION_verbose)) return;
     message_print("version %s, build %s", HAK_VERSION, HAK_BUILD_ID);
     option_print_all();

@@ -1,6 +1,6 @@
 /* attach.c - threads get heaps, and leave them. See heap.h.
  *
- * Uses: heap, inbox, fork, tagmap, pthread keys. Locks: RANK_REGISTRY for the table of heaps.
+ * Uses: heap, inbox, tagmap, pthread keys. Locks: RANK_REGISTRY for the table of heaps.
  *
  * Everything the library needs before its first block is made here, at the first call of the process,
  * whoever makes it: nothing on this way asks libc for memory, the environment or a symbol. pthread_setspecific
@@ -17,7 +17,6 @@
  */
 #include <pthread.h>
 
-#include "fork.h"
 #include "heap.h"
 #include "inbox.h"
 
@@ -168,7 +167,6 @@ static void thread_exit(void *value)
 COLD struct heap *heap_attach(void)
 {
     if (heap_self == &heap_exited) return NULL;
-    fork_watch();
     struct heap *heap = take_heap();
     if (!heap) return NULL;
     lock_acquire(&heap->lock);

@@ -4,14 +4,10 @@
  */
 #include "fork.h"
 
-#include <pthread.h>
-
 #include "../space/large.h"
 #include "heap.h"
 #include "inbox.h"
 
-static uint32_t threads_seen; /* shared */
-static uint32_t registered;   /* shared; 1 = pthread_atfork knows us */
 static uint32_t depth;        /* calls of fork_prepare() beyond the first; by the thread that holds all locks */
 
 static struct lock *const upper_locks[] = {&purge_lock, &large_lock, &arena_lock, &tagmap_lock, &record_lock};
@@ -68,19 +64,6 @@ static void bury(struct heap *heap, void *context)
     inbox_close(heap);
     store_relaxed(&heap->state, HEAP_GONE);
     lock_release(&heap->lock);
-}
-
-/* A thread is registered for before it takes a first lock of ours. Two that come at once may both register:
- * the handlers nest. pthread_atfork may allocate, and holds a lock of libc meanwhile that fork takes, too:
- * that block comes from the common heap. */
-void fork_watch(void)
-{
-    if (load_acquire(&registered)) return;
-    if (add_relaxed(&threads_seen, 1) == 0) return;
-    struct heap_front *self = heap_self;
-    heap_self = &heap_exited;
-    if (pthread_atfork(fork_prepare, fork_parent, fork_child) == 0) store_release(&registered, 1);
-    heap_self = self;
 }
 
 COLD void fork_child(void)

@@ -6,7 +6,6 @@
 
 #include "../diag/error.h"
 #include "../diag/message.h"
-#include "fork.h"
 
 enum { POINTER_BITS = 48, FIRST_IS_LAST = 0xffff, CHAIN_BYTES_MAX = 64 * 1024 };
 #define POINTER_MASK ((UINT64_C(1) << POINTER_BITS) - 1)
@@ -247,7 +246,6 @@ void outbox_post_all(struct heap *heap)
 
 void inbox_post_block(void *p, struct tag tag)
 {
-    fork_watch();
     struct slab *s = slab_at(tag.record);
     struct chain chain = {.first = p, .last = p, .count = 1};
     add_relaxed(&heap_common->class[s->class].remote_frees, 1);

@@ -33,9 +33,11 @@
 #ifndef MODEL_THREADS
 #define MODEL_THREADS 1
 #endif
+#ifndef MODEL_OPERATIONS
+#define MODEL_OPERATIONS 5000000
+#endif
 
 enum {
-    OPERATIONS = 5000000,
     LIVE_MAX = 4096,
     MARKET_MAX = 4096,
     THREADS_MAX = 64,
@@ -477,7 +479,7 @@ static bool read_argument(const char *argument, const char *name, uint64_t *valu
 
 int main(int argc, char **argv)
 {
-    uint64_t operations = OPERATIONS, threads = MODEL_THREADS;
+    uint64_t operations = MODEL_OPERATIONS, threads = MODEL_THREADS;
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) return 2;
     seed %= 1000000000;
     for (int i = 1; i < argc; i++) {

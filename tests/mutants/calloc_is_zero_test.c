@@ -21,7 +21,7 @@ static bool calloc_after(size_t size, bool purge, bool refuse)
     refused.purge = refuse;
     if (purge) (void)hak_purge();
     unsigned char *q = call_calloc(1, size);
-    expect(q && is_zero(q, size), "%zu bytes%s%s", size, purge ? ", after a purge" : "", refuse ? ", which is refused" : "");
+    expect(q && is_zero(q, size), "%zu bytes%s%s", size, purge ? ", after a purge" : "", refuse ? ", refused" : "");
     refused.purge = false;
     call_free(q);
     return q == p;
@@ -56,10 +56,11 @@ static void purge_tells_the_truth(void)
     size_t dirty = figures().dirty;
     expect(dirty >= 40 * (size_t)(700 << 10), "%zu bytes are dirty", dirty);
     refused.purge = true;
-    expect(hak_purge() == 0 && figures().dirty == dirty, "refused: %zu bytes are dirty, not %zu", figures().dirty, dirty);
+    size_t refused_bytes = hak_purge();
+    expect(refused_bytes == 0 && figures().dirty == dirty, "refused: %zu dirty, not %zu", figures().dirty, dirty);
     refused.purge = false;
     size_t bytes = hak_purge();
-    expect(bytes == dirty && figures().dirty == 0, "%zu bytes given back of %zu, %zu are left", bytes, dirty, figures().dirty);
+    expect(bytes == dirty && figures().dirty == 0, "%zu bytes of %zu, %zu are left", bytes, dirty, figures().dirty);
     expect(!arena_verify(), "%s", arena_verify());
     claim("purge_gives_back_all_that_is_dirty_or_nothing");
 }

@@ -28,7 +28,8 @@ static void *hold(void *unused)
     if (!held) return unused; /* only so that two threads have been seen */
     lock_acquire_peer(held);
     store_release(&ready, 1);
-    while (load_relaxed(&held->word) != 2 && !load_acquire(&split)) sched_yield(); /* until somebody waits for it */
+    /* until somebody waits for it */
+    while (load_relaxed(&held->word) != 2 && !load_acquire(&split)) sched_yield();
     lock_release_peer(held);
     return unused;
 }
@@ -66,7 +67,8 @@ static void fork_while_held(unsigned i)
 
 static void list_locks(void)
 {
-    struct lock *all[] = {&registry_lock, &other_heap->lock, &heap_common->lock, &purge_lock, &large_lock, &arena_lock, &tagmap_lock, &record_lock};
+    struct lock *all[] = {&registry_lock, &other_heap->lock, &heap_common->lock, &purge_lock,
+                           &large_lock, &arena_lock, &tagmap_lock, &record_lock};
     for (unsigned i = 0; i < array_length(all); i++) locks[lock_count++] = all[i];
 }
 

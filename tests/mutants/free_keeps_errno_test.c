@@ -21,7 +21,8 @@ static void free_many(size_t size, unsigned count, struct heap *owner, struct he
     be(other);
     changed = 0;
     for (unsigned i = 0; i < count; i++) give(block[i]);
-    expect(changed == 0, "%u of %u frees of %zu bytes%s changed errno", changed, count, size, owner == other ? "" : " of another heap");
+    expect(changed == 0, "%u of %u frees of %zu bytes%s changed errno", changed, count, size,
+           owner == other ? "" : " of another heap");
 }
 
 static void free_all_kinds(struct heap *heap, struct heap *other)

@@ -47,8 +47,8 @@ static void check_inbox(struct heap *heap, void *context)
     unsigned *seen = context;
     if (heap == heap_common) return;
     bool open = heap->state == HEAP_LIVE || heap->state == HEAP_PARKED;
-    expect((load_relaxed(&heap->inbox) == INBOX_CLOSED) != open, "heap %u, state %u: inbox %#lx", heap->front.id, heap->state,
-           heap->inbox);
+    expect((load_relaxed(&heap->inbox) == INBOX_CLOSED) != open, "heap %u, state %u: inbox %#lx", heap->front.id,
+           heap->state, heap->inbox);
     seen[heap->state]++;
 }
 
@@ -56,8 +56,8 @@ static void inboxes_are_open_where_somebody_reads(void)
 {
     unsigned seen[HEAP_GONE + 1] = {0};
     heap_each(check_inbox, seen);
-    expect(seen[HEAP_LIVE] > 0 && seen[HEAP_PARKED] > 0 && seen[HEAP_FREE] > 0, "live %u, parked %u, free %u", seen[HEAP_LIVE],
-           seen[HEAP_PARKED], seen[HEAP_FREE]);
+    expect(seen[HEAP_LIVE] > 0 && seen[HEAP_PARKED] > 0 && seen[HEAP_FREE] > 0, "live %u, parked %u, free %u",
+           seen[HEAP_LIVE], seen[HEAP_PARKED], seen[HEAP_FREE]);
     claim("inboxes_are_open_where_somebody_reads");
 }
 
@@ -198,8 +198,8 @@ static void a_look_at_the_worst_moment(void)
     front_free_full(block[--n], bin_offset(class)); /* the rest of it */
     hak_stats(&after);
     expect(!pushed, "the bin was full");
-    expect(after.mallocs - before.mallocs == 5000 && after.frees - before.frees == 5000 - n, "%zu mallocs, %zu frees of %u",
-           after.mallocs - before.mallocs, after.frees - before.frees, 5000 - n);
+    size_t mallocs = after.mallocs - before.mallocs, frees = after.frees - before.frees;
+    expect(mallocs == 5000 && frees == 5000 - n, "%zu mallocs, %zu frees of %u", mallocs, frees, 5000 - n);
     while (n > 0) call_free(block[--n]);
     heap_leave(heap);
     claim("counters_survive_a_look_between_a_push_that_fails_and_its_undoing");

@@ -29,10 +29,11 @@ static void units_of_a_slab(void)
     char *p = call_malloc(20000);
     uintptr_t base = align_down(slab_at(tagmap_get(p).record)->base, UNIT_SIZE);
     uint32_t wanted = heap_tag(heap->front.id) | bin_offset(class_of(20000));
-    for (unsigned i = 0; i < POOL_UNITS; i++) expect(tag_at((char *)base + i * UNIT_SIZE) == wanted, "unit %u of a slab", i);
+    const char *unit = (const char *)base;
+    for (unsigned i = 0; i < POOL_UNITS; i++) expect(tag_at(unit + i * UNIT_SIZE) == wanted, "unit %u of a slab", i);
     call_free(p);
     (void)hak_purge();
-    for (unsigned i = 0; i < POOL_UNITS; i++) expect(tag_at((char *)base + i * UNIT_SIZE) == TAG_FREE, "unit %u is free", i);
+    for (unsigned i = 0; i < POOL_UNITS; i++) expect(tag_at(unit + i * UNIT_SIZE) == TAG_FREE, "unit %u is free", i);
     expect(!hak_owns(p), "a block of a retired slab is nobody's");
     claim("each_unit_of_a_slab_is_tagged_until_it_retires");
 }
@@ -87,8 +88,8 @@ static void addresses_of_others(void)
 {
     int local = 0;
     static int object;
-    const void *others[] = {NULL, &local, &object, (const void *)(uintptr_t)&hak_malloc, (void *)(uintptr_t)0xffff800000000000,
-                            (void *)heap_self, tagmap.entries, sbrk(0)};
+    const void *function = (const void *)(uintptr_t)&hak_malloc, *kernel = (void *)(uintptr_t)0xffff800000000000;
+    const void *others[] = {NULL, &local, &object, function, kernel, heap_self, tagmap.entries, sbrk(0)};
     for (unsigned i = 0; i < array_length(others); i++) expect(tag_at(others[i]) == TAG_NONE, "address %u", i);
     claim("addresses_of_others_have_no_tag");
 }

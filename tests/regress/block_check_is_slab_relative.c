@@ -17,8 +17,15 @@ enum { SLABS = 100000, SAMPLES = 4 };
 /* slab_is_block() reads no memory of the slab, so slabs can be claimed to be anywhere. */
 static struct slab slab_somewhere(unsigned class, uintptr_t base, uint32_t carved)
 {
-    return (struct slab){.base = base, .capacity = class_capacity(class), .stride = class_stride(class), .carved = carved,
-                         .used = carved, .class = (uint8_t)class, .units = (uint8_t)class_units(class)};
+    return (struct slab){
+        .base = base,
+        .capacity = class_capacity(class),
+        .stride = class_stride(class),
+        .carved = carved,
+        .used = carved,
+        .class = (uint8_t)class,
+        .units = (uint8_t)class_units(class),
+    };
 }
 
 static void check_block(const struct slab *s, uint32_t index)
@@ -49,12 +56,17 @@ static void every_block(unsigned class)
     check_ends(&s);
 }
 
+static uintptr_t random_unit(struct random *random)
+{
+    uint64_t units = (UINT64_C(1) << (ADDRESS_BITS - UNIT_SHIFT)) - POOL_UNITS - 2;
+    return (1 + random_next(random) % units) * UNIT_SIZE;
+}
+
 static void many_slabs(unsigned class, struct random *random)
 {
     for (uint32_t n = 0; n < SLABS / CLASS_COUNT; n++) {
-        uintptr_t base = (1 + random_next(random) % ((UINT64_C(1) << (ADDRESS_BITS - UNIT_SHIFT)) - POOL_UNITS - 2)) * UNIT_SIZE;
         uint32_t carved = 1 + random_below(random, class_capacity(class));
-        struct slab s = slab_somewhere(class, base, carved);
+        struct slab s = slab_somewhere(class, random_unit(random), carved);
         for (int i = 0; i < SAMPLES; i++) check_block(&s, random_below(random, carved));
         check_ends(&s);
     }

@@ -28,6 +28,18 @@ COPIED = ["Makefile", "src", "include", "scripts"]      # what the library needs
 
 VARIANT = ["CC", "DEBUG", "CHECKED", "SANITIZE"]         # of the make that runs this test
 
+ASK = """
+import ctypes, sys
+ask = ctypes.CDLL(sys.argv[1]).hak_build_id
+ask.restype = ctypes.c_char_p
+print(ask().decode())
+"""
+SAY = """
+#include <stdio.h>
+#include "hakmem/hakmem.h"
+int main(void) { return puts(hak_build_id()) < 0; }
+"""
+
 results = []
 
 
@@ -39,8 +51,10 @@ def ok(good, name, detail=""):
 
 def run(*command, **keywords):
     """Runs a command outside of any make that runs this test; returns status and all output."""
-    environment = {name: value for name, value in os.environ.items() if name not in VARIANT and not name.startswith(("MAKE", "MFLAGS"))}
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, **keywords)
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in VARIANT and not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+                          **keywords)
     return done.returncode, done.stdout
 
 
@@ -70,15 +84,14 @@ def hash_of(folder):
 
 def id_of_shared(path):
     """Asked in a process of its own: a library that is loaded stays loaded."""
-    program = "import ctypes, sys; f = ctypes.CDLL(sys.argv[1]).hak_build_id; f.restype = ctypes.c_char_p; print(f().decode())"
-    status, text = run(sys.executable, "-c", program, path)
+    status, text = run(sys.executable, "-c", ASK, path)
     return text.strip() if status == 0 else "none (%s)" % text.strip()
 
 
 def id_of_archive(folder, scratch, *flags):
     source, program = os.path.join(scratch, "say.c"), os.path.join(scratch, "say")
     with open(source, "w") as file:
-        file.write('#include <stdio.h>\n#include "hakmem/hakmem.h"\nint main(void) { return puts(hak_build_id()) < 0; }\n')
+        file.write(SAY)
     command = [variable(folder, "CC"), "-I", os.path.join(folder, "include"), source,
                os.path.join(folder, "build/libhakmem.a"), "-o", program, "-pthread", *flags]
     status, text = run(*command)
@@ -90,7 +103,9 @@ def id_of_archive(folder, scratch, *flags):
 def needed_by(folder, unit):
     flags = variable(folder, "CPPFLAGS").split()
     status, text = run(variable(folder, "CC"), "-MM", *flags, unit, cwd=folder)
-    return {os.path.normpath(word) for word in text.replace("\\\n", " ").split(":", 1)[1].split()} if status == 0 else set()
+    if status != 0:
+        return set()
+    return {os.path.normpath(word) for word in text.replace("\\\n", " ").split(":", 1)[1].split()}
 
 
 def all_files_count(folder):
@@ -100,16 +115,18 @@ def all_files_count(folder):
     counted = {os.path.normpath(path) for path in variable(folder, "SOURCES").split()}
     ok(len(needed) > 30 and needed <= counted, "every_file_that_is_compiled_counts_in_the_identity",
        "%d needed by %s, not counted: %s" % (len(needed), sorted(units), sorted(needed - counted)))
-    sources = {os.path.normpath(os.path.relpath(path, folder)) for path in glob.glob(os.path.join(folder, "src/**/*.c"), recursive=True)}
-    ok(sources and sources <= needed, "every_source_is_compiled_into_the_library", "left out: %s" % sorted(sources - needed))
+    paths = glob.glob(os.path.join(folder, "src/**/*.c"), recursive=True)
+    left_out = {os.path.normpath(os.path.relpath(path, folder)) for path in paths} - needed
+    ok(paths and not left_out, "every_source_is_compiled_into_the_library", "left out: %s" % sorted(left_out))
 
 
 # ---- identity -------------------------------------------------------------------------------------
 
 def identity_is_the_sources(folder, scratch):
     wanted = variable(folder, "BUILD_ID")
-    ok(re.fullmatch("[0-9a-f]{16}", wanted) and wanted == hash_of(folder), "the_identity_is_the_hash_of_sources_and_flags",
-       "%s, computed %s" % (wanted, hash_of(folder)))
+    computed = hash_of(folder)
+    ok(re.fullmatch("[0-9a-f]{16}", wanted) and wanted == computed, "the_identity_is_the_hash_of_sources_and_flags",
+       "%s, computed %s" % (wanted, computed))
     shared = id_of_shared(os.path.join(folder, "build/libhakmem.so"))
     ok(shared == wanted, "the_shared_library_says_what_it_was_built_from", "%s, not %s" % (shared, wanted))
     for flags in [], ["-static"]:
@@ -123,7 +140,8 @@ def what_is_here_is_built_from_here():
     arguments = ["%s=%s" % (name, os.environ[name]) for name in VARIANT if name in os.environ]
     library, wanted = variable(".", "LIB_SO", *arguments), variable(".", "BUILD_ID", *arguments)
     found = id_of_shared(os.path.abspath(library))
-    ok(found == wanted, "the_library_that_is_tested_was_built_from_these_sources", "%s: %s, not %s" % (library, found, wanted))
+    ok(found == wanted, "the_library_that_is_tested_was_built_from_these_sources",
+       "%s: %s, not %s" % (library, found, wanted))
 
 
 def stamp(folder):
@@ -200,15 +218,15 @@ def symbols_are_held(folder, scratch):
 
 def the_build_fails_without_a_symbol(folder):
     path = os.path.join(folder, "src/api/hak.c")
-    original = open(path).read()
+    with open(path) as file:
+        text = file.read()
+    other = '#include "api.h"\nHAK_API bool hak_owned(const void *p);'
     with open(path, "w") as file:
-        file.write(original.replace("hak_owns(", "hak_owned(").replace('#include "api.h"', '#include "api.h"\nHAK_API bool hak_owned(const void *p);'))
+        file.write(text.replace("hak_owns(", "hak_owned(").replace('#include "api.h"', other))
     status, text = make(folder, CHEAP)
     gone = not os.path.exists(os.path.join(folder, "build/libhakmem.so"))
-    ok(status != 0 and "hak_owns" in text and gone, "the_build_fails_and_leaves_nothing_when_a_symbol_is_missing",
-       "status %d, %s" % (status, text))
-    with open(path, "w") as file:
-        file.write(original)
+    ok(status != 0 and "hak_owns" in text and gone,
+       "the_build_fails_and_leaves_nothing_when_a_symbol_is_missing", "status %d, %s" % (status, text))
 
 
 def main():

@@ -116,8 +116,9 @@ struct owners {
     uint32_t shared;
 };
 
-static void note_slab(struct owners *owners, const struct slab *s)
+static void note_slab(struct list *link, struct owners *owners)
 {
+    const struct slab *s = container_of(link, struct slab, link);
     for (unsigned i = 0; i < s->units; i++) owners->shared += owners->units[s->number + i]++ > 0;
 }
 
@@ -126,7 +127,7 @@ static void note_heap(struct heap *heap, void *context)
     for (unsigned class = 0; class < CLASS_COUNT; class++)
         for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++) {
             struct list *head = &heap->class[class].slabs[place];
-            for (struct list *i = list_first(head); i != head; i = i->next) note_slab(context, container_of(i, struct slab, link));
+            for (struct list *i = list_first(head); i != head; i = i->next) note_slab(i, context);
         }
 }
 

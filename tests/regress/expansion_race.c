@@ -33,7 +33,9 @@ static void (*volatile call_free)(void *) = hak_free;
 static const struct edge {
     uint32_t size;
     uint32_t blocks;
-} edges[] = {{65536, 40}, {32768, 60}, {20000, 80}, {8192, 160}, {2000, 600}, {100 * 1024, 6}, {700 * 1024, 2}, {2 << 20, 1}};
+} edges[] = {
+    {65536, 40}, {32768, 60}, {20000, 80}, {8192, 160}, {2000, 600}, {100 * 1024, 6}, {700 * 1024, 2}, {2 << 20, 1},
+};
 
 static pthread_barrier_t barrier;
 static uint32_t wrong; /* blocks that were somebody else's, or none; shared counter */

@@ -13,7 +13,8 @@
 
 enum { SLOWER = SANITIZED ? 50 : 1 };
 
-enum { OPERATIONS = 10000000 / SLOWER, THREADS_MAX = 64, WORKING_SET_MAX = 8192, SIZE_MIN = 16, SIZE_LIMIT = 1040, SHELVES = 64, SWAP_EVERY = 64 };
+enum { OPERATIONS = 10000000 / SLOWER, THREADS_MAX = 64, WORKING_SET_MAX = 8192, SIZE_MIN = 16, SIZE_LIMIT = 1040 };
+enum { SHELVES = 64, SWAP_EVERY = 64 };
 
 static void *(*volatile call_malloc)(size_t) = hak_malloc;
 static void (*volatile call_free)(void *) = hak_free;

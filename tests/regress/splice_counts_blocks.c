@@ -115,10 +115,10 @@ static bool books_balance(struct play *play, uint32_t step)
     good &= expect(play->live + free_blocks + c.binned + c.mailed == c.capacity,
                    "step %u, size %u: used %u + free %lu + cached %lu + remote %lu, capacity %lu", step, play->size,
                    play->live, free_blocks, c.binned, c.mailed, c.capacity);
-    good &= expect(c.used == play->live + c.binned + c.mailed, "step %u, size %u: the slabs count %lu", step, play->size,
-                   c.used);
-    good &= expect(balance_of(play->class) == play->live, "step %u, size %u: allocated less freed is %lu, live %u", step,
-                   play->size, balance_of(play->class), play->live);
+    good &= expect(c.used == play->live + c.binned + c.mailed, "step %u, size %u: the slabs count %lu", step,
+                   play->size, c.used);
+    good &= expect(balance_of(play->class) == play->live, "step %u, size %u: allocated less freed is %lu, live %u",
+                   step, play->size, balance_of(play->class), play->live);
     return good;
 }
 

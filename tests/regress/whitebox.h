@@ -100,8 +100,9 @@ static uint64_t walk_mail(const struct heap *heap, unsigned class)
     return count;
 }
 
-static void census_slab(struct census *census, const struct slab *s)
+static void census_slab(struct census *census, struct list *link)
 {
+    const struct slab *s = container_of(link, struct slab, link);
     census->slabs++;
     census->capacity += s->capacity;
     census->carved += s->carved;
@@ -115,7 +116,7 @@ TAP_UNUSED static void census_heap(struct census *census, struct heap *heap, uns
 {
     for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++) {
         struct list *head = &heap->class[class].slabs[place];
-        for (struct list *i = list_first(head); i != head; i = i->next) census_slab(census, container_of(i, struct slab, link));
+        for (struct list *i = list_first(head); i != head; i = i->next) census_slab(census, i);
     }
     census->binned += walk_links(heap->front.bin[class].head);
     census->mailed += walk_mail(heap, class);

@@ -28,7 +28,7 @@ struct stamp {
 };
 
 static void *slot[SLOTS]; /* exchanged as a whole; who has a block out of it owns the block */
-static uint64_t threads = 4, lives = 20, operations = 5000, forks = 10, seed;
+static uint64_t threads = 6, lives = 40, operations = 8000, forks = 20, seed;
 static uint64_t done_lives, wrong, running;
 
 static void *(*volatile do_malloc)(size_t) = hak_malloc;

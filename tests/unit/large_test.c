@@ -563,18 +563,6 @@ static void verify_sees_wrong_kept_bytes(void)
     require_whole();
 }
 
-/* Kept bytes that add up, and are too many. */
-static void verify_sees_too_much_kept(void)
-{
-    start();
-    void *p = get(3 * MIB);
-    struct large *l = record_of(p);
-    put(p);
-    l->map_size += KEPT_BYTES_MAX;
-    large.kept_bytes += KEPT_BYTES_MAX;
-    require_broken(large_verify(), "large I2");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -609,7 +597,6 @@ int main(void)
         TEST(verify_sees_a_block_outside_its_mapping),
         TEST(verify_sees_a_kept_mapping_with_a_wrong_tag),
         TEST(verify_sees_wrong_kept_bytes),
-        TEST(verify_sees_too_much_kept),
     };
     return run_unit_tests(tests);
 }

@@ -48,15 +48,15 @@ enum { SECONDS_MAX = 120 };
 /* What was printed since the last look contains the text. */
 #define require_text(text) \
     do { \
-        const char *seen = fake_take_printed(); \
-        require(strstr(seen, text) != NULL, "printed: %s", seen); \
+        const char *printed = fake_take_printed(); \
+        require(strstr(printed, text) != NULL, "printed: %s", printed); \
     } while (0)
 
 /* What was printed since the last look is the text. */
 #define require_only_text(text) \
     do { \
-        const char *seen = fake_take_printed(); \
-        require(strcmp(seen, text) == 0, "printed: %s", seen); \
+        const char *printed = fake_take_printed(); \
+        require(strcmp(printed, text) == 0, "printed: %s", printed); \
     } while (0)
 
 /* A verify function must name exactly this. */

@@ -1,0 +1,523 @@
+/* bin_test.c - bins: exact accounting, refill and flush, capacities, and lists that were written to. */
+#include "unit.h"
+
+enum { BLOCKS = 3000, LEFT_MASK = (1 << BIN_LEFT_BITS) - 1 };
+
+static void *held[BLOCKS];
+
+static struct heap *start(void)
+{
+    do_free(do_malloc(1));
+    return my_heap();
+}
+
+static struct bin *bin_of(unsigned class)
+{
+    return &my_heap()->front.bin[class];
+}
+
+static struct heap_class *class_record(unsigned class)
+{
+    return &my_heap()->class[class];
+}
+
+static uint32_t list_length(const struct bin *bin)
+{
+    uint32_t count = 0;
+    for (const void *b = bin->head; b; b = link_get(b)) count++;
+    return count;
+}
+
+static void require_whole(void)
+{
+    const char *broken = heap_verify_bins(my_heap());
+    require(!broken, "%s", broken);
+    broken = heap_verify_slabs(my_heap());
+    require(!broken, "%s", broken);
+}
+
+/* ---- accounting ---- */
+
+static uint64_t mallocs[CLASS_COUNT], frees[CLASS_COUNT];
+
+static void require_exact(unsigned seed, unsigned step)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        bin_account(my_heap(), c);
+        require(class_record(c)->mallocs == mallocs[c], "seed %u step %u class %u: %lu mallocs, not %lu", seed, step, c,
+                class_record(c)->mallocs, mallocs[c]);
+        require(class_record(c)->frees == frees[c], "seed %u step %u class %u: %lu frees, not %lu", seed, step, c,
+                class_record(c)->frees, frees[c]);
+        require(bin_left(bin_of(c)) == list_length(bin_of(c)), "seed %u step %u class %u", seed, step, c);
+    }
+}
+
+static void random_calls(unsigned seed, size_t size_max, unsigned steps)
+{
+    unsigned random = seed;
+    unsigned bias = 50;
+    for (unsigned step = 0; step < steps; step++) {
+        unsigned i = (unsigned)rand_r(&random) % BLOCKS;
+        if (step % 512 == 0) bias = (unsigned)rand_r(&random) % 100; /* runs of mallocs, runs of frees */
+        if (!held[i] && (unsigned)rand_r(&random) % 100 < bias) {
+            size_t size = (size_t)rand_r(&random) % size_max;
+            held[i] = do_malloc(size);
+            require(held[i] != NULL);
+            mallocs[class_of(size)]++;
+        } else if (held[i]) {
+            frees[slab_at(tagmap_get(held[i]).record)->class]++;
+            do_free(held[i]);
+            held[i] = NULL;
+        }
+        if (step % 97 == 0) require_exact(seed, step);
+    }
+    require_exact(seed, steps);
+    require_sound();
+}
+
+static void counts_are_exact_after_any_calls(void)
+{
+    (void)start();
+    mallocs[0] = frees[0] = 1;
+    random_calls(1, 65, 60000);
+    random_calls(2, 1025, 30000);
+    random_calls(3, SMALL_SIZE_MAX + 1, 5000);
+}
+
+static void counts_are_exact_with_refills_of_one(void)
+{
+    (void)start();
+    mallocs[0] = frees[0] = 1;
+    require(option_set(OPTION_batch_refill, 0));
+    random_calls(4, 300, 10000);
+}
+
+static void counts_are_exact_when_memory_runs_out(void)
+{
+    (void)start();
+    mallocs[0] = frees[0] = 1;
+    fake_fail(FAKE_RESERVE, 1, FAKE_FOR_GOOD);
+    fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
+    unsigned class = class_of(4000);
+    void *last = NULL;
+    for (void *p; (p = do_malloc(4000)); last = p) {
+        *(void **)p = last;
+        mallocs[class]++;
+    }
+    require_exact(0, 0);
+    for (void *next; last; last = next) {
+        next = *(void **)last;
+        do_free(last);
+        frees[class]++;
+    }
+    require_exact(0, 1);
+    require_sound();
+}
+
+static void *look(void *argument)
+{
+    struct hak_stats *stats = argument;
+    require(hak_stats(stats) == 0);
+    return NULL;
+}
+
+static void another_thread_reads_exact_counts(void)
+{
+    struct hak_stats before, after;
+    (void)start();
+    in_thread(look, &before);
+    for (unsigned i = 0; i < 1000; i++) {
+        held[i] = do_malloc(i);
+        if (i % 3 == 0) {
+            do_free(held[i]);
+            held[i] = NULL;
+        }
+        if (i % 50 != 0) continue;
+        in_thread(look, &after);
+        require(after.mallocs - before.mallocs == i + 1, "%zu of %u", after.mallocs - before.mallocs, i + 1);
+        require(after.frees - before.frees == i / 3 + 1, "%zu of %u", after.frees - before.frees, i / 3 + 1);
+    }
+    require_sound();
+}
+
+/* What front_free() leaves between its failed push and the visit. */
+static void a_failed_push_seen_by_a_reader_is_counted_once(void)
+{
+    (void)start();
+    void *p = do_malloc(100);
+    unsigned class = class_of(100);
+    bin_account(my_heap(), class);
+    bin_of(class)->budget &= LEFT_MASK;
+    class_record(class)->room_set = 0;
+    uint64_t before = class_record(class)->frees;
+    require(!add_carries(&bin_of(class)->budget, BIN_PUSH));
+    bin_account(my_heap(), class); /* the reader */
+    require(class_record(class)->frees == before + 1 || class_record(class)->frees == before);
+    heap_free_visit(my_heap(), class, p);
+    bin_account(my_heap(), class);
+    require(class_record(class)->frees == before + 1, "%lu", class_record(class)->frees - before);
+    require_sound();
+}
+
+static void every_thread_visits_after_a_bounded_number_of_calls(void)
+{
+    struct heap *heap = start();
+    for (unsigned class = 0; class < SIZE_CLASS_COUNT; class++) {
+        uint32_t before = heap->work, limit = 2 * GROWN_MAX;
+        for (uint32_t i = 0; i < limit; i++) do_free(do_malloc(class_size(class)));
+        require(heap->work - before >= 2, "class %u: %u visits", class, heap->work - before);
+    }
+}
+
+/* ---- refill and flush ---- */
+
+static void the_common_heap_counts_without_bins(void)
+{
+    (void)start();
+    void *p = heap_common_malloc(class_of(200));
+    require(p && tag_owner(tagmap_get(p)) == HEAP_COMMON);
+    require(heap_common->class[class_of(200)].mallocs == 1);
+    require(heap_common->front.bin[class_of(200)].head == NULL);
+    do_free(p);
+    heap_flush_bins(my_heap());
+    outbox_post_all(my_heap());
+    require_sound();
+}
+
+static void a_refill_brings_used_blocks_of_own_slabs(void)
+{
+    (void)start();
+    for (unsigned c = 0; c < SIZE_CLASS_COUNT; c++) {
+        void *p = do_malloc(class_size(c));
+        for (void *b = bin_of(c)->head; b; b = link_get(b)) {
+            struct tag tag = tagmap_get(b);
+            require(tag_owner(tag) == my_heap()->front.id && slab_at(tag.record)->class == c, "class %u", c);
+            require(b != p, "class %u: handed out and in the bin", c);
+        }
+        require_whole();
+    }
+}
+
+static void without_batches_a_refill_moves_one_block(void)
+{
+    (void)start();
+    require(option_set(OPTION_batch_refill, 0));
+    for (unsigned c = 1; c < SIZE_CLASS_COUNT; c++) {
+        void *p = do_malloc(class_size(c));
+        require(p && bin_left(bin_of(c)) == 0, "class %u: %u left", c, bin_left(bin_of(c)));
+    }
+}
+
+static void a_flushed_bin_is_empty_and_its_blocks_are_home(void)
+{
+    (void)start();
+    for (unsigned i = 0; i < BLOCKS; i++) held[i] = do_malloc(i % 200);
+    for (unsigned i = 0; i < BLOCKS; i++) do_free(held[i]);
+    heap_flush_bins(my_heap());
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        require(!bin_of(c)->head && bin_left(bin_of(c)) == 0, "class %u", c);
+        for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++) {
+            struct list *head = &class_record(c)->slabs[place];
+            for (struct list *l = list_first(head); l != head; l = l->next)
+                require(container_of(l, struct slab, link)->used == 0, "class %u", c);
+        }
+    }
+    require_sound();
+}
+
+static void a_flush_keeps_the_warm_blocks(void)
+{
+    (void)start();
+    unsigned class = class_of(64);
+    for (unsigned i = 0; i < 40; i++) held[i] = do_malloc(64);
+    heap_flush_bins(my_heap());
+    for (unsigned i = 0; i < 40; i++) do_free(held[i]);
+    bin_account(my_heap(), class);
+    bin_flush(my_heap(), class, 10);
+    require(bin_left(bin_of(class)) == 10 && list_length(bin_of(class)) == 10);
+    for (unsigned i = 0; i < 10; i++) require(do_malloc(64) == held[39 - i], "block %u", i);
+    require_whole();
+}
+
+static void a_bin_holds_no_more_than_its_capacity_and_half(void)
+{
+    (void)start();
+    for (unsigned c = 0; c < SIZE_CLASS_COUNT; c += 3) {
+        unsigned count = c < 30 ? BLOCKS : 200;
+        for (unsigned i = 0; i < count; i++) held[i] = do_malloc(class_size(c));
+        for (unsigned i = 0; i < count; i++) {
+            do_free(held[i]);
+            uint32_t capacity = class_record(c)->capacity;
+            require(bin_left(bin_of(c)) <= capacity + capacity / 2 + 1, "class %u: %u left", c, bin_left(bin_of(c)));
+        }
+        require_whole();
+    }
+}
+
+static void a_bin_that_is_too_small_grows_within_bounds(void)
+{
+    (void)start();
+    for (unsigned c = 0; c < SIZE_CLASS_COUNT; c += 8) {
+        unsigned count = c < 30 ? BLOCKS : 300;
+        do_free(do_malloc(class_size(c)));
+        uint32_t first = class_record(c)->capacity;
+        for (unsigned round = 0; round < 6; round++) {
+            for (unsigned i = 0; i < count; i++) held[i] = do_malloc(class_size(c));
+            for (unsigned i = 0; i < count; i++) do_free(held[i]);
+        }
+        uint32_t capacity = class_record(c)->capacity;
+        require(capacity >= first, "class %u", c);
+        require(capacity > first || first * 2 > count, "class %u stays at %u", c, capacity);
+        require(capacity <= GROWN_MAX, "class %u: %u", c, capacity);
+        require(capacity <= GROWN_MIN || capacity * (uint64_t)class_stride(c) <= GROWN_BYTES, "class %u: %u", c, capacity);
+    }
+}
+
+static void an_epoch_makes_the_next_visit_flush(void)
+{
+    struct heap *heap = start();
+    for (unsigned i = 0; i < 30; i++) held[i] = do_malloc(64);
+    for (unsigned i = 0; i < 30; i++) do_free(held[i]);
+    add_relaxed(&cache_epoch, 1);
+    void *p = do_malloc(30000); /* a class never used: a visit */
+    require(heap->epoch == cache_epoch);
+    require(bin_left(bin_of(class_of(64))) == 0 && heap->reserve_count == 0);
+    do_free(p);
+    require_sound();
+}
+
+/* ---- lists that were written to ---- */
+
+enum { SIZE = 100 };
+
+static unsigned class;
+
+/* Ten freed blocks in the bin and nothing else. */
+static void fill_bin(void)
+{
+    (void)start();
+    class = class_of(SIZE);
+    for (unsigned i = 0; i < 20; i++) held[i] = do_malloc(SIZE);
+    heap_flush_bins(my_heap());
+    for (unsigned i = 0; i < 10; i++) do_free(held[i]);
+    require(bin_left(bin_of(class)) == 10);
+    require_whole();
+}
+
+static char *corrupted_line(const void *p)
+{
+    static char line[128];
+    sprintf(line, "hakmem: corrupted free list: p=0x%lx size=%u (see hakmem-errors(7))\n", (uintptr_t)p,
+            class_stride(class));
+    return line;
+}
+
+static void malloc_all(void)
+{
+    for (unsigned i = 0; i < 15; i++) (void)do_malloc(SIZE);
+}
+
+static void a_head_lost_is_noticed(void)
+{
+    fill_bin();
+    bin_of(class)->head = NULL;
+    require_abort(corrupted_line(NULL), (void)do_malloc(SIZE));
+}
+
+static void a_link_cut_is_noticed(void)
+{
+    fill_bin();
+    link_set(held[5], NULL);
+    require_abort(corrupted_line(NULL), malloc_all());
+}
+
+static void free_into_no_room(void)
+{
+    uint64_t *budget = &bin_of(class)->budget;
+    bin_account(my_heap(), class);
+    *budget &= LEFT_MASK;
+    class_record(class)->room_set = 0;
+    do_free(held[15]);
+}
+
+static void a_list_without_a_count_is_noticed(void)
+{
+    fill_bin();
+    void *head = bin_of(class)->head;
+    bin_of(class)->budget &= ~(uint64_t)LEFT_MASK;
+    require_abort(corrupted_line(head), free_into_no_room());
+}
+
+static void a_count_below_zero_is_noticed(void)
+{
+    fill_bin();
+    link_set(held[0], held[9]); /* the last of the list leads back to the first */
+    for (unsigned i = 0; i < 25; i++) require(do_malloc(SIZE) != NULL);
+    require_abort("hakmem: corrupted free list: p=0x", free_into_no_room());
+}
+
+static void a_block_freed_twice_in_a_row_is_noticed(void)
+{
+    fill_bin();
+    do_free(held[9]);
+    for (unsigned i = 0; i < 25; i++) (void)do_malloc(SIZE);
+    require_abort("hakmem: corrupted free list: p=0x", free_into_no_room());
+}
+
+static void flush_all(void)
+{
+    heap_flush_bins(my_heap());
+}
+
+static void a_flush_notices_a_short_list(void)
+{
+    fill_bin();
+    link_set(held[3], NULL);
+    require_abort(corrupted_line(NULL), flush_all());
+}
+
+static void a_flush_notices_a_long_list(void)
+{
+    fill_bin();
+    bin_of(class)->budget -= 4;
+    require_abort(corrupted_line(held[3]), flush_all());
+}
+
+static void a_flush_notices_a_link_to_what_is_no_block(void)
+{
+    static int local;
+    fill_bin();
+    void *other = do_malloc(3 * SIZE);
+    void *const targets[] = {&local, (char *)held[2] + 16, (char *)held[2] + 1, other, (void *)16};
+    for (volatile unsigned i = 0; i < array_length(targets); i++) {
+        int status = 0;
+        pid_t child = fork();
+        if (child == 0) {
+            link_set(held[5], targets[i]);
+            require_abort(corrupted_line(targets[i]), flush_all());
+            _exit(0);
+        }
+        require(waitpid(child, &status, 0) == child && status == 0, "target %u: status %x", i, status);
+    }
+}
+
+static void a_partial_flush_notices_a_short_list(void)
+{
+    fill_bin();
+    link_set(held[7], NULL);
+    bin_account(my_heap(), class);
+    require_abort(corrupted_line(NULL), bin_flush(my_heap(), class, 2));
+}
+
+/* With the report only, the blocks leak and the program goes on. */
+static void a_reported_list_is_left_alone(void)
+{
+    fill_bin();
+    require(option_set(OPTION_on_error, ON_ERROR_REPORT));
+    bin_of(class)->head = NULL;
+    char *p = do_malloc(SIZE);
+    require_only_text(corrupted_line(NULL));
+    require(p != NULL);
+    memset(p, 1, SIZE);
+    require_whole();
+    for (unsigned i = 0; i < BLOCKS; i++) held[i] = do_malloc(SIZE);
+    for (unsigned i = 0; i < BLOCKS; i++) do_free(held[i]);
+    do_free(p);
+    require_whole();
+    require_only_text("");
+}
+
+/* ---- broken on purpose ---- */
+
+static void require_seen(const char *text)
+{
+    char line[256];
+    require_broken(heap_verify_bins(my_heap()), text);
+    require(!hak_check());
+    sprintf(line, "hakmem: check failed: %s\n", text);
+    require_text(line);
+}
+
+static void verify_sees_a_list_longer_than_left(void)
+{
+    fill_bin();
+    bin_of(class)->budget--;
+    require_seen("heap I1: a bin's list is longer than left");
+}
+
+static void verify_sees_a_list_shorter_than_left(void)
+{
+    fill_bin();
+    bin_of(class)->budget++;
+    require_seen("heap I1: a bin's list is shorter than left");
+}
+
+static void verify_sees_a_cycle(void)
+{
+    fill_bin();
+    link_set(held[0], held[9]);
+    require_seen("heap I1: a bin's list is longer than left");
+}
+
+static void verify_sees_a_block_of_another_class(void)
+{
+    fill_bin();
+    void *other = do_malloc(3 * SIZE);
+    link_set(other, NULL);
+    link_set(held[0], other);
+    bin_of(class)->budget++;
+    require_seen("heap I1: a bin holds what is no block of its class");
+}
+
+static void verify_sees_what_is_no_block(void)
+{
+    fill_bin();
+    bin_of(class)->head = (char *)held[9] + 16;
+    require_seen("heap I1: a bin holds what is no block of its class");
+    bin_of(class)->head = held[9];
+    require_whole();
+}
+
+static void checked_builds_stop_at_the_visit(void)
+{
+    fill_bin();
+    slab_at(tagmap_get(held[0]).record)->used++;
+    require_abort("hakmem: internal error: slab I1", free_into_no_room());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(counts_are_exact_after_any_calls),
+        TEST(counts_are_exact_with_refills_of_one),
+        TEST(counts_are_exact_when_memory_runs_out),
+        TEST(another_thread_reads_exact_counts),
+        TEST(a_failed_push_seen_by_a_reader_is_counted_once),
+        TEST(every_thread_visits_after_a_bounded_number_of_calls),
+        TEST(the_common_heap_counts_without_bins),
+        TEST(a_refill_brings_used_blocks_of_own_slabs),
+        TEST(without_batches_a_refill_moves_one_block),
+        TEST(a_flushed_bin_is_empty_and_its_blocks_are_home),
+        TEST(a_flush_keeps_the_warm_blocks),
+        TEST(a_bin_holds_no_more_than_its_capacity_and_half),
+        TEST(a_bin_that_is_too_small_grows_within_bounds),
+        TEST(an_epoch_makes_the_next_visit_flush),
+        TEST(a_head_lost_is_noticed),
+        TEST(a_link_cut_is_noticed),
+        TEST(a_list_without_a_count_is_noticed),
+        TEST(a_count_below_zero_is_noticed),
+        TEST(a_block_freed_twice_in_a_row_is_noticed),
+        TEST(a_flush_notices_a_short_list),
+        TEST(a_flush_notices_a_long_list),
+        TEST(a_flush_notices_a_link_to_what_is_no_block),
+        TEST(a_partial_flush_notices_a_short_list),
+        TEST(a_reported_list_is_left_alone),
+        TEST(verify_sees_a_list_longer_than_left),
+        TEST(verify_sees_a_list_shorter_than_left),
+        TEST(verify_sees_a_cycle),
+        TEST(verify_sees_a_block_of_another_class),
+        TEST(verify_sees_what_is_no_block),
+        TEST(checked_builds_stop_at_the_visit),
+    };
+    return run_unit_tests(tests);
+}
