@@ -69,7 +69,8 @@ struct heap_class {
     bool refilled;                  /* since the last flush */
 };
 
-/* Blocks of one slab of another heap, on their way. */
+/* Blocks of one slab of another heap, on their way. Written by the heap's thread; mail_count() of another reads
+ * slab and count. */
 struct outbox_slot {
     uint32_t slab; /* number of its record; 0 = the slot is empty */
     struct chain chain;

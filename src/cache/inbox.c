@@ -169,7 +169,7 @@ static void slot_seal(struct heap *heap, struct outbox_slot *slot)
     struct slab *s = slab_at(slot->slab);
     chain_seal(s, &slot->chain);
     letter_add(heap, &slot->chain, tag_owner(tagmap_get(slot->chain.last)));
-    slot->slab = 0;
+    store_relaxed(&slot->slab, 0);
 }
 
 static bool letter_is_due(const struct letter *letter, const struct slab *s)
@@ -215,10 +215,11 @@ static bool slot_put(struct outbox_slot *slot, void *p, uint32_t slab)
     if (slot->slab == slab) {
         link_set(p, slot->chain.first);
         slot->chain.first = p;
-        slot->chain.count++;
+        store_relaxed(&slot->chain.count, slot->chain.count + 1);
     } else {
-        slot->slab = slab;
-        slot->chain = (struct chain){.first = p, .last = p, .count = 1};
+        store_relaxed(&slot->slab, slab);
+        slot->chain.first = slot->chain.last = p;
+        store_relaxed(&slot->chain.count, 1);
     }
     return slot->chain.count >= chain_limit(slab_at(slab));
 }
@@ -251,6 +252,7 @@ void inbox_post_block(void *p, struct tag tag)
     add_relaxed(&heap_common->class[s->class].remote_frees, 1);
     chain_seal(s, &chain);
     forward(p);
+    relieve(heap_at(tag_owner(tag))); /* the common heap's inbox is always empty */
 }
 
 /* ---- inbox ---- */
@@ -299,7 +301,8 @@ COLD void mail_count(struct heap *heap, struct mail_count *count)
     if (inbox > INBOX_CLOSED) count_sealed(count, word_pointer(inbox));
     for (unsigned i = 0; i < LETTERS; i++)
         if (heap->letter[i].owner) count_sealed(count, heap->letter[i].first);
-    for (unsigned i = 0; i < OUTBOX_SLOTS; i++)
-        if (heap->outbox[i].slab)
-            count->blocks[slab_at(heap->outbox[i].slab)->class] += heap->outbox[i].chain.count;
+    for (unsigned i = 0; i < OUTBOX_SLOTS; i++) {
+        uint32_t slab = load_relaxed(&heap->outbox[i].slab);
+        if (slab) count->blocks[slab_at(slab)->class] += load_relaxed(&heap->outbox[i].chain.count);
+    }
 }

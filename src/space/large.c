@@ -226,11 +226,11 @@ size_t large_purge(bool all)
 {
     size_t bytes = 0;
     lock_acquire(&large_lock);
-    large.tick++;
+    uint32_t tick = ++large.tick;
     unsigned left = large.kept_count; /* a mapping that cannot be unmapped comes back: once round */
     lock_release(&large_lock);
     for (struct large *l; left > 0 && (l = kept_pop_idle(all)); left--) {
-        l->kept_tick = large.tick;
+        l->kept_tick = tick;
         bytes += mapping_release(l);
     }
     return bytes;
@@ -362,10 +362,16 @@ static void *mapping_move(struct large *l, size_t size)
         (void)os_unmap(to, size);
         return NULL;
     }
+    lock_acquire(&large_lock);
+    list_remove(&l->link); /* it has no tag for a while: who walks the list must not meet it */
+    lock_release(&large_lock);
     publish(l, TAG_NONE);
     bool moved = os_remap_to((void *)l->map_base, l->map_size, size, to);
     if (moved) mapping_moved(l, (uintptr_t)to, size);
     publish(l, TAG_MAPPING);
+    lock_acquire(&large_lock);
+    list_push_front(&large.live, &l->link);
+    lock_release(&large_lock);
     return moved ? to : NULL; /* refused: what became of the reservation is unknown, so it is left */
 }
 

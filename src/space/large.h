@@ -7,7 +7,8 @@
  * blocks cost. A kept mapping is used for a request that fills at least three quarters of it.
  *
  * I1  a mapping's record has start == the block's address; the tag of the unit there carries the record
- * I2  kept_bytes is the sum of the kept mappings' sizes, and at most KEPT_BYTES_MAX
+ * I2  kept_bytes is the sum of the kept mappings' sizes; above KEPT_BYTES_MAX only while the system refuses to
+ *     unmap
  */
 #ifndef HAK_SPACE_LARGE_H
 #define HAK_SPACE_LARGE_H
