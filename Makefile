@@ -93,7 +93,7 @@ check:
 	scripts/install-packages build check
 	$(MAKE) check-built
 
-check-built: all $(TEST_PROGRAMS)
+check-built: all $(TEST_PROGRAMS) $(TESTS)
 	/usr/bin/python3 tests/run.py --jobs 2 $(foreach t,$(TESTS),"$(t)")
 
 clean:

@@ -62,7 +62,7 @@ static void aligned_classes_fit_and_align(void)
                     alignment);
             for (unsigned c = 0; c < CLASS_COUNT; c++) {
                 bool good = class_size(c) >= n && class_stride(c) % alignment == 0 && class_first(c) % alignment == 0;
-                require(!good || class_stride(c) >= class_stride(class), "%zu aligned to %zu: class %u is smaller", n,
+                require(!good || class_size(c) >= class_size(class), "%zu aligned to %zu: class %u is smaller", n,
                         alignment, c);
             }
         }
