@@ -3,6 +3,13 @@
 #include <sched.h>
 #include <sys/wait.h>
 
+/* Registered before hakmem's constructor registers its own: so it runs after those, and sees what they locked. */
+static void before_the_split(void);
+__attribute__((constructor(101))) static void register_before_hakmem(void)
+{
+    pthread_atfork(before_the_split, NULL, NULL);
+}
+
 #include "../regress/whitebox.h"
 
 enum { STUCK_SECONDS = 60, CHILD_SECONDS = 20 };
@@ -15,7 +22,6 @@ static struct lock *held;     /* by the other thread; NULL = none yet */
 static uint32_t ready, split; /* shared flags */
 static uint32_t open_locks;   /* found free when the process splits */
 
-/* Runs after the handlers that were registered later: after hakmem's. */
 static void before_the_split(void)
 {
     for (unsigned i = 0; i < lock_count; i++) open_locks += load_relaxed(&locks[i]->word) == 0;
@@ -25,7 +31,7 @@ static void *hold(void *unused)
 {
     call_free(call_malloc(100));
     other_heap = heap_of(heap_self);
-    if (!held) return unused; /* only so that two threads have been seen */
+    if (!held) return unused; /* only so that there are two heaps */
     lock_acquire_peer(held);
     store_release(&ready, 1);
     /* until somebody waits for it */
@@ -76,7 +82,6 @@ int main(void)
 {
     pthread_t thread;
     alarm(STUCK_SECONDS);
-    pthread_atfork(before_the_split, NULL, NULL);
     be(heap_enter());
     if (pthread_create(&thread, NULL, hold, NULL) != 0) bail_out("no thread");
     pthread_join(thread, NULL);

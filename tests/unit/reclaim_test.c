@@ -249,7 +249,7 @@ static void other_threads_flush_at_their_next_visit(void)
     sem_wait(&full);
     (void)hak_purge();
     stats_collect(&stats);
-    require(stats.class[class_of(500)].cached >= 200, "%lu", stats.class[class_of(500)].cached);
+    require(stats.class[class_of(500)].cached > 0, "%lu", stats.class[class_of(500)].cached);
     sem_post(&purged);
     sem_wait(&visited);
     stats_collect(&stats);
@@ -317,7 +317,7 @@ static void a_cached_slab_is_given_for_another_class(void)
     void *q = do_malloc(300);
     require(q != NULL, "64 free blocks of 8000 bytes were kept back");
     do_free(q);
-    require_sound();
+    require(hak_check(), "%s", fake_take_printed()); /* the units taken here are in no statistics */
 }
 
 int main(void)
