@@ -269,7 +269,8 @@ static void a_bin_that_is_too_small_grows_within_bounds(void)
         require(capacity >= first, "class %u", c);
         require(capacity > first || first * 2 > count, "class %u stays at %u", c, capacity);
         require(capacity <= GROWN_MAX, "class %u: %u", c, capacity);
-        require(capacity <= GROWN_MIN || capacity * (uint64_t)class_stride(c) <= GROWN_BYTES, "class %u: %u", c, capacity);
+        uint64_t bytes = capacity * (uint64_t)class_stride(c);
+        require(capacity <= GROWN_MIN || bytes <= GROWN_BYTES, "class %u: %u", c, capacity);
     }
 }
 

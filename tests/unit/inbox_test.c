@@ -58,7 +58,8 @@ static uint64_t used_of(struct heap *heap, unsigned class)
     uint64_t used = 0;
     for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++) {
         struct list *head = &heap->class[class].slabs[place];
-        for (struct list *l = list_first(head); l != head; l = l->next) used += container_of(l, struct slab, link)->used;
+        for (struct list *l = list_first(head); l != head; l = l->next)
+            used += container_of(l, struct slab, link)->used;
     }
     return used;
 }
@@ -175,8 +176,9 @@ static void a_chain_holds_at_most_its_blocks_and_bytes(void)
             outbox(held[i]);
             for (unsigned k = 0; k < OUTBOX_SLOTS; k++) {
                 if (!me->outbox[k].slab) continue;
-                require(me->outbox[k].chain.count < CHAIN_BLOCKS_MAX, "class %u", class);
-                require((me->outbox[k].chain.count - 1) * (size_t)class_stride(class) < CHAIN_BYTES_MAX, "class %u", class);
+                size_t count = me->outbox[k].chain.count;
+                require(count < CHAIN_BLOCKS_MAX, "class %u", class);
+                require((count - 1) * class_stride(class) < CHAIN_BYTES_MAX, "class %u", class);
             }
         }
         outbox_post_all(me);

@@ -43,7 +43,8 @@ static void calls_are_counted_one_by_one(void)
 {
     do_free(do_malloc(1));
     struct hak_stats before = figures();
-    void *a = do_malloc(10), *b = do_calloc(5, 5), *c = do_aligned(4096, 3), *d = do_malloc(MIB), *e = do_malloc(9 * MIB);
+    void *a = do_malloc(10), *b = do_calloc(5, 5), *c = do_aligned(4096, 3);
+    void *d = do_malloc(MIB), *e = do_malloc(9 * MIB);
     require(figures().mallocs == before.mallocs + 5 && figures().frees == before.frees);
     do_free(NULL);
     do_free(a);
@@ -149,7 +150,8 @@ static void the_screen_shows_the_figures(void)
     require(strncmp(screen, line, strlen(line)) == 0, "%s", screen);
     sprintf(line, "  %-10s %14zu B %9zu MiB  held by the program\n", "live", stats.total.live, stats.total.live >> 20);
     require(strstr(screen, line), "%s", screen);
-    sprintf(line, "  %-10s %14zu B %9zu MiB  sum of all above\n", "mapped", stats.total.mapped, stats.total.mapped >> 20);
+    sprintf(line, "  %-10s %14zu B %9zu MiB  sum of all above\n", "mapped", stats.total.mapped,
+            stats.total.mapped >> 20);
     require(strstr(screen, line), "%s", screen);
     const struct stats_class *c = &stats.class[class_of(200)];
     sprintf(line, "  %7u B %10lu %12u %12lu %8lu%% %14u %14u\n", class_stride(class_of(200)), c->slabs, 100, c->cached,
@@ -191,8 +193,8 @@ static void require_difference(uint64_t counted, uint64_t walked)
 {
     char line[256];
     require(!stats_verify_counters());
-    sprintf(line, "hakmem: counter differs: live blocks of class %u: counted %lu, walked %lu\n", class_of(SIZE), counted,
-            walked);
+    sprintf(line, "hakmem: counter differs: live blocks of class %u: counted %lu, walked %lu\n", class_of(SIZE),
+            counted, walked);
     require_only_text(line);
 }
 
