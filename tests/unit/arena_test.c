@@ -1,4 +1,4 @@
-/* arena_test.c - chunks, SuperSlabs, runs of units, and purging by date. */
+/* arena_test.c - chunks, SuperSlabs, units, runs, and giving memory back: order of choice, refusals, dates. */
 #include "unit.h"
 
 static void start(void)
@@ -9,330 +9,640 @@ static void start(void)
 static struct span take(unsigned count)
 {
     struct span span;
-    require(arena_take(count, &span), "%u units", count);
-    require(span.base % UNIT_SIZE == 0);
-    require(!arena_verify(), "%s", arena_verify());
+    bool done = arena_take(count, &span);
+    require(done, "%u units", count);
     return span;
 }
 
-static void give(const struct span *span, unsigned count)
+static void give(struct span span, unsigned count)
 {
-    arena_give(span->base, span->record, count);
-    require(!arena_verify(), "%s", arena_verify());
-    require(tag_offset(tagmap_get((void *)span->base)) == TAG_FREE);
+    arena_give(span.base, span.record, count);
 }
 
-static size_t dirty_units(void)
+static void require_whole(void)
+{
+    const char *broken = arena_verify();
+    require(!broken, "%s", broken);
+}
+
+static struct superslab *superslab_of(struct span span)
+{
+    return chunk_superslab_of(span.record);
+}
+
+static size_t dirty_now(void)
 {
     struct arena_usage usage;
     arena_usage(&usage);
     return usage.dirty_units;
 }
 
+static void dirty_fill(struct span span, unsigned count)
+{
+    memset((void *)span.base, 0xdd, count * (size_t)UNIT_SIZE);
+}
+
+enum { SLABS = 3 };
+
+/* SLABS SuperSlabs, every unit taken. unit[s][i] is unit i of SuperSlab s. */
+static struct span unit[SLABS][SUPERSLAB_UNITS];
+
+static void take_everything(void)
+{
+    start();
+    for (unsigned s = 0; s < SLABS; s++)
+        for (unsigned i = 0; i < SUPERSLAB_UNITS; i++) {
+            unit[s][i] = take(1);
+            require(superslab_of(unit[s][i])->base == unit[s][0].base, "SuperSlab %u unit %u", s, i);
+        }
+}
+
+static void free_some(unsigned superslab, unsigned from, unsigned count)
+{
+    for (unsigned i = from; i < from + count; i++) give(unit[superslab][i], 1);
+}
+
 /* ---- taking and giving ---- */
 
-static void runs_of_all_lengths_are_apart(void)
+static void runs_of_every_length_are_whole_and_apart(void)
 {
-    static unsigned char *base[400];
-    static unsigned units[400];
+    static struct span taken[SUPERSLAB_UNITS * 2 + 1];
+    unsigned count = 0;
     start();
-    for (unsigned i = 0; i < 400; i++) {
-        units[i] = 1 + i * 7 % 32;
-        struct span span = take(units[i]);
-        base[i] = (void *)span.base;
-        require(span.dirty == 0);
-        memset(base[i], (int)i, units[i] * (size_t)UNIT_SIZE > 8192 ? 8192 : units[i] * (size_t)UNIT_SIZE);
-        for (unsigned k = 0; k < i; k++)
-            require(base[k] + units[k] * (size_t)UNIT_SIZE <= base[i] || base[i] + units[i] * (size_t)UNIT_SIZE <= base[k]);
-    }
-    for (unsigned i = 0; i < 400; i++) require(base[i][8191] == (unsigned char)i);
-}
-
-static void a_run_stays_inside_a_superslab(void)
-{
-    start();
-    for (unsigned i = 0; i < 200; i++) {
-        unsigned count = 1 + i * 13 % 32;
-        struct span span = take(count);
-        struct superslab *s = chunk_superslab_of(span.record);
-        require(span.base >= s->base && span.base + count * (uintptr_t)UNIT_SIZE <= s->base + SUPERSLAB_SIZE);
-        require(span.record == s->record + (span.base - s->base) / UNIT_SIZE);
-        require(record_at(span.record) != record_at(span.record + 1) || count == 1);
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned units = 1; units <= SUPERSLAB_UNITS; units++) {
+            struct span span = take(units);
+            require(span.base % UNIT_SIZE == 0 && span.dirty == 0);
+            require(span.base / SUPERSLAB_SIZE == (span.base + units * (uintptr_t)UNIT_SIZE - 1) / SUPERSLAB_SIZE);
+            require(reads_as_zero((void *)span.base, units * (size_t)UNIT_SIZE));
+            memset((void *)span.base, (int)units, units * (size_t)UNIT_SIZE);
+            taken[count++] = span;
+            require_whole();
+        }
+    for (unsigned i = 0; i < count; i++) {
+        unsigned units = i % SUPERSLAB_UNITS + 1;
+        for (size_t k = 0; k < units * (size_t)UNIT_SIZE; k += 97)
+            require(((unsigned char *)taken[i].base)[k] == units, "run %u", i);
+        for (unsigned k = 0; k < i; k++) require(taken[i].record != taken[k].record);
     }
 }
 
-static void given_units_come_back_dirty_and_first(void)
+static void records_of_a_run_follow_each_other(void)
 {
     start();
-    struct span a = take(3), b = take(2);
-    give(&a, 3);
-    require(dirty_units() == 3 && arena_has_dirty());
-    struct span again = take(1);
-    require(again.base == a.base && again.dirty == 1, "a dirty unit is preferred");
-    struct span two = take(2);
-    require(two.base == a.base + UNIT_SIZE && two.dirty == 3);
-    require(dirty_units() == 0);
-    give(&b, 2);
+    struct span a = take(4), b = take(1);
+    require(superslab_of(a) == superslab_of(b));
+    require(b.record - a.record == (b.base - a.base) / UNIT_SIZE);
+    memset(record_at(a.record + 3), 0xff, sizeof(struct record));
+    require(reads_as_zero(record_at(b.record), sizeof(struct record)));
+}
+
+static void a_unit_given_back_is_tagged_free(void)
+{
+    start();
+    struct span span = take(3);
+    tagmap_set(span.base, 3, TAG_RUN, span.record);
+    give(span, 3);
+    for (unsigned i = 0; i < 3; i++)
+        require(tag_offset(tagmap_get((void *)(span.base + i * UNIT_SIZE))) == TAG_FREE);
+    require(dirty_now() == 3);
+    require_whole();
+}
+
+static void usage_counts_units(void)
+{
+    struct arena_usage usage;
+    start();
+    arena_usage(&usage);
+    require(usage.units == 0 && usage.free_units == 0 && usage.dirty_units == 0 && !arena_has_dirty());
+    struct span span = take(5);
+    arena_usage(&usage);
+    require(usage.units == 32 && usage.free_units == 27 && usage.dirty_units == 0 && !arena_has_dirty());
+    give(span, 5);
+    arena_usage(&usage);
+    require(usage.units == 32 && usage.free_units == 32 && usage.dirty_units == 5 && arena_has_dirty());
+    (void)take(32);
+    arena_usage(&usage);
+    require(usage.units == 32 && usage.free_units == 0 && usage.dirty_units == 0);
 }
 
 static void the_fullest_superslab_comes_first(void)
 {
-    static struct span unit[3 * SUPERSLAB_UNITS];
-    start();
-    for (unsigned i = 0; i < array_length(unit); i++) unit[i] = take(1);
-    for (unsigned i = 0; i < 20; i++) give(&unit[i], 1);                          /* 20 free in the first */
-    for (unsigned i = 0; i < 3; i++) give(&unit[SUPERSLAB_UNITS + i], 1);         /* 3 in the second */
-    for (unsigned i = 0; i < 9; i++) give(&unit[2 * SUPERSLAB_UNITS + i], 1);     /* 9 in the third */
-    uintptr_t expected[] = {unit[SUPERSLAB_UNITS].base, unit[2 * SUPERSLAB_UNITS].base, unit[0].base};
-    unsigned counts[] = {3, 9, 20};
-    for (unsigned which = 0; which < 3; which++)
-        for (unsigned i = 0; i < counts[which]; i++) {
-            struct span span = take(1);
-            require(align_down(span.base, SUPERSLAB_SIZE) == align_down(expected[which], SUPERSLAB_SIZE), "take %u of %u", i,
-                    which);
-        }
+    take_everything();
+    free_some(0, 0, 10);
+    free_some(1, 5, 2);
+    free_some(2, 9, 5);
+    require(arena_purge(true) == 17 * (size_t)UNIT_SIZE);
+    const unsigned expected[] = {1, 1, 2, 2, 2, 2, 2, 0, 0};
+    for (unsigned i = 0; i < array_length(expected); i++) {
+        struct span span = take(1);
+        require(superslab_of(span) == superslab_of(unit[expected[i]][0]), "take %u", i);
+        require(span.dirty == 0);
+    }
+    require_whole();
 }
 
-static void runs_extend_only_into_free_units(void)
+static void a_run_comes_from_the_fullest_superslab_that_has_it(void)
+{
+    take_everything();
+    free_some(0, 0, 20);
+    free_some(1, 0, 1);
+    free_some(1, 2, 1); /* two units, not a run */
+    free_some(2, 4, 3);
+    (void)arena_purge(true);
+    struct span span = take(2);
+    require(superslab_of(span) == superslab_of(unit[2][0]));
+    span = take(2);
+    require(superslab_of(span) == superslab_of(unit[0][0]));
+    require_whole();
+}
+
+static void memory_that_is_there_is_used_before_new_memory(void)
+{
+    take_everything();
+    free_some(0, 0, 2);
+    (void)arena_purge(true); /* SuperSlab 0: fuller, without memory */
+    free_some(1, 0, 9);      /* SuperSlab 1: emptier, with memory */
+    for (unsigned i = 0; i < 9; i++) {
+        struct span span = take(1);
+        require(superslab_of(span) == superslab_of(unit[1][0]), "take %u", i);
+        require(span.dirty == 1);
+    }
+    require(take(1).dirty == 0);
+    require_whole();
+}
+
+static void a_dirty_unit_comes_before_a_clean_one(void)
+{
+    take_everything();
+    free_some(0, 0, 4);
+    (void)arena_purge(true);
+    free_some(0, 20, 2); /* higher than the clean ones */
+    require(take(1).base == unit[0][20].base);
+    require(take(1).base == unit[0][21].base);
+    require(take(1).base == unit[0][0].base);
+}
+
+static void a_run_says_which_of_its_units_are_dirty(void)
+{
+    take_everything();
+    free_some(0, 0, 8);
+    (void)arena_purge(true);
+    give(take(1), 1); /* unit 0 */
+    struct span span = take(8);
+    require(span.base == unit[0][0].base && span.dirty == 1, "%x", span.dirty);
+    give(span, 8);
+    require(take(8).dirty == 0xff);
+}
+
+/* ---- extending ---- */
+
+static void a_run_grows_into_free_neighbours(void)
 {
     uint32_t dirty = 99;
-    start();
-    struct span a = take(2), b = take(2), c = take(1);
-    require(!arena_extend(a.record, 2, 1, &dirty));
-    give(&b, 2);
-    require(arena_extend(a.record, 2, 1, &dirty) && dirty == 1);
-    require(!arena_extend(a.record, 3, 2, &dirty)); /* c lives there */
-    require(arena_extend(a.record, 3, 1, &dirty) && dirty == 1);
-    unsigned rest = SUPERSLAB_UNITS - 5;
-    require(!arena_extend(c.record, 1, rest + 1, &dirty)); /* behind the SuperSlab */
-    require(arena_extend(c.record, 1, rest, &dirty) && dirty == 0);
-    require(!arena_verify());
+    take_everything();
+    free_some(0, 4, 4);
+    require(arena_extend(unit[0][3].record, 1, 2, &dirty));
+    require(dirty == 3, "%x", dirty);
+    require(superslab_of(unit[0][0])->occupied == ~bit_run(6, 2));
+    (void)arena_purge(true);
+    require(arena_extend(unit[0][3].record, 3, 2, &dirty));
+    require(dirty == 0);
+    require_whole();
 }
 
-static void units_are_found_by_address(void)
+static void a_run_does_not_grow_over_its_neighbours(void)
 {
-    start();
-    struct span a = take(1);
-    require(arena_contains((void *)a.base) && arena_contains((void *)(a.base + UNIT_SIZE - 1)));
-    require(!arena_contains(&a) && !arena_contains(NULL) && !arena_contains((void *)(a.base - 1)));
+    uint32_t dirty;
+    take_everything();
+    free_some(0, 4, 3);
+    free_some(0, 30, 2);
+    uint32_t before = superslab_of(unit[0][0])->occupied;
+    require(!arena_extend(unit[0][3].record, 1, 4, &dirty), "the fourth is taken");
+    require(!arena_extend(unit[0][8].record, 1, 1, &dirty));
+    require(!arena_extend(unit[0][29].record, 1, 3, &dirty), "past the SuperSlab");
+    require(!arena_extend(unit[0][31].record, 1, 1, &dirty), "past the SuperSlab");
+    require(superslab_of(unit[0][0])->occupied == before);
+    require(arena_extend(unit[0][29].record, 1, 2, &dirty));
+    require_whole();
 }
 
 /* ---- the system refuses ---- */
 
-static void each_refusal_is_survived(enum fake_call call)
+static void require_refusal_is_harmless(enum fake_call call, uint64_t count)
 {
-    for (uint64_t n = 1; n < 12; n++) {
-        fake_fail(call, n, 1);
-        for (unsigned i = 0; i < 40; i++) {
-            struct span span;
-            if (!arena_take(32, &span)) continue;
-            memset((void *)span.base, 1, SUPERSLAB_SIZE); /* committed as a whole */
-        }
-        require(!arena_verify(), "%s", arena_verify());
-        fake_fail_nothing();
-    }
-    (void)take(32);
-}
-
-static void reserve_may_fail(void) { start(); each_refusal_is_survived(FAKE_RESERVE); }
-static void commit_may_fail(void) { start(); each_refusal_is_survived(FAKE_COMMIT); }
-static void map_may_fail(void) { start(); each_refusal_is_survived(FAKE_MAP); }
-static void unmap_may_fail(void) { start(); each_refusal_is_survived(FAKE_UNMAP); }
-
-static void chunks_shrink_to_what_is_there(void)
-{
-    start();
-    fake.map_bytes_max = 5 * (size_t)UNIT_SIZE;
     struct span span;
-    unsigned got = 0;
-    for (unsigned i = 0; i < 20; i++) got += arena_take(1, &span);
-    require(got == 20, "%u units of 20", got);
-    require(!arena_take(32, &span));
-    require(!arena_verify(), "%s", arena_verify());
-}
-
-static void nothing_left_is_false(void)
-{
-    start();
-    fake_fail(FAKE_ANY, 1, FAKE_FOR_GOOD);
-    struct span span;
-    require(!arena_take(1, &span) && !arena_take(32, &span));
+    fake_fail(call, 1, count);
+    require(!arena_take(1, &span), "%s", fake_call_name(call));
+    require(fake.failures[call] > 0);
+    require_whole();
     fake_fail_nothing();
-    (void)take(1);
+    (void)take(SUPERSLAB_UNITS);
+    require_whole();
+}
+
+static void a_refused_reservation_is_no_memory(void)
+{
+    start();
+    require_refusal_is_harmless(FAKE_RESERVE, FAKE_FOR_GOOD);
+}
+
+static void a_refused_commit_is_no_memory(void)
+{
+    start();
+    require_refusal_is_harmless(FAKE_COMMIT, FAKE_FOR_GOOD);
+}
+
+static void refused_books_are_no_memory(void)
+{
+    start();
+    require_refusal_is_harmless(FAKE_MAP, FAKE_FOR_GOOD);
+}
+
+static void a_refusal_gives_the_addresses_back(void)
+{
+    start();
+    size_t before = fake.address_bytes;
+    fake_fail(FAKE_MAP, 1, FAKE_FOR_GOOD);
+    struct span span;
+    require(!arena_take(1, &span));
+    require(fake.address_bytes == before, "%zu bytes", fake.address_bytes - before);
+}
+
+static void a_refused_unmap_costs_addresses_only(void)
+{
+    start();
+    fake_fail(FAKE_UNMAP, 1, FAKE_FOR_GOOD);
+    for (unsigned i = 0; i < 40; i++) dirty_fill(take(1), 1);
+    require_whole();
+}
+
+static void a_generous_commit_that_is_refused_becomes_a_small_one(void)
+{
+    start();
+    for (unsigned i = 0; i < 8; i++) (void)take(SUPERSLAB_UNITS);
+    for (unsigned i = 0; i < 40; i++) {
+        fake_fail(FAKE_COMMIT, 1, 1); /* every other call */
+        dirty_fill(take(SUPERSLAB_UNITS), SUPERSLAB_UNITS);
+    }
+    require(fake.failures[FAKE_COMMIT] > 1);
+    require_whole();
+}
+
+static void short_chunks_serve_what_fits(void)
+{
+    struct span span;
+    struct arena_usage usage;
+    start();
+    fake.map_bytes_max = 5 * UNIT_SIZE; /* 4 units, and the slack of their alignment */
+    require(!arena_take(5, &span));
+    require_whole();
+    for (unsigned i = 0; i < 6; i++) {
+        span = take(4);
+        dirty_fill(span, 4);
+        require_whole();
+    }
+    give(span, 4);
+    require(take(3).base == span.base);
+    span = take(1);
+    uint32_t dirty;
+    require(!arena_extend(span.record, 1, 1, &dirty), "past the end of the chunk");
+    arena_usage(&usage);
+    require(usage.units % 4 == 0 && usage.units >= 24, "%zu", usage.units);
+    require(arena_contains((void *)span.base));
+    require_whole();
+}
+
+static void chunks_of_one_unit_serve(void)
+{
+    start();
+    fake.map_bytes_max = 2 * UNIT_SIZE - 4096;
+    for (unsigned i = 0; i < 20; i++) dirty_fill(take(1), 1);
+    struct span span;
+    require(!arena_take(2, &span));
+    require_whole();
+}
+
+/* The third SuperSlab's chunk does not exist: what exists stays usable. */
+static void the_end_of_memory_leaves_the_rest_usable(void)
+{
+    struct span span;
+    take_everything();
+    fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
+    fake_fail(FAKE_RESERVE, 1, FAKE_FOR_GOOD);
+    unsigned more = 0;
+    while (arena_take(1, &span)) more++;
+    require(more % SUPERSLAB_UNITS == 0, "%u", more);
+    free_some(1, 7, 1);
+    require(take(1).base == unit[1][7].base);
+    require(!arena_take(1, &span));
+    require_whole();
+}
+
+/* ---- looking ---- */
+
+static unsigned visited;
+static uint32_t last_record;
+
+static void visit_unit(uint32_t record, uintptr_t base, void *context)
+{
+    require(context == &visited);
+    require(arena_contains((void *)base) && base % UNIT_SIZE == 0);
+    require(record > last_record);
+    last_record = record;
+    visited++;
+}
+
+static void every_unit_in_use_is_visited_once(void)
+{
+    take_everything();
+    free_some(1, 3, 5);
+    arena_each_unit(visit_unit, &visited);
+    require(visited == SLABS * SUPERSLAB_UNITS - 5, "%u", visited);
+}
+
+static void the_arena_knows_its_addresses(void)
+{
+    int local;
+    require(!arena_contains(&local) && !arena_contains(NULL));
+    take_everything();
+    uintptr_t base = unit[0][0].base;
+    require(arena_contains((void *)base) && arena_contains((void *)(base + SLABS * (uintptr_t)SUPERSLAB_SIZE - 1)));
+    require(!arena_contains((void *)(base - 1)) && !arena_contains(&local) && !arena_contains(NULL));
+    require(!arena_contains((void *)(base + SLABS * (uintptr_t)SUPERSLAB_SIZE)), "never taken");
+    free_some(0, 0, 1);
+    require(arena_contains((void *)base), "handed out or not");
 }
 
 /* ---- purging ---- */
 
-static void idle_units_are_purged_after_two_ticks(void)
+static void a_unit_idle_for_a_whole_tick_is_given_back(void)
 {
     start();
-    struct span a = take(4);
-    memset((void *)a.base, 0xaa, 4 * UNIT_SIZE);
-    give(&a, 4);
-    require(arena_purge(false) == 0 && dirty_units() == 4); /* dirty since this tick at most */
-    require(arena_purge(false) == 4 * UNIT_SIZE && dirty_units() == 0);
-    require(!arena_has_dirty() && !arena_verify());
-    struct span again = take(4);
-    require(again.dirty == 0 && reads_as_zero((void *)again.base, 4 * UNIT_SIZE));
+    struct span span = take(2);
+    dirty_fill(span, 2);
+    give(span, 2);
+    require(arena_purge(false) == 0, "not a whole tick yet");
+    require(dirty_now() == 2);
+    require(arena_purge(false) == 2 * (size_t)UNIT_SIZE);
+    require(dirty_now() == 0 && !arena_has_dirty());
+    require(arena_purge(false) == 0 && arena_purge(true) == 0);
+    struct span again = take(2);
+    require(again.base == span.base && again.dirty == 0);
+    require(reads_as_zero((void *)again.base, 2 * UNIT_SIZE));
+    require_whole();
 }
 
-static void units_in_use_again_are_not_purged(void)
+static void a_unit_used_again_is_kept(void)
 {
     start();
-    struct span a = take(4);
-    give(&a, 4);
-    (void)arena_purge(false);
-    struct span b = take(2);
-    memset((void *)b.base, 0xbb, 2 * UNIT_SIZE);
-    require(arena_purge(false) == 2 * UNIT_SIZE);
-    require(((unsigned char *)b.base)[2 * UNIT_SIZE - 1] == 0xbb);
-    give(&b, 2);
-    require(arena_purge(false) == 0 && dirty_units() == 2); /* its time begins anew */
+    struct span span = take(1);
+    give(span, 1);
+    for (unsigned i = 0; i < 10; i++) {
+        require(arena_purge(false) == 0, "tick %u", i);
+        struct span again = take(1);
+        require(again.base == span.base && again.dirty == 1, "tick %u", i);
+        give(again, 1);
+    }
+    require(arena_purge(false) == 0);
+    require(arena_purge(false) == UNIT_SIZE);
+    require_whole();
 }
 
-static void purge_all_does_not_wait(void)
+static void units_of_different_age_go_on_their_own_dates(void)
 {
-    start();
-    struct span a = take(4), b = take(5), c = take(1);
-    give(&a, 4);
-    give(&c, 1);
-    require(arena_purge(true) == 5 * UNIT_SIZE && dirty_units() == 0 && arena_purge(true) == 0);
-    require(fake.calls[FAKE_PURGE] == 2, "one call for each stretch: %lu", fake.calls[FAKE_PURGE]);
-    give(&b, 5);
+    take_everything();
+    free_some(0, 0, 3);
+    require(arena_purge(false) == 0);
+    free_some(0, 10, 2);
+    require(arena_purge(false) == 3 * (size_t)UNIT_SIZE);
+    require(dirty_now() == 2);
+    require(arena_purge(false) == 2 * (size_t)UNIT_SIZE);
+    require_whole();
+}
+
+static void neighbours_go_in_one_call(void)
+{
+    take_everything();
+    free_some(0, 0, SUPERSLAB_UNITS);
+    require(arena_purge(true) == SUPERSLAB_SIZE);
+    require(fake.calls[FAKE_PURGE] == 1, "%lu calls", fake.calls[FAKE_PURGE]);
+    free_some(1, 0, 3);
+    free_some(1, 8, 1);
+    free_some(1, 31, 1);
+    require(arena_purge(true) == 5 * (size_t)UNIT_SIZE);
+    require(fake.calls[FAKE_PURGE] == 4, "%lu calls", fake.calls[FAKE_PURGE]);
 }
 
 static void a_refused_purge_keeps_units_dirty(void)
 {
     start();
-    struct span a = take(3);
-    memset((void *)a.base, 0xcc, 3 * UNIT_SIZE);
-    give(&a, 3);
+    struct span span = take(4);
+    dirty_fill(span, 4);
+    give(span, 4);
     fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
-    require(arena_purge(true) == 0 && dirty_units() == 3 && !arena_verify());
-    struct span again = take(3);
-    require(again.base == a.base && again.dirty == 7);
-    require(((unsigned char *)again.base)[0] == 0xcc);
+    require(arena_purge(true) == 0);
+    require(dirty_now() == 4);
+    require_whole();
+    struct span again = take(4);
+    require(again.base == span.base && again.dirty == 0xf, "%x", again.dirty);
+    give(again, 4);
+    fake_fail_nothing();
+    require(arena_purge(true) == 4 * (size_t)UNIT_SIZE);
+    require(take(4).dirty == 0);
 }
 
-static void calloc_is_never_stale_after_a_refused_purge(void)
+static void a_purge_refused_in_part_calls_no_stale_unit_clean(void)
 {
-    for (uint64_t k = 1; k <= 3; k++) {
-        fake_fail_every(FAKE_PURGE, k);
-        for (int round = 0; round < 12; round++) {
-            size_t size = 70000 + (size_t)round * 150000;
-            unsigned char *p = hak_malloc(size);
-            memset(p, 0xdd, size);
-            hak_free(p);
-            (void)hak_purge();
-            p = hak_calloc(1, size + (size_t)round % 3 * 5000);
-            require(reads_as_zero(p, size), "size %zu", size);
-            memset(p, 0xee, size);
-            hak_free(p);
-        }
-        require_sound();
+    take_everything();
+    for (unsigned i = 0; i < SUPERSLAB_UNITS; i++) dirty_fill(unit[0][i], 1);
+    free_some(0, 2, 1);
+    free_some(0, 9, 1);
+    free_some(0, 20, 3);
+    fake_fail(FAKE_PURGE, 2, 1);
+    require(arena_purge(true) == 4 * (size_t)UNIT_SIZE);
+    require_whole();
+    for (unsigned i = 0; i < 5; i++) {
+        struct span span = take(1);
+        require(superslab_of(span) == superslab_of(unit[0][0]));
+        require(span.dirty || reads_as_zero((void *)span.base, UNIT_SIZE), "unit %u", i);
     }
-    require(fake.failures[FAKE_PURGE] > 0);
 }
 
-static void many_superslabs_are_purged_in_batches(void)
+static void more_superslabs_than_a_batch_are_purged(void)
 {
-    static struct span run[200];
+    enum { MANY = 3 * PURGE_BATCH + 5 };
+    static struct span whole[MANY];
     start();
-    for (unsigned i = 0; i < 200; i++) run[i] = take(32);
-    for (unsigned i = 0; i < 200; i++) give(&run[i], 32);
-    require(dirty_units() == 200 * 32);
-    require(arena_purge(true) == (size_t)200 * SUPERSLAB_SIZE && dirty_units() == 0 && !arena_verify());
+    for (unsigned i = 0; i < MANY; i++) whole[i] = take(SUPERSLAB_UNITS);
+    for (unsigned i = 0; i < MANY; i++) arena_give(whole[i].base + i % 32 * UNIT_SIZE, whole[i].record + i % 32, 1);
+    require(arena_purge(false) == 0);
+    require_whole();
+    require(arena_purge(false) == MANY * (size_t)UNIT_SIZE);
+    require(dirty_now() == 0);
+    require_whole();
+}
+
+static void refused_purges_of_many_superslabs_end(void)
+{
+    enum { MANY = 2 * PURGE_BATCH };
+    static struct span whole[MANY];
+    start();
+    for (unsigned i = 0; i < MANY; i++) whole[i] = take(SUPERSLAB_UNITS);
+    for (unsigned i = 0; i < MANY; i++) give(whole[i], SUPERSLAB_UNITS);
+    fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
+    require(arena_purge(true) == 0);
+    require(fake.calls[FAKE_PURGE] == MANY);
+    require(dirty_now() == MANY * SUPERSLAB_UNITS);
+    require_whole();
+}
+
+static void random_use_keeps_the_invariants(void)
+{
+    enum { HELD = 200, STEPS = 6000 };
+    static struct { struct span span; unsigned count; } held[HELD];
+    unsigned seed = 4711;
+    start();
+    for (unsigned step = 0; step < STEPS; step++) {
+        unsigned i = (unsigned)rand_r(&seed) % HELD, dice = (unsigned)rand_r(&seed) % 100;
+        uint32_t dirty;
+        fake_fail_every(FAKE_PURGE, dice % 2 ? 3 : 0);
+        if (held[i].count == 0) {
+            held[i].count = 1 + (unsigned)rand_r(&seed) % (dice < 80 ? 4 : 32);
+            held[i].span = take(held[i].count);
+        } else if (dice < 20 && arena_extend(held[i].span.record, held[i].count, 1, &dirty)) {
+            held[i].count++;
+        } else {
+            give(held[i].span, held[i].count);
+            held[i].count = 0;
+        }
+        if (dice == 50) (void)arena_purge(false);
+        if (dice == 51) (void)arena_purge(true);
+        if (step % 16 == 0) {
+            const char *broken = arena_verify();
+            require(!broken, "seed 4711 step %u: %s", step, broken);
+        }
+    }
+    for (unsigned i = 0; i < HELD; i++)
+        if (held[i].count > 0) give(held[i].span, held[i].count);
+    struct arena_usage usage;
+    arena_usage(&usage);
+    require(usage.free_units == usage.units);
+    require_whole();
 }
 
 /* ---- broken on purpose ---- */
 
-static struct superslab *some_superslab(void)
+static struct superslab *half_used(void)
 {
-    start();
-    struct span a = take(4), b = take(2);
-    give(&a, 4);
-    return chunk_superslab_of(b.record);
+    take_everything();
+    free_some(0, 0, 8);
+    (void)arena_purge(true);
+    free_some(0, 8, 8);
+    require_whole();
+    return superslab_of(unit[0][0]);
 }
 
 static void verify_sees_a_unit_occupied_and_dirty(void)
 {
-    struct superslab *s = some_superslab();
-    s->occupied |= 1;
-    require_broken(arena_verify(), "arena I");
-    s->occupied &= ~1u;
-    require(!arena_verify());
-    s->dirty |= 1u << 4; /* b's */
-    require_broken(arena_verify(), "arena I1");
+    half_used()->dirty |= 1u << 20;
+    require_broken(arena_verify(), "arena I1: a unit is occupied and dirty");
 }
 
-static void verify_sees_a_stale_unit_not_dirty(void)
+static void verify_sees_a_unit_stale_and_not_dirty(void)
 {
-    some_superslab()->stale |= 1u << 20;
-    require_broken(arena_verify(), "arena I1");
+    half_used()->stale |= 1;
+    require_broken(arena_verify(), "arena I1: a unit is stale and not dirty");
 }
 
-static void verify_sees_a_wrong_bucket(void)
+static void verify_sees_a_superslab_missing_from_its_bucket(void)
 {
-    struct superslab *s = some_superslab();
+    struct superslab *s = half_used();
+    s->in_bucket = false;
+    require_broken(arena_verify(), "arena I2: bucket membership");
+    s->in_bucket = true;
+    require_whole();
+    superslab_of(unit[1][0])->in_bucket = true; /* full */
+    require_broken(arena_verify(), "arena I2: bucket membership");
+}
+
+static void verify_sees_a_superslab_in_the_wrong_bucket(void)
+{
+    struct superslab *s = half_used();
     list_remove(&s->bucket_link);
-    list_push_front(&bucket[1][3], &s->bucket_link);
-    require_broken(arena_verify(), "arena I2");
-    list_remove(&s->bucket_link);
-    list_push_front(&bucket[0][30], &s->bucket_link);
+    list_push_front(&bucket[0][3], &s->bucket_link); /* has 16 free units, and dirty ones */
     require_broken(arena_verify(), "arena I2");
 }
 
-static void verify_sees_a_superslab_in_no_bucket(void)
+static void verify_sees_a_superslab_missing_from_the_dirty_list(void)
 {
-    some_superslab()->in_bucket = false;
-    require_broken(arena_verify(), "arena I2");
-}
-
-static void verify_sees_a_wrong_dirty_list(void)
-{
-    some_superslab()->in_dirty_list = false;
-    require_broken(arena_verify(), "arena I3");
+    struct superslab *s = half_used();
+    s->in_dirty_list = false;
+    require_broken(arena_verify(), "arena I3: dirty list membership");
+    s->in_dirty_list = true;
+    require_whole();
+    superslab_of(unit[1][0])->in_dirty_list = true;
+    require_broken(arena_verify(), "arena I3: dirty list membership");
 }
 
 static void verify_sees_wrong_sums(void)
 {
-    (void)some_superslab();
+    (void)half_used();
     arena.free_units++;
-    require_broken(arena_verify(), "arena I4");
+    require_broken(arena_verify(), "arena I4: sums of free and dirty units");
     arena.free_units--;
+    require_whole();
     arena.dirty_units--;
-    require_broken(arena_verify(), "arena I4");
-    arena.dirty_units++;
-    require(!arena_verify());
+    require_broken(arena_verify(), "arena I4: sums of free and dirty units");
+}
+
+static void verify_sees_a_bit_that_changed_alone(void)
+{
+    half_used()->occupied |= 1;
+    require_broken(arena_verify(), "arena I2: a SuperSlab is in the wrong bucket");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(runs_of_all_lengths_are_apart),
-        TEST(a_run_stays_inside_a_superslab),
-        TEST(given_units_come_back_dirty_and_first),
+        TEST(runs_of_every_length_are_whole_and_apart),
+        TEST(records_of_a_run_follow_each_other),
+        TEST(a_unit_given_back_is_tagged_free),
+        TEST(usage_counts_units),
         TEST(the_fullest_superslab_comes_first),
-        TEST(runs_extend_only_into_free_units),
-        TEST(units_are_found_by_address),
-        TEST(reserve_may_fail),
-        TEST(commit_may_fail),
-        TEST(map_may_fail),
-        TEST(unmap_may_fail),
-        TEST(chunks_shrink_to_what_is_there),
-        TEST(nothing_left_is_false),
-        TEST(idle_units_are_purged_after_two_ticks),
-        TEST(units_in_use_again_are_not_purged),
-        TEST(purge_all_does_not_wait),
+        TEST(a_run_comes_from_the_fullest_superslab_that_has_it),
+        TEST(memory_that_is_there_is_used_before_new_memory),
+        TEST(a_dirty_unit_comes_before_a_clean_one),
+        TEST(a_run_says_which_of_its_units_are_dirty),
+        TEST(a_run_grows_into_free_neighbours),
+        TEST(a_run_does_not_grow_over_its_neighbours),
+        TEST(a_refused_reservation_is_no_memory),
+        TEST(a_refused_commit_is_no_memory),
+        TEST(refused_books_are_no_memory),
+        TEST(a_refusal_gives_the_addresses_back),
+        TEST(a_refused_unmap_costs_addresses_only),
+        TEST(a_generous_commit_that_is_refused_becomes_a_small_one),
+        TEST(short_chunks_serve_what_fits),
+        TEST(chunks_of_one_unit_serve),
+        TEST(the_end_of_memory_leaves_the_rest_usable),
+        TEST(every_unit_in_use_is_visited_once),
+        TEST(the_arena_knows_its_addresses),
+        TEST(a_unit_idle_for_a_whole_tick_is_given_back),
+        TEST(a_unit_used_again_is_kept),
+        TEST(units_of_different_age_go_on_their_own_dates),
+        TEST(neighbours_go_in_one_call),
         TEST(a_refused_purge_keeps_units_dirty),
-        TEST(calloc_is_never_stale_after_a_refused_purge),
-        TEST(many_superslabs_are_purged_in_batches),
+        TEST(a_purge_refused_in_part_calls_no_stale_unit_clean),
+        TEST(more_superslabs_than_a_batch_are_purged),
+        TEST(refused_purges_of_many_superslabs_end),
+        TEST(random_use_keeps_the_invariants),
         TEST(verify_sees_a_unit_occupied_and_dirty),
-        TEST(verify_sees_a_stale_unit_not_dirty),
-        TEST(verify_sees_a_wrong_bucket),
-        TEST(verify_sees_a_superslab_in_no_bucket),
-        TEST(verify_sees_a_wrong_dirty_list),
+        TEST(verify_sees_a_unit_stale_and_not_dirty),
+        TEST(verify_sees_a_superslab_missing_from_its_bucket),
+        TEST(verify_sees_a_superslab_in_the_wrong_bucket),
+        TEST(verify_sees_a_superslab_missing_from_the_dirty_list),
         TEST(verify_sees_wrong_sums),
+        TEST(verify_sees_a_bit_that_changed_alone),
     };
     return run_unit_tests(tests);
 }

@@ -1,213 +1,323 @@
-/* base_test.c - bits, lists, and the text of messages. */
+/* base_test.c - bits.h, list.h, compiler.h and lock.h against what they promise. */
 #include "unit.h"
+
+#include <sched.h>
+
+/* A fixed sequence: the same numbers in every run. */
+static uint64_t sequence = 88172645463325252u;
+
+static uint64_t next_number(void)
+{
+    sequence ^= sequence << 13;
+    sequence ^= sequence >> 7;
+    sequence ^= sequence << 17;
+    return sequence;
+}
 
 /* ---- bits ---- */
 
-static void powers_of_two_are_found(void)
+static void powers_of_two_are_told_from_others(void)
 {
     require(!is_power_of_two(0));
-    for (unsigned i = 0; i < 64; i++) {
-        size_t n = (size_t)1 << i;
-        require(is_power_of_two(n) && highest_bit(n) == i && lowest_bit(n) == i, "2^%u", i);
-        require(i < 2 || !is_power_of_two(n - 1), "2^%u - 1", i);
+    for (unsigned i = 0; i < 64; i++) require(is_power_of_two((size_t)1 << i), "bit %u", i);
+    for (unsigned i = 2; i < 64; i++) require(!is_power_of_two(((size_t)1 << i) - 1), "bit %u", i);
+    for (unsigned i = 1; i < 64; i++) require(!is_power_of_two(((size_t)1 << i) + 1), "bit %u", i);
+}
+
+static void align_up_and_down_meet_at_multiples(void)
+{
+    for (size_t alignment = 1; alignment <= (size_t)1 << 26; alignment *= 2) {
+        for (int i = 0; i < 100; i++) {
+            uintptr_t value = next_number() >> 20;
+            require(align_down(value, alignment) == value - value % alignment);
+            require(align_up(value, alignment) == (value + alignment - 1) / alignment * alignment);
+        }
+        require(align_up(alignment, alignment) == alignment);
+        require(align_down(alignment, alignment) == alignment);
+        require(align_up(0, alignment) == 0);
     }
 }
 
-static void alignment_rounds_both_ways(void)
+static void highest_and_lowest_bit_are_found(void)
 {
-    for (size_t alignment = 1; alignment <= 65536; alignment *= 2)
-        for (size_t n = 0; n < 200000; n += 97) {
-            require(align_up(n, alignment) == (n + alignment - 1) / alignment * alignment, "%zu %zu", n, alignment);
-            require(align_down(n, alignment) == n / alignment * alignment, "%zu %zu", n, alignment);
-        }
+    for (unsigned i = 0; i < 64; i++) {
+        uint64_t below = i == 0 ? 0 : next_number() & ((UINT64_C(1) << i) - 1);
+        require(highest_bit((UINT64_C(1) << i) | below) == i);
+        uint64_t above = i == 63 ? 0 : next_number() << (i + 1);
+        require(lowest_bit((UINT64_C(1) << i) | above) == i);
+    }
 }
 
-/* Against the definition, bit by bit. */
-static void runs_of_bits_are_found(void)
+static void bit_run_sets_exactly_the_run(void)
 {
-    uint32_t map = 1;
-    for (int round = 0; round < 20000; round++) {
-        map = map * 1664525u + 1013904223u;
-        uint32_t dense = map | map >> 7 | map << 9;
-        unsigned count = 1 + (unsigned)round % 32;
-        uint32_t expected = 0;
-        for (unsigned i = 0; i + count <= 32; i++)
-            if ((dense & bit_run(i, count)) == bit_run(i, count)) expected |= 1u << i;
-        require(bit_run_starts(dense, count) == expected, "map %x count %u", dense, count);
+    for (unsigned count = 1; count <= 32; count++) {
+        for (unsigned first = 0; first + count <= 32; first++) {
+            uint32_t run = bit_run(first, count);
+            for (unsigned i = 0; i < 32; i++)
+                require((run >> i & 1) == (i >= first && i < first + count), "first %u count %u", first, count);
+        }
+    }
+}
+
+static uint32_t naive_starts(uint32_t map, unsigned count)
+{
+    uint32_t starts = 0;
+    for (unsigned i = 0; i + count <= 32; i++) {
+        bool all = true;
+        for (unsigned k = i; k < i + count; k++) all &= map >> k & 1;
+        if (all) starts |= UINT32_C(1) << i;
+    }
+    return starts;
+}
+
+static void bit_run_starts_agrees_with_a_naive_loop(void)
+{
+    for (int i = 0; i < 3000; i++) {
+        uint32_t map = (uint32_t)next_number();
+        if (i % 3 == 1) map |= (uint32_t)next_number() | (uint32_t)next_number();
+        if (i % 3 == 2) map = bit_run((unsigned)(next_number() % 16), 1 + (unsigned)(next_number() % 16)) | (map & 0xf);
+        for (unsigned count = 1; count <= 32; count++)
+            require(bit_run_starts(map, count) == naive_starts(map, count), "map %x count %u", map, count);
     }
     require(bit_run_starts(~0u, 32) == 1);
-    require(bit_run_starts(~0u, 1) == ~0u);
-    require(bit_run(0, 32) == ~0u && bit_run(31, 1) == 1u << 31);
+    require(bit_run_starts(0, 1) == 0);
+    require(bit_run_starts(~1u, 32) == 0);
 }
 
-/* ---- lists ---- */
+/* ---- two counters in one word ---- */
 
-static unsigned list_length(struct list *head)
+static void require_carry(uint64_t word, int32_t addend, bool carried, uint64_t got)
 {
-    unsigned count = 0;
-    for (struct list *i = list_first(head); i != head; i = i->next) {
-        require(i->next->prev == i && i->prev->next == i);
-        count++;
-    }
-    return count;
+    uint64_t sum = word + (uint64_t)(int64_t)addend;
+    require(got == sum, "%lx + %d", word, addend);
+    require(carried == (sum < word), "%lx + %d: carry %d", word, addend, carried);
 }
 
-static void zeroed_head_is_an_empty_list(void)
+static void add_carries_reports_the_carry_of_64_bits(void)
+{
+    const uint64_t edges[] = {0, 1, 0xffff, 0x10000, 0xfffe, 0x1ffff, ~UINT64_C(0), UINT64_C(1) << 63};
+    for (int i = 0; i < 10000; i++) {
+        uint64_t word = (unsigned)i < array_length(edges) ? edges[i] : next_number() >> i % 64;
+        uint64_t taken = word;
+        bool carried = add_carries(&taken, -1);
+        require_carry(word, -1, carried, taken);
+        taken = word;
+        carried = add_carries(&taken, BIN_PUSH);
+        require_carry(word, BIN_PUSH, carried, taken);
+    }
+}
+
+static void a_push_carries_until_room_is_used_up(void)
+{
+    uint64_t budget = (UINT64_C(3) << BIN_LEFT_BITS) | 5;
+    for (unsigned i = 1; i <= 3; i++) {
+        require(add_carries(&budget, BIN_PUSH), "push %u", i);
+        require(budget == ((UINT64_C(3) - i) << BIN_LEFT_BITS | (5 + i)));
+    }
+    require(!add_carries(&budget, BIN_PUSH));
+}
+
+/* ---- list ---- */
+
+struct item {
+    struct list link;
+    int value;
+};
+
+/* I1 of list.h, and the order of the values. */
+static void require_list(struct list *head, const int *values, unsigned count)
+{
+    unsigned seen = 0;
+    for (struct list *l = list_first(head); l != head; l = l->next) {
+        require(seen < count, "the list is too long");
+        require(container_of(l, struct item, link)->value == values[seen], "at %u", seen);
+        require(l->next->prev == l && l->prev->next == l, "I1 at %u", seen);
+        seen++;
+    }
+    require(seen == count, "%u of %u", seen, count);
+    require(list_is_empty(head) == (count == 0));
+    if (head->next) require(head->next->prev == head && head->prev->next == head);
+}
+
+static void a_zeroed_head_is_an_empty_list(void)
 {
     struct list head = {NULL, NULL};
-    require(list_is_empty(&head) && list_length(&head) == 0);
-}
-
-static void nodes_keep_their_order(void)
-{
-    struct list head = {NULL, NULL}, node[4];
-    list_push_back(&head, &node[1]);
-    list_push_back(&head, &node[2]);
-    list_push_front(&head, &node[0]);
-    list_push_back(&head, &node[3]);
-    require(list_length(&head) == 4);
-    struct list *at = list_first(&head);
-    for (int i = 0; i < 4; i++, at = at->next) require(at == &node[i], "%d", i);
-    list_remove(&node[1]);
-    require(list_length(&head) == 3 && node[0].next == &node[2]);
-    for (int i = 0; i < 4; i++)
-        if (i != 1) list_remove(&node[i]);
     require(list_is_empty(&head));
+    require(list_first(&head) == &head);
+    require_list(&head, NULL, 0);
 }
 
-/* ---- messages ---- */
-
-__attribute__((format(printf, 1, 2))) static void require_as_printf(const char *format, ...)
+static void list_keeps_the_order_of_pushes(void)
 {
-    char ours[300], theirs[300];
-    va_list list;
-    va_start(list, format);
-    size_t length = message_format_list(ours, sizeof(ours), format, list);
-    va_end(list);
-    va_start(list, format);
-    vsnprintf(theirs, sizeof(theirs), format, list);
-    va_end(list);
-    require(strcmp(ours, theirs) == 0, "'%s' should be '%s'", ours, theirs);
-    require(length == strlen(theirs), "%s", theirs);
+    struct list head = {NULL, NULL};
+    struct item item[5];
+    for (int i = 0; i < 5; i++) item[i].value = i;
+    list_push_back(&head, &item[0].link);
+    list_push_back(&head, &item[1].link);
+    list_push_front(&head, &item[2].link);
+    list_push_front(&head, &item[3].link);
+    list_push_back(&head, &item[4].link);
+    require_list(&head, (const int[]){3, 2, 0, 1, 4}, 5);
+    list_remove(&item[0].link); /* middle, first, last */
+    require_list(&head, (const int[]){3, 2, 1, 4}, 4);
+    list_remove(&item[3].link);
+    require_list(&head, (const int[]){2, 1, 4}, 3);
+    list_remove(&item[4].link);
+    require_list(&head, (const int[]){2, 1}, 2);
 }
 
-static void formats_are_those_of_printf(void)
+static void an_emptied_list_can_be_used_again(void)
 {
-    const unsigned numbers[] = {0, 1, 9, 10, 4095, 0x7fffffff, 0x80000000, 0xffffffff};
-    require_as_printf("plain, %% and %s and %c.", "text", 'x');
-    require_as_printf("[%10s] [%-10s] [%s]", "right", "left", "");
-    for (unsigned i = 0; i < array_length(numbers); i++) {
-        unsigned n = numbers[i];
-        require_as_printf("%u %x %d %5u %-8xz %08x", n, n, (int)n, n, n, n);
-        require_as_printf("%lu %lx %ld %zu", ~0ul - n, ~0ul / 3 + n, -(long)n, (size_t)n << 32);
+    struct list head = {NULL, NULL};
+    struct item item = {.value = 7};
+    for (int i = 0; i < 3; i++) {
+        list_push_front(&head, &item.link);
+        require_list(&head, (const int[]){7}, 1);
+        list_remove(&item.link);
+        require_list(&head, NULL, 0);
+        list_push_back(&head, &item.link);
+        require_list(&head, (const int[]){7}, 1);
+        list_remove(&item.link);
     }
-    require_as_printf("%ld %ld", INT64_MIN, INT64_MAX);
-    require_as_printf("%p", (void *)(uintptr_t)0x7f0012345678);
 }
 
-static void long_text_is_cut_and_closed(void)
+/* ---- lock ---- */
+
+static void lock_word_is_0_free_and_1_held(void)
 {
-    char out[9] = "########";
-    require(message_format(out, 5, "%s", "abcdefgh") == 4);
-    require(strcmp(out, "abcd") == 0 && out[5] == '#');
-    require(message_format(out, 1, "%u", 77u) == 0 && out[0] == 0);
+    struct lock lock = {.rank = RANK_ARENA};
+    require(lock.word == 0);
+    lock_acquire(&lock);
+    require(lock.word == 1);
+    require(!lock_try_peer(&lock));
+    lock_release(&lock);
+    require(lock.word == 0);
+    require(lock_try_peer(&lock));
+    lock_release_peer(&lock);
+    require(lock.word == 0);
+    require(fake.waits == 0 && fake.wakes == 0, "an uncontended lock made a system call");
 }
 
-static void a_message_is_one_line_even_when_cut(void)
-{
-    char text[2000];
-    memset(text, 'x', sizeof(text) - 1);
-    text[sizeof(text) - 1] = 0;
-    message_print("%s", text);
-    const char *seen = fake_take_printed();
-    size_t length = strlen(seen);
-    require(length > 100 && length < sizeof(text) && seen[length - 1] == '\n');
-    require(strchr(seen, '\n') == seen + length - 1);
-    message_print("n=%zu", (size_t)5);
-    require_only_text("hakmem: n=5\n");
-    message_raw("%s|", "as it is");
-    require_only_text("as it is|");
-}
-
-static void fatal_messages_abort(void)
-{
-    require_abort("hakmem: internal error: broken 7\n", message_fatal("broken %d", 7));
-    require(fake.aborts == 1);
-}
-
-static void misuse_aborts_or_reports(void)
-{
-    require_abort("hakmem: double free: p=0x1234 size=48 (see hakmem-errors(7))\n",
-                  error_report(ERROR_double_free, (void *)0x1234, 48));
-    require(option_set(OPTION_on_error, ON_ERROR_REPORT));
-    error_report(ERROR_invalid_pointer, (void *)0x1234, 0);
-    require_only_text("hakmem: invalid pointer: p=0x1234 (see hakmem-errors(7))\n");
-    require(fake.aborts == 1);
-}
-
-/* ---- two counters in a word ---- */
-
-static void carry_tells_whether_room_was_left(void)
-{
-    for (uint64_t room = 0; room < 3; room++)
-        for (uint64_t left = 0; left < 0xfff0; left += 0x1ff) {
-            uint64_t word = room << BIN_LEFT_BITS | left;
-            bool carry = add_carries(&word, BIN_PUSH);
-            require(carry == (room > 0), "room %lu left %lu", room, left);
-            if (carry) require(word == ((room - 1) << BIN_LEFT_BITS | (left + 1)));
-        }
-}
-
-/* ---- locks ---- */
-
-static void locks_taken_downward_abort(void)
+static void locks_go_upward_in_rank(void)
 {
     struct lock low = {.rank = RANK_HEAP}, high = {.rank = RANK_ARENA};
     lock_acquire(&low);
     lock_acquire(&high);
     lock_release(&high);
-    lock_release(&low);
     lock_acquire(&high);
-    require_abort("a lock was taken downward in rank", lock_acquire(&low));
+    lock_release(&low); /* any order of release */
+    lock_release(&high);
+    require_only_text("");
 }
 
-static uint64_t counted;
-static struct lock counting = {.rank = RANK_ARENA};
-
-static void *count_up(void *argument)
+static void a_lock_taken_downward_stops_the_checked_build(void)
 {
-    for (int i = 0; i < 100000; i++) {
-        lock_acquire(&counting);
-        counted++;
-        lock_release(&counting);
-    }
-    return argument;
+    struct lock low = {.rank = RANK_HEAP}, high = {.rank = RANK_ARENA};
+    lock_acquire(&high);
+    require_abort("hakmem: internal error: a lock was taken downward in rank\n", lock_acquire(&low));
 }
 
-static void locks_exclude(void)
+static void two_locks_of_one_rank_stop_the_checked_build(void)
 {
-    pthread_t thread[4];
-    for (int i = 0; i < 4; i++) require(pthread_create(&thread[i], NULL, count_up, NULL) == 0);
-    for (int i = 0; i < 4; i++) pthread_join(thread[i], NULL);
-    require(counted == 400000 && counting.word == 0, "%lu", counted);
+    struct lock one = {.rank = RANK_HEAP}, other = {.rank = RANK_HEAP};
+    lock_acquire(&one);
+    require_abort("a lock was taken downward in rank", lock_acquire(&other));
+}
+
+static void peers_are_free_of_ranks(void)
+{
+    struct lock one = {.rank = RANK_HEAP}, other = {.rank = RANK_HEAP};
+    lock_acquire(&one);
+    lock_acquire_peer(&other);
+    require(other.word == 1);
+    lock_release_peer(&other);
+    require(lock_try_peer(&other));
+    lock_release_peer(&other);
+    lock_release(&one);
+    require_only_text("");
+}
+
+static struct lock contended = {.rank = RANK_HEAP};
+static int under_contended;
+
+static void *take_contended(void *argument)
+{
+    (void)argument;
+    lock_acquire(&contended);
+    under_contended++;
+    lock_release(&contended);
+    return NULL;
+}
+
+static void a_waiter_sleeps_and_is_woken(void)
+{
+    pthread_t thread;
+    lock_acquire(&contended);
+    require(pthread_create(&thread, NULL, take_contended, NULL) == 0);
+    while (__atomic_load_n(&fake.waits, __ATOMIC_SEQ_CST) == 0) sched_yield();
+    require(contended.word == 2, "word %u", contended.word);
+    require(under_contended == 0);
+    lock_release(&contended);
+    require(pthread_join(thread, NULL) == 0);
+    require(under_contended == 1);
+    require(fake.wakes >= 1);
+    require(contended.word == 0, "word %u", contended.word);
+}
+
+enum { RACERS = 4, ROUNDS = 20000 };
+
+static void *race(void *argument)
+{
+    (void)argument;
+    for (int i = 0; i < ROUNDS; i++) take_contended(NULL);
+    return NULL;
+}
+
+static void a_lock_excludes(void)
+{
+    pthread_t thread[RACERS];
+    for (int i = 0; i < RACERS; i++) require(pthread_create(&thread[i], NULL, race, NULL) == 0);
+    for (int i = 0; i < RACERS; i++) require(pthread_join(thread[i], NULL) == 0);
+    require(under_contended == RACERS * ROUNDS, "%d", under_contended);
+    require(contended.word == 0);
+}
+
+static void the_forking_thread_holds_every_lock(void)
+{
+    struct lock lock = {.rank = RANK_REGISTRY};
+    lock_acquire(&lock);
+    lock_fork_thread = lock_this_thread();
+    require(lock_is_fork_thread());
+    lock_acquire(&lock); /* would hang */
+    lock_release(&lock);
+    require(lock.word != 0, "released under the fork");
+    lock_fork_thread = NULL;
+    require(!lock_is_fork_thread());
+    lock_release(&lock);
+    require(lock.word == 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(powers_of_two_are_found),
-        TEST(alignment_rounds_both_ways),
-        TEST(runs_of_bits_are_found),
-        TEST(zeroed_head_is_an_empty_list),
-        TEST(nodes_keep_their_order),
-        TEST(formats_are_those_of_printf),
-        TEST(long_text_is_cut_and_closed),
-        TEST(a_message_is_one_line_even_when_cut),
-        TEST(fatal_messages_abort),
-        TEST(misuse_aborts_or_reports),
-        TEST(carry_tells_whether_room_was_left),
-        TEST(locks_taken_downward_abort),
-        TEST(locks_exclude),
+        TEST(powers_of_two_are_told_from_others),
+        TEST(align_up_and_down_meet_at_multiples),
+        TEST(highest_and_lowest_bit_are_found),
+        TEST(bit_run_sets_exactly_the_run),
+        TEST(bit_run_starts_agrees_with_a_naive_loop),
+        TEST(add_carries_reports_the_carry_of_64_bits),
+        TEST(a_push_carries_until_room_is_used_up),
+        TEST(a_zeroed_head_is_an_empty_list),
+        TEST(list_keeps_the_order_of_pushes),
+        TEST(an_emptied_list_can_be_used_again),
+        TEST(lock_word_is_0_free_and_1_held),
+        TEST(locks_go_upward_in_rank),
+        TEST(a_lock_taken_downward_stops_the_checked_build),
+        TEST(two_locks_of_one_rank_stop_the_checked_build),
+        TEST(peers_are_free_of_ranks),
+        TEST(a_waiter_sleeps_and_is_woken),
+        TEST(a_lock_excludes),
+        TEST(the_forking_thread_holds_every_lock),
     };
     return run_unit_tests(tests);
 }

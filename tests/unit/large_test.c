@@ -1,8 +1,60 @@
-/* large_test.c - runs, mappings, kept mappings, resizing. */
+/* large_test.c - runs of units and mappings of their own: made, kept, resized, refused, and broken on purpose. */
 #include "unit.h"
 
-#define RUN_SIZE ((size_t)300000)
-#define MAPPING_SIZE ((size_t)3000000)
+static const size_t MIB = (size_t)1 << 20;
+
+static void *get(size_t size)
+{
+    void *p = large_alloc(size, 1, false);
+    require(p != NULL, "%zu bytes", size);
+    return p;
+}
+
+static void start(void)
+{
+    require(tagmap_init());
+}
+
+static void put(void *p)
+{
+    require(large_free(p, tagmap_get(p)), "%p", p);
+}
+
+static enum tag_kind kind_of(const void *p)
+{
+    return (enum tag_kind)tag_offset(tagmap_get(p));
+}
+
+static size_t usable(const void *p)
+{
+    return large_usable_size(p, tagmap_get(p));
+}
+
+static void *resize(void *p, size_t size)
+{
+    return large_resize(p, tagmap_get(p), size);
+}
+
+static void require_whole(void)
+{
+    const char *broken = large_verify();
+    require(!broken, "%s", broken);
+    broken = arena_verify();
+    require(!broken, "%s", broken);
+}
+
+/* A pattern in every KiB. */
+static void fill(unsigned char *p, size_t size)
+{
+    for (size_t i = 0; i < size; i += 1024) p[i] = (unsigned char)(i / 1024 * 7 + 3);
+    p[size - 1] = 0x77;
+}
+
+static void require_filled(const unsigned char *p, size_t size)
+{
+    for (size_t i = 0; i + 1 < size; i += 1024)
+        require(p[i] == (unsigned char)(i / 1024 * 7 + 3), "byte %zu of %zu", i, size);
+}
 
 static struct large_usage usage(void)
 {
@@ -11,402 +63,539 @@ static struct large_usage usage(void)
     return u;
 }
 
-static uint32_t kind_of(const void *p)
+/* ---- made and freed ---- */
+
+static void blocks_up_to_a_superslab_are_runs(void)
 {
-    return tag_offset(tagmap_get(p));
+    const size_t sizes[] = {65537, 70000, 100000, MIB, 2 * MIB - 1, 2 * MIB};
+    start();
+    for (unsigned i = 0; i < array_length(sizes); i++) {
+        unsigned char *p = get(sizes[i]);
+        require(kind_of(p) == TAG_RUN && (uintptr_t)p % UNIT_SIZE == 0);
+        require(usable(p) == align_up(sizes[i], 4096));
+        fill(p, usable(p));
+        require(large_contains(p, tagmap_get(p)) && large_contains(p + sizes[i] - 1, tagmap_get(p)));
+        require(tagmap_get(p + sizes[i] - 1).record == tagmap_get(p).record);
+        require_whole();
+        put(p);
+        require(kind_of(p) == TAG_FREE);
+    }
+    require(fake.calls[FAKE_UNMAP] <= 2, "only to align the chunk");
 }
 
-static void fill(unsigned char *p, size_t size)
+static void larger_blocks_are_mappings(void)
 {
-    for (size_t i = 0; i < size; i += 509) p[i] = (unsigned char)(i / 509 + 1);
-    p[size - 1] = 0x5a;
-}
-
-static void require_filled(const unsigned char *p, size_t size)
-{
-    for (size_t i = 0; i < size - 1; i += 509) require(p[i] == (unsigned char)(i / 509 + 1), "byte %zu of %zu", i, size);
-}
-
-/* ---- runs ---- */
-
-static void sizes_decide_between_run_and_mapping(void)
-{
-    for (size_t size = SMALL_SIZE_MAX + 1; size < 4 * MAPPING_SIZE; size += size / 7) {
-        unsigned char *p = hak_malloc(size);
-        require(p && kind_of(p) == (size <= RUN_SIZE_MAX ? TAG_RUN : TAG_MAPPING), "size %zu", size);
-        require(hak_usable_size(p) >= size && hak_usable_size(p) - size < os_page_size());
-        fill(p, hak_usable_size(p));
-        require(!hak_owns(p + 16) && !hak_owns(p + size - 1));
-        hak_free(p);
-        require_sound();
+    const size_t sizes[] = {2 * MIB + 1, 3 * MIB, 5 * MIB + 12345, 70 * MIB};
+    start();
+    for (unsigned i = 0; i < array_length(sizes); i++) {
+        unsigned char *p = get(sizes[i]);
+        require(kind_of(p) == TAG_MAPPING && (uintptr_t)p % 4096 == 0);
+        require(usable(p) == align_up(sizes[i], 4096));
+        fill(p, usable(p));
+        require_whole();
+        put(p);
+        require_whole();
     }
 }
 
-static void a_run_refused_becomes_a_mapping(void)
+static void only_the_start_of_a_block_is_freed(void)
 {
-    void *small = hak_malloc(1);
-    fake_fail(FAKE_COMMIT, 1, 8); /* no new SuperSlab; the tag of a mapping may need one, later */
-    unsigned mappings = 0;
-    for (int i = 0; i < 12; i++) mappings += kind_of(hak_malloc(2000000)) == TAG_MAPPING;
-    require(mappings > 0);
-    hak_free(small);
-    require_sound();
-}
-
-static void runs_resize_in_place(void)
-{
-    unsigned char *p = hak_malloc(RUN_SIZE);
-    fill(p, RUN_SIZE);
-    for (size_t size = RUN_SIZE; size < RUN_SIZE_MAX; size += 100000) {
-        require(hak_realloc(p, size) == p, "grown to %zu", size);
-        require_filled(p, RUN_SIZE);
-        memset(p + size - 1, 0, 1);
+    const size_t sizes[] = {300000, 5 * MIB};
+    start();
+    for (unsigned i = 0; i < array_length(sizes); i++) {
+        char *p = get(sizes[i]);
+        struct tag tag = tagmap_get(p);
+        const size_t offsets[] = {1, 16, 4096, 65536, 200000};
+        for (unsigned k = 0; k < array_length(offsets); k++) {
+            require(!large_free(p + offsets[k], tag));
+            require(large_usable_size(p + offsets[k], tag) == 0);
+        }
+        require(usable(p) >= sizes[i]);
+        put(p);
+        require(!large_free(p, tagmap_get(p)), "freed twice");
+        require(usable(p) == 0);
+        require_whole();
     }
-    for (size_t size = RUN_SIZE_MAX; size > SMALL_SIZE_MAX; size -= 100000)
-        require(hak_realloc(p, size) == p && hak_usable_size(p) - size < os_page_size(), "shrunk to %zu", size);
-    require_sound();
-    hak_free(p);
-    require_sound();
 }
 
-static void a_run_with_a_neighbour_moves(void)
+static void usage_is_exact(void)
 {
-    unsigned char *p = hak_malloc(RUN_SIZE);
-    void *neighbour = hak_malloc(RUN_SIZE);
-    fill(p, RUN_SIZE);
-    unsigned char *q = hak_realloc(p, 4 * RUN_SIZE);
-    require(q && q != p);
-    require_filled(q, RUN_SIZE);
-    require(!hak_owns(p) && hak_owns(neighbour));
-    require_sound();
+    start();
+    void *run = get(100000), *mapping = get(5 * MIB), *aligned = large_alloc(3 * MIB, MIB, false);
+    require(aligned && usage().run_live == 102400 && usage().run_slack == 2 * UNIT_SIZE - 102400);
+    require(usage().mapping_live == 8 * MIB && usage().mapping_slack == MIB - 4096);
+    require(usage().mapping_count == 2 && usage().kept == 0 && usage().mallocs == 3 && usage().frees == 0);
+    put(mapping);
+    require(usage().mapping_live == 3 * MIB && usage().kept == 5 * MIB && usage().mapping_count == 1);
+    put(run);
+    put(aligned);
+    require(usage().run_live == 0 && usage().run_slack == 0 && usage().mapping_live == 0);
+    require(usage().mapping_slack == 0 && usage().mapping_count == 0 && usage().frees == 3);
 }
 
-/* ---- mappings ---- */
-
-static void freed_mappings_are_kept_and_used_again(void)
+static void alignments_up_to_64_mib_are_kept(void)
 {
-    unsigned char *p = hak_malloc(MAPPING_SIZE);
-    fill(p, MAPPING_SIZE);
-    hak_free(p);
-    require(large_has_kept() && usage().kept >= MAPPING_SIZE && kind_of(p) == TAG_MAPPING_KEPT && !hak_owns(p));
-    uint64_t maps = fake.calls[FAKE_MAP];
-    require(hak_malloc(MAPPING_SIZE - 300000) == p && fake.calls[FAKE_MAP] == maps);
-    require(!large_has_kept() && hak_owns(p));
-    require_sound();
+    start();
+    for (size_t alignment = 1; alignment <= 64 * MIB; alignment *= 2) {
+        const size_t sizes[] = {1, 4096, 65537, 300000, 3 * MIB};
+        for (unsigned i = 0; i < array_length(sizes); i++) {
+            unsigned char *p = large_alloc(sizes[i], alignment, false);
+            require(p && (uintptr_t)p % alignment == 0, "%zu at %zu", sizes[i], alignment);
+            require(usable(p) >= sizes[i]);
+            p[0] = p[usable(p) - 1] = 1;
+            require_whole();
+            put(p);
+            require_whole();
+        }
+    }
 }
 
-static void a_kept_mapping_must_be_filled_to_three_quarters(void)
+static void an_alignment_beyond_all_memory_is_refused(void)
 {
-    void *p = hak_malloc(4 * MAPPING_SIZE);
-    hak_free(p);
-    require(hak_malloc(2 * MAPPING_SIZE) != p && large_has_kept());
-    require(hak_malloc(4 * MAPPING_SIZE) == p);
+    start();
+    require(!large_alloc(MIB, (size_t)1 << 62, false));
+    require(!large_alloc(PTRDIFF_MAX, 1, false));
+    require(!large_alloc(PTRDIFF_MAX - 5000, (size_t)1 << 62, false));
+    require_whole();
 }
 
-static void the_smallest_kept_mapping_is_taken(void)
+/* ---- zeroed ---- */
+
+static void zeroed_blocks_are_zero_wherever_they_come_from(void)
 {
-    void *p[3];
-    for (int i = 0; i < 3; i++) p[i] = hak_malloc(MAPPING_SIZE + (size_t)(2 - i) * 200000);
-    for (int i = 0; i < 3; i++) hak_free(p[i]);
-    require(hak_malloc(MAPPING_SIZE) == p[2]);
-    require(hak_malloc(MAPPING_SIZE) == p[1]);
-    require(hak_malloc(MAPPING_SIZE) == p[0]);
+    const size_t sizes[] = {65537, 200000, 2 * MIB, 3 * MIB, 9 * MIB};
+    start();
+    for (unsigned round = 0; round < 3; round++)
+        for (unsigned i = 0; i < array_length(sizes); i++) {
+            unsigned char *p = large_alloc(sizes[i], 1, true);
+            require(p && reads_as_zero(p, sizes[i]), "round %u size %zu", round, sizes[i]);
+            memset(p, 0xee, usable(p));
+            put(p);
+        }
+}
+
+static void zeroed_blocks_are_zero_when_the_purge_is_refused(void)
+{
+    start();
+    for (unsigned i = 0; i < 2; i++) {
+        size_t size = i ? 5 * MIB : MIB;
+        void *p = get(size);
+        memset(p, 0xee, size);
+        put(p);
+        fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
+        (void)arena_purge(true);
+        unsigned char *q = large_alloc(size, 1, true);
+        require(q == p, "not the same memory");
+        require(reads_as_zero(q, size));
+        fake_fail_nothing();
+        put(q);
+    }
+}
+
+static void part_of_a_dirty_run_is_zeroed(void)
+{
+    start();
+    unsigned char *p = get(10 * UNIT_SIZE);
+    memset(p, 0xee, 10 * UNIT_SIZE);
+    put(p);
+    (void)arena_purge(true);
+    void *q = get(3 * UNIT_SIZE);
+    require(q == p);
+    memset(q, 0xee, 3 * UNIT_SIZE);
+    put(q);
+    p = large_alloc(10 * UNIT_SIZE, 1, true);
+    require(p == q && reads_as_zero(p, 10 * UNIT_SIZE));
+}
+
+/* ---- kept ---- */
+
+static void a_freed_mapping_is_kept_and_used_again(void)
+{
+    start();
+    void *p = get(5 * MIB);
+    uint64_t maps = fake.calls[FAKE_MAP], unmaps = fake.calls[FAKE_UNMAP];
+    for (unsigned i = 0; i < 10; i++) {
+        put(p);
+        require(kind_of(p) == TAG_MAPPING_KEPT && large_has_kept());
+        require(get(5 * MIB - i * 4096) == p);
+        require(kind_of(p) == TAG_MAPPING && !large_has_kept());
+        require_whole();
+    }
+    require(fake.calls[FAKE_MAP] == maps && fake.calls[FAKE_UNMAP] == unmaps);
+}
+
+static void a_kept_mapping_needs_three_quarters_of_a_use(void)
+{
+    start();
+    void *p = get(8 * MIB);
+    put(p);
+    void *small = get(6 * MIB - 8192);
+    require(small != p);
+    void *more = get(8 * MIB + 1);
+    require(more != p);
+    require(get(6 * MIB) == p);
+}
+
+static void the_smallest_kept_mapping_that_fits_is_used(void)
+{
+    start();
+    void *p[4];
+    for (unsigned i = 0; i < 4; i++) p[i] = get((10 - i % 2 * 1 - i / 2 * 2) * MIB); /* 10, 9, 8, 7 */
+    for (unsigned i = 0; i < 4; i++) put(p[i]);
+    require(get(8 * MIB - 5) == p[2]);
+    require(get(8 * MIB - 5) == p[1]);
+    require(get(7 * MIB) == p[3]);
+    require_whole();
 }
 
 static void kept_mappings_are_bounded(void)
 {
-    static void *p[300];
-    for (unsigned i = 0; i < array_length(p); i++) require((p[i] = hak_malloc(MAPPING_SIZE)));
-    for (unsigned i = 0; i < array_length(p); i++) {
-        hak_free(p[i]);
-        require(usage().kept <= KEPT_BYTES_MAX, "%zu bytes kept", usage().kept);
+    enum { MANY = 100 };
+    void *p[MANY];
+    start();
+    for (unsigned i = 0; i < MANY; i++) p[i] = get(3 * MIB);
+    for (unsigned i = 0; i < MANY; i++) {
+        put(p[i]);
+        require(usage().kept <= KEPT_BYTES_MAX);
+        require_whole();
     }
-    require(usage().mapping_count == 0 && usage().mapping_live == 0);
-    (void)hak_purge();
-    require(usage().kept == 0);
-    require_sound();
+    require(usage().kept > KEPT_BYTES_MAX - 3 * MIB);
+    void *huge = get(KEPT_BYTES_MAX + 4096);
+    size_t before = usage().kept;
+    put(huge);
+    require(usage().kept == before);
+    require(kind_of(huge) == TAG_NONE);
 }
 
-static void calloc_of_a_kept_mapping_is_zero(void)
+static void kept_mappings_idle_for_a_tick_go_back(void)
 {
-    for (int refuse = 0; refuse < 2; refuse++) {
-        unsigned char *p = hak_malloc(MAPPING_SIZE);
-        memset(p, 0xaa, MAPPING_SIZE);
-        hak_free(p);
-        if (refuse) fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
-        unsigned char *q = hak_calloc(1, MAPPING_SIZE);
-        require(q == p && reads_as_zero(q, MAPPING_SIZE), "refuse %d", refuse);
-        fake_fail_nothing();
-        hak_free(q);
-    }
+    start();
+    void *a = get(3 * MIB), *b = get(5 * MIB);
+    put(a);
+    require(large_purge(false) == 0);
+    put(b);
+    require(large_purge(false) == 3 * MIB);
+    require(kind_of(a) == TAG_NONE && kind_of(b) == TAG_MAPPING_KEPT);
+    require(large_purge(false) == 5 * MIB);
+    require(!large_has_kept() && usage().kept == 0);
+    put(get(3 * MIB));
+    require(large_purge(true) == 3 * MIB && !large_has_kept());
+    require_whole();
 }
 
-static void kept_mappings_go_after_two_ticks(void)
+static void a_refused_unmap_keeps_the_mapping_and_gives_its_memory_back(void)
 {
-    hak_free(hak_malloc(MAPPING_SIZE));
-    require(large_purge(false) == 0 && large_has_kept());
-    require(large_purge(false) >= MAPPING_SIZE && !large_has_kept());
-    require_sound();
-}
-
-static void an_unmap_refused_gives_the_memory_back_at_least(void)
-{
-    unsigned char *p = hak_malloc(MAPPING_SIZE);
-    memset(p, 0xaa, MAPPING_SIZE);
-    hak_free(p);
+    start();
+    unsigned char *p = get(5 * MIB);
+    memset(p, 0xee, 5 * MIB);
+    put(p);
     fake_fail(FAKE_UNMAP, 1, FAKE_FOR_GOOD);
     (void)large_purge(true);
-    require(large_has_kept() && fake.calls[FAKE_PURGE] > 0 && p[0] == 0);
-    require(!large_verify(), "%s", large_verify());
+    require(kind_of(p) == TAG_MAPPING_KEPT && usage().kept == 5 * MIB);
+    require(reads_as_zero(p, 5 * MIB), "the memory was kept as well");
+    require_whole();
+    require(get(5 * MIB) == (void *)p);
+    unsigned char *aligned = large_alloc(3 * MIB, MIB, false); /* not worth keeping, and cannot go */
+    require(aligned != NULL);
+    put(aligned);
+    require_whole();
+    require(!large_free(aligned, tagmap_get(aligned)));
     fake_fail_nothing();
     (void)large_purge(true);
     require(!large_has_kept());
-    require_sound();
+    require_whole();
 }
 
-/* The mapping, too, must not be lost, when neither works. */
-static void an_unmap_and_a_purge_refused_lose_nothing(void)
+/* ---- resized ---- */
+
+static void a_run_grows_and_shrinks_in_place(void)
 {
-    unsigned char *p = hak_malloc(MAPPING_SIZE);
-    memset(p, 0xaa, MAPPING_SIZE);
-    hak_free(p);
-    fake_fail(FAKE_UNMAP, 1, FAKE_FOR_GOOD);
-    fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
-    (void)large_purge(true);
-    unsigned char *q = hak_calloc(1, MAPPING_SIZE);
-    require(q == p && reads_as_zero(q, MAPPING_SIZE));
-    fake_fail_nothing();
-    require_sound();
+    start();
+    unsigned char *p = get(4 * UNIT_SIZE);
+    fill(p, 4 * UNIT_SIZE);
+    require(resize(p, 12 * UNIT_SIZE) == p && usable(p) == 12 * UNIT_SIZE);
+    require_filled(p, 4 * UNIT_SIZE - 1);
+    require(tagmap_get(p + 12 * UNIT_SIZE - 1).record == tagmap_get(p).record);
+    require(resize(p, 12 * UNIT_SIZE - 5000) == p);
+    require(resize(p, 2 * UNIT_SIZE) == p && usable(p) == 2 * UNIT_SIZE);
+    require(kind_of(p + 2 * UNIT_SIZE) == TAG_FREE);
+    require_filled(p, 2 * UNIT_SIZE);
+    require(resize(p, 2 * UNIT_SIZE) == p, "the same size");
+    require(usage().run_live == 2 * UNIT_SIZE && usage().run_slack == 0);
+    require_whole();
 }
 
-/* ---- mremap ---- */
-
-static unsigned char *filled_mapping(void)
+static void a_run_with_a_neighbour_does_not_grow(void)
 {
-    unsigned char *p = hak_malloc(MAPPING_SIZE);
-    require(p);
-    fill(p, MAPPING_SIZE);
-    return p;
+    start();
+    unsigned char *p = get(2 * UNIT_SIZE), *q = get(2 * UNIT_SIZE);
+    require(q == p + 2 * UNIT_SIZE);
+    fill(p, 2 * UNIT_SIZE);
+    require(!resize(p, 3 * UNIT_SIZE));
+    require(usable(p) == 2 * UNIT_SIZE && kind_of(q) == TAG_RUN && usable(q) == 2 * UNIT_SIZE);
+    require_filled(p, 2 * UNIT_SIZE - 1);
+    require(!resize(p, 60000), "too small for a run");
+    require(!resize(p, 3 * MIB), "too large for a run");
+    require_whole();
 }
 
-static void mappings_grow_by_remapping(void)
+static void a_mapping_shrinks_in_place(void)
 {
-    unsigned char *p = filled_mapping();
-    uint64_t maps = fake.calls[FAKE_MAP];
-    for (size_t size = MAPPING_SIZE; size < 40 * MAPPING_SIZE; size *= 2) {
-        p = hak_realloc(p, size);
-        require(p && hak_usable_size(p) >= size);
-        require_filled(p, MAPPING_SIZE);
-        p[size - 1] = 1;
-        require_sound();
+    start();
+    unsigned char *p = get(9 * MIB);
+    fill(p, 9 * MIB);
+    size_t before = fake.address_bytes;
+    require(resize(p, 4 * MIB) == p && usable(p) == 4 * MIB);
+    require(fake.address_bytes == before - 5 * MIB);
+    require_filled(p, 4 * MIB);
+    require(usage().mapping_live == 4 * MIB && usage().mapping_slack == 0);
+    require(!resize(p, 2 * MIB), "a run would do");
+    require_whole();
+}
+
+static void a_mapping_grows_where_it_can(void)
+{
+    start();
+    unsigned char *p = get(3 * MIB);
+    for (size_t size = 3 * MIB; size <= 96 * MIB; size *= 2) {
+        fill(p, size);
+        unsigned char *q = resize(p, size * 2);
+        require(q != NULL, "%zu", size);
+        require(q == p || kind_of(p) != TAG_MAPPING || tagmap_get(p).record != tagmap_get(q).record);
+        require(kind_of(q) == TAG_MAPPING && usable(q) == size * 2);
+        require_filled(q, size - 1);
+        require(reads_as_zero(q + size, size));
+        require_whole();
+        p = q;
     }
-    require(fake.calls[FAKE_MAP] == maps, "nothing was copied");
-    hak_free(p);
-    require_sound();
+    put(p);
 }
 
-static void mappings_shrink_in_place(void)
+/* Growing in place is refused, so that it moves. */
+static void a_mapping_moves_with_its_bytes(void)
 {
-    unsigned char *p = filled_mapping();
-    require(hak_realloc(p, MAPPING_SIZE - 500000) == p);
-    require(hak_usable_size(p) - (MAPPING_SIZE - 500000) < os_page_size());
-    require_filled(p, MAPPING_SIZE - 500000);
-    require_sound();
+    start();
+    unsigned char *p = get(3 * MIB);
+    fill(p, 3 * MIB);
+    fake_fail(FAKE_REMAP, 1, 1);
+    unsigned char *q = resize(p, 8 * MIB);
+    require(q && q != p && fake.calls[FAKE_REMAP_TO] == 1);
+    require_filled(q, 3 * MIB - 1);
+    require(usable(q) == 8 * MIB && kind_of(p) == TAG_NONE);
+    require(usage().mapping_live == 8 * MIB && usage().mapping_count == 1);
+    require_whole();
+    put(q);
+    require_whole();
 }
 
-static void remap_refused_moves_the_pages(void)
+static void require_unmoved(unsigned char *p)
 {
-    unsigned char *p = filled_mapping();
+    require(kind_of(p) == TAG_MAPPING && usable(p) == 3 * MIB);
+    require_filled(p, 3 * MIB);
+    fill(p, 3 * MIB);
+    require(usage().mapping_live == 3 * MIB && usage().mapping_count == 1);
+    require_whole();
+}
+
+static void a_mapping_stays_whole_when_growing_is_refused(void)
+{
+    start();
+    unsigned char *p = get(3 * MIB);
+    fill(p, 3 * MIB);
     fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
-    unsigned char *q = hak_realloc(p, 2 * MAPPING_SIZE);
-    require(q && q != p && fake.calls[FAKE_REMAP_TO] == 1 && !hak_owns(p));
-    require_filled(q, MAPPING_SIZE);
-    q[2 * MAPPING_SIZE - 1] = 1;
-    require_sound();
-    hak_free(q);
-    require_sound();
-}
-
-static void both_remaps_refused_copy_the_bytes(void)
-{
-    for (int eats = 0; eats < 2; eats++) {
-        unsigned char *p = filled_mapping();
-        fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
-        fake_fail(FAKE_REMAP_TO, 1, FAKE_FOR_GOOD);
-        fake.remap_eats_target = eats;
-        unsigned char *q = hak_realloc(p, 2 * MAPPING_SIZE);
-        require(q && q != p, "eats %d", eats);
-        require_filled(q, MAPPING_SIZE);
-        q[2 * MAPPING_SIZE - 1] = 1;
-        fake_fail_nothing();
-        hak_free(q);
-        require_sound();
-    }
-}
-
-static void all_refused_keeps_the_old_block(void)
-{
-    const enum fake_call more[] = {FAKE_RESERVE, FAKE_REMAP_TO};
-    for (unsigned i = 0; i < array_length(more); i++) {
-        unsigned char *p = filled_mapping();
-        fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
-        fake_fail(FAKE_MAP, 1, FAKE_FOR_GOOD);
-        fake_fail(more[i], 1, FAKE_FOR_GOOD);
-        errno = 0;
-        require(!hak_realloc(p, 20 * MAPPING_SIZE) && errno == ENOMEM);
-        require(hak_owns(p));
-        require_filled(p, MAPPING_SIZE);
-        fake_fail_nothing();
-        require_sound();
-        hak_free(p);
-        require_sound();
-    }
-}
-
-static void shrinking_never_fails(void)
-{
-    unsigned char *p = filled_mapping();
-    (void)hak_malloc(1);
-    fake_fail(FAKE_ANY, 1, FAKE_FOR_GOOD);
-    for (size_t size = MAPPING_SIZE - 1; size > 0; size /= 3) {
-        errno = 33;
-        p = hak_realloc(p, size);
-        require(p && errno == 33, "size %zu", size);
-        require_filled(p, size);
-    }
+    size_t before = fake.address_bytes;
+    fake_fail(FAKE_RESERVE, 1, 1);
+    require(!resize(p, 8 * MIB));
+    require_unmoved(p);
+    require(fake.address_bytes == before);
+    fake_fail(FAKE_REMAP_TO, 1, 1);
+    require(!resize(p, 8 * MIB));
+    require_unmoved(p);
+    fake.remap_eats_target = true;
+    fake_fail(FAKE_REMAP_TO, 1, 1);
+    require(!resize(p, 8 * MIB));
+    require_unmoved(p);
     fake_fail_nothing();
-    hak_free(p);
-    require_sound();
+    unsigned char *q = resize(p, 8 * MIB);
+    require(q && usable(q) == 8 * MIB);
+    require_filled(q, 3 * MIB - 1);
+    put(q);
+    require_whole();
 }
 
-/* ---- alignment ---- */
-
-static void every_alignment_is_served(void)
+static void a_place_without_a_tag_is_not_moved_to(void)
 {
-    for (size_t alignment = 16; alignment <= (size_t)64 << 20; alignment *= 2)
-        for (size_t size = 1; size < 2 * MAPPING_SIZE; size = size * 23 + 7) {
-            unsigned char *p = hak_aligned_alloc(alignment, size);
-            require(p && (uintptr_t)p % alignment == 0, "%zu aligned to %zu", size, alignment);
-            require(hak_usable_size(p) >= size && hak_owns(p));
-            fill(p, size);
-            unsigned char *q = hak_realloc(p, size + size / 2 + 10);
-            require(q);
-            require_filled(q, size);
-            hak_free(q);
-        }
-    require_sound();
+    start();
+    unsigned char *p = get(3 * MIB);
+    fill(p, 3 * MIB);
+    memset(piece_is_writable, 0, sizeof(piece_is_writable)); /* so that the claim asks the system */
+    size_t before = fake.address_bytes;
+    fake_fail(FAKE_REMAP, 1, 1);
+    fake_fail(FAKE_COMMIT, 1, 1);
+    require(!resize(p, 8 * MIB));
+    require_unmoved(p);
+    require(fake.address_bytes == before, "the reservation is lost");
 }
 
-static void slack_of_alignment_is_counted(void)
+static void an_aligned_mapping_is_not_resized(void)
 {
-    void *p = hak_aligned_alloc((size_t)1 << 20, MAPPING_SIZE);
-    require(usage().mapping_live >= MAPPING_SIZE && usage().mapping_slack >= ((size_t)1 << 20) - os_page_size());
-    require_sound();
-    hak_free(p);
-    require(usage().mapping_live == 0 && usage().mapping_slack == 0);
-    require_sound();
+    start();
+    void *p = NULL;
+    do p = large_alloc(3 * MIB, 4 * MIB, false); /* until the mapping begins before the block */
+    while (large_at(tagmap_get(p).record)->map_base == (uintptr_t)p);
+    require(!resize(p, 5 * MIB) && usable(p) == 3 * MIB);
+    require_whole();
 }
 
-/* ---- misuse ---- */
+/* ---- refused ---- */
 
-static void what_is_no_start_is_refused(void)
+static void a_refused_mapping_changes_nothing(void)
 {
-    require(option_set(OPTION_on_error, ON_ERROR_REPORT));
-    char *p[] = {hak_malloc(RUN_SIZE), hak_malloc(MAPPING_SIZE)};
-    for (unsigned i = 0; i < 2; i++) {
-        size_t size = hak_usable_size(p[i]);
-        for (size_t at = 16; at < UNIT_SIZE; at += 4080) {
-            hak_free(p[i] + at);
-            require_text("invalid pointer");
-            require(hak_usable_size(p[i] + at) == 0 && !hak_owns(p[i] + at));
-        }
-        require(hak_usable_size(p[i]) == size);
-        hak_free(p[i]);
-        require_only_text("");
-        hak_free(p[i]);
-        require_text("double free");
+    start();
+    void *p = get(3 * MIB);
+    size_t before = fake.address_bytes;
+    for (unsigned i = 0; i < 5; i++) {
+        fake_fail(FAKE_MAP, 1, 1);
+        require(!large_alloc(4 * MIB, 1, false));
+        require(fake.address_bytes == before && usage().mapping_count == 1);
+        require_whole();
     }
-    require_sound();
+    memset(piece_is_writable, 0, sizeof(piece_is_writable));
+    fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
+    require(!large_alloc(4 * MIB, 1, false), "no tag for it");
+    require(fake.address_bytes == before);
+    fake_fail_nothing();
+    put(p);
+    require_whole();
 }
 
-/* Bytes that look like a header of libc's in front of an interior pointer. */
-static void payload_that_mimics_libc_is_refused(void)
+static void refused_records_are_no_memory(void)
 {
-    require(option_set(OPTION_on_error, ON_ERROR_REPORT));
-    const size_t sizes[] = {5000, 60000, RUN_SIZE, MAPPING_SIZE};
-    for (unsigned i = 0; i < array_length(sizes); i++) {
-        char *p = hak_malloc(sizes[i]);
-        char *at = (char *)align_up((uintptr_t)p + 16, os_page_size());
-        if (at + 16 > p + sizes[i]) continue;
-        *(size_t *)(void *)at = 0;
-        *(size_t *)(void *)(at + 8) = os_page_size() | LIBC_MAPPED;
-        hak_free(at + 16);
-        require_text("invalid pointer");
-        errno = 0;
-        require(!hak_realloc(at + 16, 100) && errno == ENOMEM);
-        require_text("invalid pointer");
-        *at = 1; /* still mapped */
-        hak_free(p);
-    }
-    require_sound();
+    start();
+    fake_fail(FAKE_MAP, 1, 1); /* the first mapping needs records first */
+    require(!large_alloc(4 * MIB, 1, false));
+    require(!large.free_records);
+    put(get(4 * MIB));
+    require_whole();
+}
+
+static void a_refused_run_becomes_a_mapping(void)
+{
+    start();
+    fake_fail(FAKE_RESERVE, 1, FAKE_FOR_GOOD);
+    unsigned char *p = get(300000);
+    require(kind_of(p) == TAG_MAPPING && usable(p) >= 300000);
+    fill(p, usable(p));
+    require_whole();
+    put(p);
+    require_whole();
+}
+
+static void more_mappings_than_a_block_of_records(void)
+{
+    enum { MANY = LARGE_RECORDS_PER_BLOCK + 50 };
+    static void *p[MANY];
+    start();
+    for (unsigned i = 0; i < MANY; i++) p[i] = get(2 * MIB + 1);
+    require(usage().mapping_count == MANY);
+    require_whole();
+    for (unsigned i = 0; i < MANY; i++) put(p[i]);
+    (void)large_purge(true);
+    require(usage().mapping_count == 0 && usage().kept == 0);
+    for (unsigned i = 0; i < MANY; i++) p[i] = get(2 * MIB + 1);
+    require(records.blocks <= 3, "records are used again: %u blocks", records.blocks);
+    require_whole();
 }
 
 /* ---- broken on purpose ---- */
 
-static struct large *record_of(const void *p)
+static struct large *record_of(void *p)
 {
-    return (struct large *)(void *)record_at(tagmap_get(p).record);
+    return large_at(tagmap_get(p).record);
 }
 
-static void verify_sees_a_mapping_without_its_tag(void)
+static void verify_sees_a_mapping_with_a_wrong_tag(void)
 {
-    void *p = filled_mapping();
-    publish(record_of(p), TAG_NONE);
-    require_broken(large_verify(), "large I1");
+    start();
+    void *p = get(3 * MIB);
+    uint32_t record = tagmap_get(p).record;
+    uintptr_t base = align_down((uintptr_t)p, UNIT_SIZE);
+    require_whole();
+    tagmap_set(base, 1, TAG_NONE, 0);
+    require_broken(large_verify(), "large I1: tag of a mapping");
+    tagmap_set(base, 1, TAG_MAPPING_KEPT, record);
+    require_broken(large_verify(), "large I1: tag of a mapping");
+    tagmap_set(base, 1, TAG_MAPPING, record + 1);
+    require_broken(large_verify(), "large I1: tag of a mapping");
+    tagmap_set(base, 1, TAG_MAPPING, record);
+    require_whole();
 }
 
 static void verify_sees_a_block_outside_its_mapping(void)
 {
-    struct large *l = record_of(filled_mapping());
-    l->size = l->map_size + os_page_size();
-    require_broken(large_verify(), "large I1");
+    start();
+    struct large *l = record_of(get(3 * MIB));
+    l->size += 4096;
+    require_broken(large_verify(), "large I1: block outside its mapping");
+    l->size -= 4096;
+    require_whole();
+    l->map_base += 4096;
+    require_broken(large_verify(), "large I1: block outside its mapping");
+}
+
+static void verify_sees_a_kept_mapping_with_a_wrong_tag(void)
+{
+    start();
+    void *p = get(3 * MIB);
+    put(p);
+    require_whole();
+    tagmap_set(align_down((uintptr_t)p, UNIT_SIZE), 1, TAG_MAPPING, tagmap_get(p).record);
+    require_broken(large_verify(), "large I1: tag of a mapping");
 }
 
 static void verify_sees_wrong_kept_bytes(void)
 {
-    hak_free(filled_mapping());
-    require(!large_verify());
+    start();
+    put(get(3 * MIB));
     large.kept_bytes++;
-    require_broken(large_verify(), "large I2");
+    require_broken(large_verify(), "large I2: kept bytes");
+    large.kept_bytes--;
+    require_whole();
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sizes_decide_between_run_and_mapping),
-        TEST(a_run_refused_becomes_a_mapping),
-        TEST(runs_resize_in_place),
-        TEST(a_run_with_a_neighbour_moves),
-        TEST(freed_mappings_are_kept_and_used_again),
-        TEST(a_kept_mapping_must_be_filled_to_three_quarters),
-        TEST(the_smallest_kept_mapping_is_taken),
+        TEST(blocks_up_to_a_superslab_are_runs),
+        TEST(larger_blocks_are_mappings),
+        TEST(only_the_start_of_a_block_is_freed),
+        TEST(usage_is_exact),
+        TEST(alignments_up_to_64_mib_are_kept),
+        TEST(an_alignment_beyond_all_memory_is_refused),
+        TEST(zeroed_blocks_are_zero_wherever_they_come_from),
+        TEST(zeroed_blocks_are_zero_when_the_purge_is_refused),
+        TEST(part_of_a_dirty_run_is_zeroed),
+        TEST(a_freed_mapping_is_kept_and_used_again),
+        TEST(a_kept_mapping_needs_three_quarters_of_a_use),
+        TEST(the_smallest_kept_mapping_that_fits_is_used),
         TEST(kept_mappings_are_bounded),
-        TEST(calloc_of_a_kept_mapping_is_zero),
-        TEST(kept_mappings_go_after_two_ticks),
-        TEST(an_unmap_refused_gives_the_memory_back_at_least),
-        TEST(an_unmap_and_a_purge_refused_lose_nothing),
-        TEST(mappings_grow_by_remapping),
-        TEST(mappings_shrink_in_place),
-        TEST(remap_refused_moves_the_pages),
-        TEST(both_remaps_refused_copy_the_bytes),
-        TEST(all_refused_keeps_the_old_block),
-        TEST(shrinking_never_fails),
-        TEST(every_alignment_is_served),
-        TEST(slack_of_alignment_is_counted),
-        TEST(what_is_no_start_is_refused),
-        TEST(payload_that_mimics_libc_is_refused),
-        TEST(verify_sees_a_mapping_without_its_tag),
+        TEST(kept_mappings_idle_for_a_tick_go_back),
+        TEST(a_refused_unmap_keeps_the_mapping_and_gives_its_memory_back),
+        TEST(a_run_grows_and_shrinks_in_place),
+        TEST(a_run_with_a_neighbour_does_not_grow),
+        TEST(a_mapping_shrinks_in_place),
+        TEST(a_mapping_grows_where_it_can),
+        TEST(a_mapping_moves_with_its_bytes),
+        TEST(a_mapping_stays_whole_when_growing_is_refused),
+        TEST(a_place_without_a_tag_is_not_moved_to),
+        TEST(an_aligned_mapping_is_not_resized),
+        TEST(a_refused_mapping_changes_nothing),
+        TEST(refused_records_are_no_memory),
+        TEST(a_refused_run_becomes_a_mapping),
+        TEST(more_mappings_than_a_block_of_records),
+        TEST(verify_sees_a_mapping_with_a_wrong_tag),
         TEST(verify_sees_a_block_outside_its_mapping),
+        TEST(verify_sees_a_kept_mapping_with_a_wrong_tag),
         TEST(verify_sees_wrong_kept_bytes),
     };
     return run_unit_tests(tests);

@@ -1,240 +1,311 @@
-/* slab_test.c - size classes and slabs. */
+/* slab_test.c - one slab: carving, taking, giving, and each invariant broken on purpose. */
 #include "unit.h"
 
-/* ---- classes ---- */
-
-static unsigned smallest_class(size_t n)
-{
-    unsigned class = 0;
-    while (class_size(class) < n) class++;
-    return class;
-}
-
-static void sizes_grow_to_the_largest(void)
-{
-    for (unsigned c = 1; c < SIZE_CLASS_COUNT; c++) require(class_size(c) > class_size(c - 1), "class %u", c);
-    require(class_size(0) == 8 && class_size(SIZE_CLASS_COUNT - 1) == SMALL_SIZE_MAX);
-}
-
-static void eight_steps_of_the_first_hakmem_are_classes(void)
-{
-    for (size_t n = 8; n <= 1024; n *= 2) require(class_size(class_of(n)) == n, "%zu", n);
-}
-
-static void every_size_gets_the_smallest_class(void)
-{
-    for (size_t n = 0; n <= SMALL_SIZE_MAX; n++) require(class_of(n) == smallest_class(n), "%zu", n);
-}
-
-static void every_table_agrees_with_class_of(void)
-{
-    hak_free(hak_malloc(1));
-    for (size_t n = 0; n <= TABLE_SIZE_MAX; n++)
-        require(heap_self->bin_of_size[(n + 7) / 8] == bin_offset(class_of(n)), "%zu", n);
-    for (size_t n = TABLE_SIZE_MAX + 1; n <= SMALL_SIZE_MAX; n++)
-        require(medium_bin[(n - 1) / 256] == bin_offset(class_of(n)), "%zu", n);
-}
-
-static void rounding_wastes_at_most_a_quarter(void)
-{
-    for (size_t n = 129; n <= SMALL_SIZE_MAX; n++)
-        require(class_stride(class_of(n)) - n <= n / 4 + COLOUR_BYTES, "%zu", n);
-}
-
-static void blocks_fit_their_slab_and_are_aligned(void)
-{
-    for (unsigned c = 0; c < CLASS_COUNT; c++) {
-        size_t bytes = class_units(c) * (size_t)UNIT_SIZE;
-        size_t end = class_first(c) + class_capacity(c) * (size_t)class_stride(c);
-        require(class_stride(c) >= class_size(c), "class %u", c);
-        require(class_capacity(c) > 0 && end <= bytes && bytes - end < class_stride(c), "class %u", c);
-        require(c == 0 || (class_stride(c) % 16 == 0 && class_first(c) % 16 == 0), "class %u", c);
-    }
-}
-
-static void aligned_classes_fit_and_align(void)
-{
-    for (size_t alignment = 1; alignment <= UNIT_SIZE; alignment *= 2)
-        for (size_t n = 0; n <= SMALL_SIZE_MAX; n += n < 5000 ? 1 : 61) {
-            unsigned class = class_of_aligned(n, alignment);
-            require(class_size(class) >= n, "%zu aligned to %zu", n, alignment);
-            require(class_stride(class) % alignment == 0 && class_first(class) % alignment == 0, "%zu aligned to %zu", n,
-                    alignment);
-            for (unsigned c = 0; c < CLASS_COUNT; c++) {
-                bool good = class_size(c) >= n && class_stride(c) % alignment == 0 && class_first(c) % alignment == 0;
-                require(!good || class_size(c) >= class_size(class), "%zu aligned to %zu: class %u is smaller", n,
-                        alignment, c);
-            }
-        }
-}
-
-/* ---- slabs ---- */
-
-/* A slab with memory of its own, of no heap. */
+/* A slab straight from the arena, without tags. */
 static struct slab *make_slab(unsigned class)
 {
     struct span span;
     if (!tagmap.mask) require(tagmap_init());
     require(arena_take(class_units(class), &span));
+    require(span.dirty == 0);
     return slab_init(&span, class);
 }
 
-static void carving_gives_every_block_once(void)
+static void require_chain(const struct chain *chain)
 {
-    for (unsigned class = 0; class < CLASS_COUNT; class++) {
-        struct slab *s = make_slab(class);
-        char *expected = (char *)s->base;
-        while (s->carved < s->capacity) {
-            struct chain chain = slab_carve(s, 5);
-            require(chain.count >= 1 && chain.count <= 5);
-            void *block = chain.first;
-            for (uint32_t i = 0; i < chain.count; i++, expected += s->stride) {
-                require(block == expected, "class %u", class);
-                require(i + 1 < chain.count || block == chain.last);
-                if (i + 1 < chain.count) block = link_get(block);
+    void *b = chain->first;
+    for (uint32_t i = 1; i < chain->count; i++) b = link_get(b);
+    require(b == chain->last, "%u blocks", chain->count);
+}
+
+static void require_whole(const struct slab *s)
+{
+    const char *broken = slab_verify(s);
+    require(!broken, "%s", broken);
+}
+
+static struct chain chain_of_one(void *p)
+{
+    return (struct chain){.first = p, .last = p, .count = 1};
+}
+
+static void a_slab_begins_with_nothing_carved(void)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        struct slab *s = make_slab(c);
+        require(s->class == c && s->units == class_units(c) && s->stride == class_stride(c));
+        require(s->capacity == class_capacity(c) && s->carved == 0 && s->used == 0 && !s->free);
+        require(s->base == slab_units_base(s) + class_first(c));
+        require(slab_at(s->number) == s && s->place == SLAB_NOWHERE);
+        require(slab_place_of(s) == SLAB_UNCARVED);
+        require_whole(s);
+    }
+}
+
+static void carve_cuts_in_order_and_never_past_capacity(void)
+{
+    const uint32_t wants[] = {1, 7, 100, UINT32_MAX};
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        struct slab *s = make_slab(c);
+        for (uint32_t i = 0; s->carved < s->capacity; i++) {
+            uint32_t before = s->carved, left = s->capacity - before, want = wants[i % 4];
+            struct chain chain = slab_carve(s, want);
+            require(chain.count == (want < left ? want : left), "class %u", c);
+            require(s->carved == before + chain.count && s->used == s->carved);
+            char *block = chain.first;
+            for (uint32_t k = 0; k < chain.count; k++) {
+                require(block == slab_block(s, before + k), "class %u block %u", c, before + k);
+                if (k + 1 < chain.count) block = link_get(block);
             }
-            require(s->used == s->carved && !slab_verify(s));
+            require(block == chain.last);
+            require_whole(s);
         }
-        require((uintptr_t)expected <= slab_units_base(s) + s->units * (uintptr_t)UNIT_SIZE, "class %u", class);
+        uintptr_t end = (uintptr_t)slab_block(s, s->capacity - 1) + s->stride;
+        require(end <= slab_units_base(s) + s->units * (uintptr_t)UNIT_SIZE, "class %u", c);
+        require(slab_place_of(s) == SLAB_FULL);
     }
 }
 
-static void carving_touches_nothing_beyond(void)
+static void carve_touches_only_what_it_cuts(void)
 {
-    struct slab *s = make_slab(class_of(256));
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        struct slab *s = make_slab(c);
+        struct chain chain = slab_carve(s, 3);
+        uintptr_t end = slab_units_base(s) + s->units * (uintptr_t)UNIT_SIZE;
+        uintptr_t carved_end = s->base + chain.count * (uintptr_t)s->stride;
+        require(reads_as_zero((void *)carved_end, end - carved_end), "class %u", c);
+        require(reads_as_zero((void *)slab_units_base(s), class_first(c)), "class %u", c);
+        for (uint32_t i = 0; i < chain.count; i++) { /* the link is all that is written */
+            char *block = slab_block(s, i);
+            require(reads_as_zero(block + sizeof(void *), s->stride - sizeof(void *)), "class %u", c);
+        }
+    }
+}
+
+static void a_canary_behind_the_slab_survives_full_blocks(void)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        struct slab *s = make_slab(c);
+        struct span behind;
+        require(arena_take(1, &behind));
+        memset((void *)behind.base, 0x5a, UNIT_SIZE);
+        (void)slab_carve(s, s->capacity);
+        for (uint32_t i = 0; i < s->capacity; i++) memset(slab_block(s, i), 0xff, class_size(c));
+        for (size_t i = 0; i < UNIT_SIZE; i++) require(((unsigned char *)behind.base)[i] == 0x5a, "class %u", c);
+        require(s->class == c && s->carved == s->capacity);
+    }
+}
+
+static void only_starts_of_carved_blocks_are_blocks(void)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        struct slab *s = make_slab(c);
+        (void)slab_carve(s, s->capacity / 2 + 1);
+        for (uint32_t i = 0; i < s->capacity; i++) {
+            char *block = slab_block(s, i);
+            require(slab_is_block(s, block) == (i < s->carved), "class %u block %u", c, i);
+            require(!slab_is_block(s, block + 1) && !slab_is_block(s, block - 1), "class %u block %u", c, i);
+            require(!slab_is_block(s, block + s->stride / 2), "class %u block %u", c, i);
+        }
+        require(!slab_is_block(s, (void *)(s->base - s->stride)));
+        require(!slab_is_block(s, NULL));
+        require(!slab_is_block(s, (void *)(slab_units_base(s) + s->units * (uintptr_t)UNIT_SIZE)));
+    }
+}
+
+static void what_is_given_is_taken_whole(void)
+{
+    struct slab *s = make_slab(class_of(100));
+    struct chain carved = slab_carve(s, 20);
+    require(slab_give(s, carved));
+    require(s->used == 0 && slab_free_count(s) == 20 && slab_place_of(s) == SLAB_PARTIAL);
+    require_whole(s);
+    struct chain taken = slab_take_free(s);
+    require(taken.first == carved.first && taken.last == carved.last && taken.count == 20);
+    require(s->used == 20 && !s->free);
+    require_chain(&taken);
+    require_whole(s);
+}
+
+static void chains_join_at_the_front(void)
+{
+    struct slab *s = make_slab(class_of(100));
+    (void)slab_carve(s, 6);
+    void *block[6];
+    for (uint32_t i = 0; i < 6; i++) block[i] = slab_block(s, i);
+    require(slab_give(s, chain_of_one(block[4])));
+    require_whole(s);
+    link_set(block[0], block[2]);
+    require(slab_give(s, (struct chain){.first = block[0], .last = block[2], .count = 2}));
+    require_whole(s);
+    require(s->free == block[0] && link_get(block[0]) == block[2] && link_get(block[2]) == block[4]);
+    require(s->free_tail == block[4] && s->used == 3);
+}
+
+static void take_one_takes_the_first(void)
+{
+    struct slab *s = make_slab(class_of(8));
+    struct chain carved = slab_carve(s, 5);
+    require(slab_give(s, carved));
+    for (uint32_t i = 0; i < 5; i++) {
+        require(slab_take_one(s) == slab_block(s, i));
+        require(s->used == i + 1);
+        require_whole(s);
+    }
+    require(!s->free && slab_place_of(s) == SLAB_UNCARVED);
+}
+
+static void giving_more_than_is_out_is_refused_and_changes_nothing(void)
+{
+    struct slab *s = make_slab(class_of(64));
     (void)slab_carve(s, 4);
-    require(reads_as_zero((char *)s->base + 4 * s->stride, UNIT_SIZE - 4 * s->stride));
-}
-
-static void only_carved_starts_are_blocks(void)
-{
-    for (unsigned class = 0; class < CLASS_COUNT; class++) {
-        struct slab *s = make_slab(class);
-        require(!slab_is_block(s, (void *)s->base));
-        (void)slab_carve(s, 2);
-        uint32_t carved = s->carved;
-        for (intptr_t d = -9; d < (intptr_t)(carved + 1) * s->stride; d += d < 64 ? 1 : 13) {
-            bool expected = d >= 0 && d % s->stride == 0 && (uint32_t)(d / s->stride) < carved;
-            require(slab_is_block(s, (char *)s->base + d) == expected, "class %u at %ld", class, (long)d);
-        }
-        for (uint32_t i = 0; i < carved; i++) require(slab_is_block(s, slab_block(s, i)));
-        require(!slab_is_block(s, slab_block(s, carved)));
-    }
-}
-
-static struct chain one(void *block)
-{
-    return (struct chain){.first = block, .last = block, .count = 1};
-}
-
-static void giving_and_taking_keep_the_count(void)
-{
-    struct slab *s = make_slab(class_of(100));
-    (void)slab_carve(s, 100);
-    for (uint32_t i = 0; i < 50; i++) {
-        require(slab_give(s, one(slab_block(s, i * 2))));
-        require(!slab_verify(s) && slab_free_count(s) == i + 1);
-    }
-    void *last = slab_take_one(s);
-    require(last == slab_block(s, 98) && slab_free_count(s) == 49 && !slab_verify(s));
-    struct chain all = slab_take_free(s);
-    require(all.count == 49 && s->used == 100 && s->free == NULL && !slab_verify(s));
-    require(all.last == slab_block(s, 0));
-    require(slab_give(s, all) && !slab_verify(s) && slab_free_count(s) == 49);
-}
-
-static void giving_more_than_is_out_changes_nothing(void)
-{
-    struct slab *s = make_slab(class_of(100));
-    (void)slab_carve(s, 1);
-    require(slab_give(s, one(slab_block(s, 0))));
+    void *a = slab_block(s, 0), *b = slab_block(s, 1);
+    link_set(a, b);
+    require(slab_give(s, (struct chain){.first = a, .last = b, .count = 2}));
     struct slab before = *s;
-    require(!slab_give(s, one(slab_block(s, 0))));
-    require(memcmp(&before, s, sizeof(before)) == 0 && !slab_verify(s));
+    require(!slab_give(s, (struct chain){.first = slab_block(s, 2), .last = slab_block(s, 3), .count = 3}));
+    require(memcmp(&before, s, sizeof(before)) == 0);
+    require_whole(s);
+    require(slab_give(s, chain_of_one(slab_block(s, 2))));
+    require(slab_give(s, chain_of_one(slab_block(s, 3))));
+    require(!slab_give(s, chain_of_one(slab_block(s, 3))), "a fifth of four");
+    require_whole(s);
 }
 
-static void places_follow_the_state(void)
+enum { MODEL_BLOCKS = 4096, STEPS = 20000 };
+
+/* Blocks out of the slab, against the slab's own count. */
+static void random_sequences_keep_the_invariants(void)
 {
-    struct slab *s = make_slab(class_of(60000));
-    require(slab_place_of(s) == SLAB_UNCARVED);
-    (void)slab_carve(s, s->capacity);
-    require(slab_place_of(s) == SLAB_FULL);
-    require(slab_give(s, one(slab_block(s, 0))));
-    require(slab_place_of(s) == SLAB_PARTIAL);
+    static void *out[MODEL_BLOCKS * 2];
+    unsigned seed = 20240607;
+    for (unsigned c = 0; c < CLASS_COUNT; c += 7) {
+        struct slab *s = make_slab(c);
+        uint32_t count = 0;
+        for (int step = 0; step < STEPS / 10; step++) {
+            unsigned dice = (unsigned)rand_r(&seed) % 8;
+            struct chain chain = {.count = 0};
+            if (dice < 2 && s->carved < s->capacity) chain = slab_carve(s, 1 + (unsigned)rand_r(&seed) % 5);
+            else if (dice == 2 && s->free) chain = slab_take_free(s);
+            else if (dice < 5 && s->free) chain = chain_of_one(slab_take_one(s));
+            void *b = chain.first;
+            for (uint32_t i = 0; i < chain.count; i++) {
+                out[count++] = b;
+                if (i + 1 < chain.count) b = link_get(b);
+            }
+            if (dice >= 5 && count > 0) {
+                uint32_t i = (uint32_t)rand_r(&seed) % count;
+                require(slab_give(s, chain_of_one(out[i])));
+                out[i] = out[--count];
+            }
+            require(s->used == count, "seed 20240607 class %u step %d: used %u, out %u", c, step, s->used, count);
+            if (step % 16 == 0) require_whole(s);
+        }
+        require_whole(s);
+    }
 }
 
 /* ---- broken on purpose ---- */
 
-static struct slab *half_free_slab(void)
+/* Ten blocks carved, four of them free: 3, 2, 1, 0. */
+static struct slab *half_used(void)
 {
-    struct slab *s = make_slab(class_of(100));
+    struct slab *s = make_slab(class_of(48));
     (void)slab_carve(s, 10);
-    for (uint32_t i = 0; i < 5; i++) require(slab_give(s, one(slab_block(s, i))));
-    require(!slab_verify(s));
+    for (uint32_t i = 0; i < 4; i++) require(slab_give(s, chain_of_one(slab_block(s, i))));
+    require_whole(s);
     return s;
 }
 
-static void verify_sees_wrong_counts(void)
+static void verify_sees_a_wrong_used_count(void)
 {
-    struct slab *s = half_free_slab();
+    struct slab *s = half_used();
     s->used++;
-    require_broken(slab_verify(s), "slab I1");
+    require_broken(slab_verify(s), "slab I1: used + free == carved");
     s->used -= 2;
-    require_broken(slab_verify(s), "slab I1");
+    require_broken(slab_verify(s), "slab I1: used + free == carved");
     s->used = s->carved + 1;
-    require_broken(slab_verify(s), "slab I1");
-    s = half_free_slab();
+    require_broken(slab_verify(s), "slab I1: used <= carved <= capacity");
+}
+
+static void verify_sees_more_carved_than_fits(void)
+{
+    struct slab *s = half_used();
     s->carved = s->capacity + 1;
-    require_broken(slab_verify(s), "slab I1");
+    require_broken(slab_verify(s), "slab I1: used <= carved <= capacity");
 }
 
-static void verify_sees_a_list_off_the_blocks(void)
+static void verify_sees_a_lost_block(void)
 {
-    struct slab *s = half_free_slab();
+    struct slab *s = half_used();
+    s->free = link_get(s->free);
+    require_broken(slab_verify(s), "slab I1: used + free == carved");
+}
+
+static void verify_sees_a_link_off_a_boundary(void)
+{
+    struct slab *s = half_used();
     s->free = (char *)s->free + 8;
-    require_broken(slab_verify(s), "slab I2");
-    s = half_free_slab();
-    link_set(s->free, slab_block(s, s->carved)); /* never carved */
-    require_broken(slab_verify(s), "slab I2");
-    s = half_free_slab();
-    link_set(s->free, (void *)(s->base - 16));
-    require_broken(slab_verify(s), "slab I2");
+    require_broken(slab_verify(s), "slab I2: a free block is off a block boundary");
+    s = half_used();
+    link_set(slab_block(s, 2), (char *)slab_block(s, 1) + 16);
+    require_broken(slab_verify(s), "slab I2: a free block is off a block boundary");
 }
 
-static void verify_sees_a_block_twice(void)
+static void verify_sees_a_link_beyond_what_is_carved(void)
 {
-    struct slab *s = half_free_slab();
-    link_set(s->free_tail, s->free);
-    require_broken(slab_verify(s), "slab I2");
+    struct slab *s = half_used();
+    link_set(slab_block(s, 0), slab_block(s, 10));
+    require_broken(slab_verify(s), "slab I2: a free block is off a block boundary");
+}
+
+static void verify_sees_a_block_that_is_there_twice(void)
+{
+    struct slab *s = half_used();
+    link_set(slab_block(s, 0), slab_block(s, 3));
+    require_broken(slab_verify(s), "slab I2: the free list has a cycle");
+    s = half_used();
+    link_set(slab_block(s, 3), slab_block(s, 3));
+    require_broken(slab_verify(s), "slab I2: the free list has a cycle");
 }
 
 static void verify_sees_a_wrong_tail(void)
 {
-    struct slab *s = half_free_slab();
-    s->free_tail = s->free;
-    require_broken(slab_verify(s), "slab I3");
+    struct slab *s = half_used();
+    s->free_tail = slab_block(s, 1);
+    require_broken(slab_verify(s), "slab I3: the tail is not the last block");
+}
+
+static void verify_sees_a_tail_that_is_linked_on(void)
+{
+    struct slab *s = half_used();
+    link_set(s->free_tail, slab_block(s, 7)); /* a block in use */
+    link_set(slab_block(s, 7), NULL);
+    s->used--; /* the count alone would hide it */
+    require_broken(slab_verify(s), "slab I3: the tail is not the last block");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sizes_grow_to_the_largest),
-        TEST(eight_steps_of_the_first_hakmem_are_classes),
-        TEST(every_size_gets_the_smallest_class),
-        TEST(every_table_agrees_with_class_of),
-        TEST(rounding_wastes_at_most_a_quarter),
-        TEST(blocks_fit_their_slab_and_are_aligned),
-        TEST(aligned_classes_fit_and_align),
-        TEST(carving_gives_every_block_once),
-        TEST(carving_touches_nothing_beyond),
-        TEST(only_carved_starts_are_blocks),
-        TEST(giving_and_taking_keep_the_count),
-        TEST(giving_more_than_is_out_changes_nothing),
-        TEST(places_follow_the_state),
-        TEST(verify_sees_wrong_counts),
-        TEST(verify_sees_a_list_off_the_blocks),
-        TEST(verify_sees_a_block_twice),
+        TEST(a_slab_begins_with_nothing_carved),
+        TEST(carve_cuts_in_order_and_never_past_capacity),
+        TEST(carve_touches_only_what_it_cuts),
+        TEST(a_canary_behind_the_slab_survives_full_blocks),
+        TEST(only_starts_of_carved_blocks_are_blocks),
+        TEST(what_is_given_is_taken_whole),
+        TEST(chains_join_at_the_front),
+        TEST(take_one_takes_the_first),
+        TEST(giving_more_than_is_out_is_refused_and_changes_nothing),
+        TEST(random_sequences_keep_the_invariants),
+        TEST(verify_sees_a_wrong_used_count),
+        TEST(verify_sees_more_carved_than_fits),
+        TEST(verify_sees_a_lost_block),
+        TEST(verify_sees_a_link_off_a_boundary),
+        TEST(verify_sees_a_link_beyond_what_is_carved),
+        TEST(verify_sees_a_block_that_is_there_twice),
         TEST(verify_sees_a_wrong_tail),
+        TEST(verify_sees_a_tail_that_is_linked_on),
     };
     return run_unit_tests(tests);
 }
