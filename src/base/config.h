@@ -18,6 +18,13 @@
 #define HAK_BUILD_ID "unknown" /* hash of sources and flags, given by the Makefile */
 #endif
 
+/* Bits of a user address, as far as the kernel hands them out unasked. */
+#if defined(__x86_64__)
+#define HAK_ADDRESS_BITS 47
+#else
+#define HAK_ADDRESS_BITS 48
+#endif
+
 static const bool checked = HAK_CHECKED;
 
 enum {
@@ -35,7 +42,7 @@ enum {
     SINGLE_UNIT_SIZE_MAX = 8 * 1024,         /* slabs of larger blocks take POOL_UNITS units */
     POOL_UNITS = 8,
 
-    ADDRESS_BITS = 47,                         /* user addresses on every platform that we build for */
+    ADDRESS_BITS = HAK_ADDRESS_BITS,
     OWNER_SHIFT = 11,                          /* tag = owner << OWNER_SHIFT | offset of the bin */
     OWNER_MAX = (1 << 20) - 1,
 };

@@ -21,33 +21,41 @@ ALWAYS_INLINE struct bin *front_bin(struct heap_front *self, size_t offset)
     return (struct bin *)(void *)((char *)self + offset);
 }
 
+/* NULL = the bin is empty. */
+ALWAYS_INLINE void *front_pop(struct bin *bin)
+{
+    void *block = bin->head;
+    if (unlikely(!block)) return NULL;
+    bin->head = link_get(block);
+    (void)add_carries(&bin->budget, -1); /* one less left */
+    return block;
+}
+
+/* false = the bin has no room; the push was counted all the same: see heap_free_visit(). */
+ALWAYS_INLINE bool front_push(struct bin *bin, void *p)
+{
+    if (unlikely(!add_carries(&bin->budget, BIN_PUSH))) return false;
+    link_set(p, bin->head);
+    bin->head = p;
+    return true;
+}
+
 ALWAYS_INLINE void *front_malloc(size_t size)
 {
     struct heap_front *self = heap_self;
     if (unlikely(size > TABLE_SIZE_MAX)) return front_malloc_medium(size);
-    struct bin *bin = front_bin(self, self->bin_of_size[(size + 7) / 8]);
-    void *block = bin->head;
-    if (unlikely(!block)) return front_malloc_miss(size);
-    bin->head = link_get(block);
-    (void)add_carries(&bin->budget, -1); /* one less left */
-    return block;
+    void *block = front_pop(front_bin(self, self->bin_of_size[(size + 7) / 8]));
+    return likely(block) ? block : front_malloc_miss(size);
 }
 
 ALWAYS_INLINE void front_free(void *p)
 {
     struct heap_front *self = heap_self;
     uint64_t offset = tagmap_word(self->entries, self->mask, p) ^ self->tag; /* the one load: mine? which bin? */
-    if (unlikely(offset > TAG_OFFSET_MASK)) {
+    if (unlikely(offset > TAG_OFFSET_MASK))
         front_free_miss(p);
-        return;
-    }
-    struct bin *bin = front_bin(self, offset);
-    if (unlikely(!add_carries(&bin->budget, BIN_PUSH))) {
+    else if (unlikely(!front_push(front_bin(self, offset), p)))
         front_free_full(p, offset);
-        return;
-    }
-    link_set(p, bin->head);
-    bin->head = p;
 }
 
 /* ---- the other calls, in miss.c and realloc.c; as the standard ones of their names ---- */

@@ -5,8 +5,8 @@
  */
 #include <errno.h>
 
-#include "../diag/error.h"
 #include "../cache/inbox.h"
+#include "../diag/error.h"
 #include "../service/reclaim.h"
 #include "../space/arena.h"
 #include "../space/large.h"
@@ -56,19 +56,9 @@ static void *large_malloc(size_t size, size_t alignment, bool zeroed)
     return p;
 }
 
-/* NULL = the bin is empty. */
-ALWAYS_INLINE void *bin_take(struct bin *bin)
-{
-    void *block = bin->head;
-    if (unlikely(!block)) return NULL;
-    bin->head = link_get(block);
-    (void)add_carries(&bin->budget, -1);
-    return block;
-}
-
 static void *class_malloc(unsigned class)
 {
-    void *block = bin_take(&heap_self->bin[class]);
+    void *block = front_pop(&heap_self->bin[class]);
     return likely(block) ? block : small_malloc(class);
 }
 
@@ -108,7 +98,7 @@ static const uint16_t medium_bin[SMALL_SIZE_MAX / 256] = {OFFSET_64(0), OFFSET_6
 NOINLINE void *front_malloc_medium(size_t size)
 {
     if (unlikely(size > SMALL_SIZE_MAX)) return front_malloc_miss(size);
-    void *block = bin_take(front_bin(heap_self, medium_bin[(size - 1) / 256]));
+    void *block = front_pop(front_bin(heap_self, medium_bin[(size - 1) / 256]));
     return likely(block) ? block : front_malloc_miss(size);
 }
 
@@ -192,14 +182,8 @@ static void slab_free(void *p, struct tag tag)
         inbox_post_block(p, tag);
     } else if (tag_owner(tag) != self->id) {
         outbox_add(heap_of(self), p, tag);
-    } else { /* own: only in a window, where no tag matches */
-        struct bin *bin = front_bin(self, tag_offset(tag));
-        if (add_carries(&bin->budget, BIN_PUSH)) {
-            link_set(p, bin->head);
-            bin->head = p;
-        } else {
-            heap_free_visit(heap_of(self), class_of_offset(tag_offset(tag)), p);
-        }
+    } else if (!front_push(front_bin(self, tag_offset(tag)), p)) { /* own: only in a window, where no tag matches */
+        heap_free_visit(heap_of(self), class_of_offset(tag_offset(tag)), p);
     }
 }
 
