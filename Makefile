@@ -6,6 +6,7 @@
 #   make bench      the benchmarks, beside Debian's allocators
 #   make matrix     3,000 runs of each case of the verification matrix
 #   make mutants    break the library on purpose, and see each break found
+#   make sanitize-units   the unit tests under each sanitizer
 #   make install    PREFIX, DESTDIR
 #
 #   DEBUG=1         no optimisation            CHECKED=1    every invariant after every operation

@@ -43,7 +43,8 @@ static void *hold(void *unused)
 static int live_in_the_child(void)
 {
     alarm(CHILD_SECONDS);
-    void *small = call_malloc(100), *pool = call_malloc(20000), *run = call_malloc(200000), *mapping = call_malloc(5 << 20);
+    void *small = call_malloc(100), *pool = call_malloc(20000);
+    void *run = call_malloc(200000), *mapping = call_malloc(5 << 20);
     if (!small || !pool || !run || !mapping) return 2;
     for (unsigned i = 0; i < lock_count; i++)
         if (load_relaxed(&locks[i]->word) != 0) return 3;

@@ -255,7 +255,7 @@ static void a_waiter_sleeps_and_is_woken(void)
     lock_acquire(&contended);
     require(pthread_create(&thread, NULL, take_contended, NULL) == 0);
     while (__atomic_load_n(&fake.waits, __ATOMIC_SEQ_CST) == 0) sched_yield();
-    require(contended.word == 2, "word %u", contended.word);
+    require(load_relaxed(&contended.word) == 2, "word %u", load_relaxed(&contended.word));
     require(under_contended == 0);
     lock_release(&contended);
     require(pthread_join(thread, NULL) == 0);
