@@ -158,7 +158,7 @@ enum front_kind front_classify(const void *p)
 {
     struct tag tag = tagmap_get(p);
     uint32_t kind = tag_offset(tag);
-    if (!tag_describes(p, tag)) return FRONT_FOREIGN;
+    if (!tag_describes(p, tag)) return large_holds(p) ? FRONT_INTERIOR : FRONT_FOREIGN;
     if (kind == TAG_FREE || kind == TAG_MAPPING_KEPT) return FRONT_FREED;
     return front_own_size(p) > 0 ? FRONT_LIVE : FRONT_INTERIOR;
 }

@@ -336,6 +336,23 @@ bool large_contains(const void *p, struct tag tag)
     return (uintptr_t)p - base < (run ? l->units * (size_t)UNIT_SIZE : l->map_size);
 }
 
+static bool list_holds(struct list *head, const void *p)
+{
+    for (struct list *i = list_first(head); i != head; i = i->next) {
+        const struct large *l = container_of(i, struct large, link);
+        if ((uintptr_t)p - l->map_base < l->map_size) return true;
+    }
+    return false;
+}
+
+COLD bool large_holds(const void *p)
+{
+    lock_acquire(&large_lock);
+    bool held = list_holds(&large.live, p) || list_holds(&large.kept, p);
+    lock_release(&large_lock);
+    return held;
+}
+
 size_t large_usable_size(const void *p, struct tag tag)
 {
     struct large *l = live_block(p, tag);

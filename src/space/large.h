@@ -41,6 +41,9 @@ bool large_free(void *p, struct tag tag);
 /* true = the tag of a large block or kept mapping describes p: it starts there, or p lies in it. */
 bool large_contains(const void *p, struct tag tag);
 
+/* true = p lies in a live or kept mapping, of which only the first unit has a tag. Slow. */
+bool large_holds(const void *p);
+
 /* Usable size; 0 = p is not the start of a live block. */
 size_t large_usable_size(const void *p, struct tag tag);
 

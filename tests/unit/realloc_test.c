@@ -1,0 +1,209 @@
+/* realloc_test.c - resizing as a program sees it, with every refusal of the system on its way; and
+ * pointers into large blocks.
+ */
+#include "unit.h"
+
+#define RUN_BYTES ((size_t)300000)
+#define MAPPING_BYTES ((size_t)3000000)
+
+static size_t next(size_t at, size_t size)
+{
+    return at + 509 < size ? at + 509 : at + 1;
+}
+
+static void fill(unsigned char *p, size_t size)
+{
+    for (size_t i = 0; i < size; i = next(i, size)) p[i] = (unsigned char)(i / 509 + 1);
+}
+
+static void require_filled(const unsigned char *p, size_t size)
+{
+    for (size_t i = 0; i < size; i += 509) require(p[i] == (unsigned char)(i / 509 + 1), "byte %zu of %zu", i, size);
+}
+
+static unsigned char *filled(size_t size)
+{
+    unsigned char *p = hak_malloc(size);
+    require(p, "%zu bytes", size);
+    fill(p, size);
+    return p;
+}
+
+/* ---- without a refusal ---- */
+
+static void small_blocks_stay_while_half_used(void)
+{
+    for (size_t size = 1; size <= SMALL_SIZE_MAX; size += size / 3 + 1) {
+        unsigned char *p = filled(size);
+        size_t usable = hak_usable_size(p);
+        require(hak_realloc(p, usable) == p && hak_realloc(p, usable / 2 + 1) == p, "size %zu", size);
+        unsigned char *q = hak_realloc(p, usable + 1);
+        require(q && q != p && hak_usable_size(q) > usable, "size %zu", size);
+        require_filled(q, size < usable / 2 + 1 ? size : usable / 2 + 1);
+        hak_free(q);
+    }
+    require_sound();
+}
+
+static void content_survives_every_pair_of_sizes(void)
+{
+    const size_t sizes[] = {1, 9, 100, 1024, 1025, 8193, 65536, 65537, 200000, 2097152, 2097153, 5000000};
+    for (unsigned a = 0; a < array_length(sizes); a++)
+        for (unsigned b = 0; b < array_length(sizes); b++) {
+            unsigned char *p = hak_realloc(filled(sizes[a]), sizes[b]);
+            require(p && hak_usable_size(p) >= sizes[b], "%zu to %zu", sizes[a], sizes[b]);
+            require_filled(p, sizes[a] < sizes[b] ? sizes[a] : sizes[b]);
+            hak_free(p);
+        }
+    require_sound();
+}
+
+static void mappings_grow_without_copying(void)
+{
+    unsigned char *p = filled(MAPPING_BYTES);
+    uint64_t maps = fake.calls[FAKE_MAP];
+    for (size_t size = MAPPING_BYTES; size < 40 * MAPPING_BYTES; size *= 2) {
+        p = hak_realloc(p, size);
+        require(p && hak_usable_size(p) >= size, "%zu", size);
+        require_filled(p, MAPPING_BYTES);
+        p[size - 1] = 1;
+        require_sound();
+    }
+    require(fake.calls[FAKE_MAP] == maps, "something was mapped");
+    hak_free(p);
+    require_sound();
+}
+
+/* ---- the system refuses ---- */
+
+static void a_remap_refused_moves_the_pages(void)
+{
+    unsigned char *p = filled(MAPPING_BYTES);
+    fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
+    unsigned char *q = hak_realloc(p, 2 * MAPPING_BYTES);
+    require(q && q != p && fake.calls[FAKE_REMAP_TO] == 1 && !hak_owns(p));
+    require_filled(q, MAPPING_BYTES);
+    q[2 * MAPPING_BYTES - 1] = 1;
+    require_sound();
+    hak_free(q);
+    require_sound();
+}
+
+static void both_remaps_refused_copy_the_bytes(void)
+{
+    for (int eats = 0; eats < 2; eats++) {
+        unsigned char *p = filled(MAPPING_BYTES);
+        fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
+        fake_fail(FAKE_REMAP_TO, 1, FAKE_FOR_GOOD);
+        fake.remap_eats_target = eats;
+        unsigned char *q = hak_realloc(p, 2 * MAPPING_BYTES);
+        require(q && q != p, "target lost: %d", eats);
+        require_filled(q, MAPPING_BYTES);
+        q[2 * MAPPING_BYTES - 1] = 1;
+        fake_fail_nothing();
+        hak_free(q);
+        require_sound();
+    }
+}
+
+static void all_refused_keeps_the_old_block(void)
+{
+    const enum fake_call more[] = {FAKE_RESERVE, FAKE_REMAP_TO};
+    for (unsigned i = 0; i < array_length(more); i++) {
+        unsigned char *p = filled(MAPPING_BYTES);
+        fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
+        fake_fail(FAKE_MAP, 1, FAKE_FOR_GOOD);
+        fake_fail(more[i], 1, FAKE_FOR_GOOD);
+        errno = 0;
+        require(!hak_realloc(p, 20 * MAPPING_BYTES) && errno == ENOMEM && hak_owns(p));
+        require_filled(p, MAPPING_BYTES);
+        fake_fail_nothing();
+        require_sound();
+        hak_free(p);
+        require_sound();
+    }
+}
+
+static void shrinking_never_fails(void)
+{
+    const size_t sizes[] = {MAPPING_BYTES, RUN_BYTES, 60000, 3000};
+    for (unsigned i = 0; i < array_length(sizes); i++) {
+        unsigned char *p = filled(sizes[i]);
+        fake_fail(FAKE_ANY, 1, FAKE_FOR_GOOD);
+        for (size_t size = sizes[i] - 1; size > 0; size /= 3) {
+            errno = 33;
+            p = hak_realloc(p, size);
+            require(p && errno == 33, "size %zu, errno %d", size, errno);
+            require_filled(p, size);
+        }
+        fake_fail_nothing();
+        hak_free(p);
+        require_sound();
+    }
+}
+
+static void sizes_beyond_all_memory_change_nothing(void)
+{
+    const size_t from[] = {10, RUN_BYTES, MAPPING_BYTES};
+    const size_t to[] = {PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, SIZE_MAX - 4096, SIZE_MAX};
+    for (unsigned i = 0; i < array_length(from); i++) {
+        unsigned char *p = filled(from[i]);
+        for (unsigned k = 0; k < array_length(to); k++) {
+            errno = 0;
+            require(!hak_realloc(p, to[k]) && errno == ENOMEM, "%zu", to[k]);
+        }
+        require_filled(p, from[i]);
+        hak_free(p);
+    }
+    require_sound();
+}
+
+/* ---- pointers into large blocks ---- */
+
+static void require_told_invalid(const char *at)
+{
+    char line[100];
+    snprintf(line, sizeof(line), "hakmem: invalid pointer: p=%p (see hakmem-errors(7))\n", (const void *)at);
+    require_only_text(line);
+}
+
+/* What lies in front of the pointer looks like the header of a block that libc mapped. */
+static void require_refused(char *at)
+{
+    memcpy(at - 16, (size_t[]){0, os_page_size() | LIBC_MAPPED}, 16);
+    hak_free(at);
+    require_told_invalid(at);
+    errno = 0;
+    require(!hak_realloc(at, 100) && errno == ENOMEM);
+    require_told_invalid(at);
+    require(!hak_owns(at) && hak_usable_size(at) == 0);
+    at[-16] = 1; /* still there */
+}
+
+static void payload_that_mimics_libc_is_refused(void)
+{
+    require(option_set(OPTION_on_error, ON_ERROR_REPORT));
+    const size_t sizes[] = {RUN_BYTES, MAPPING_BYTES};
+    for (unsigned i = 0; i < array_length(sizes); i++) {
+        char *p = hak_malloc(sizes[i]);
+        for (size_t at = os_page_size() + 16; at + 16 < sizes[i]; at += 5 * os_page_size()) require_refused(p + at);
+        hak_free(p);
+    }
+    require_sound();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(small_blocks_stay_while_half_used),
+        TEST(content_survives_every_pair_of_sizes),
+        TEST(mappings_grow_without_copying),
+        TEST(a_remap_refused_moves_the_pages),
+        TEST(both_remaps_refused_copy_the_bytes),
+        TEST(all_refused_keeps_the_old_block),
+        TEST(shrinking_never_fails),
+        TEST(sizes_beyond_all_memory_change_nothing),
+        TEST(payload_that_mimics_libc_is_refused),
+    };
+    return run_unit_tests(tests);
+}
