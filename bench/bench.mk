@@ -1,13 +1,18 @@
 # bench.mk - builds the benchmark programs; `make bench` runs them under hakmem, the system allocator and
-# Debian's jemalloc, mimalloc and tcmalloc. BENCH_FLAGS goes to bench/compare.py, for instance
-#     make bench BENCH_FLAGS='--only larson --rounds 7 --json larson.json'
+# Debian's jemalloc, mimalloc, tcmalloc and tbbmalloc, and leaves build/bench/results.json and build/bench/page.html.
+# BENCH_FLAGS goes to bench/compare.py, for instance
+#     make bench BENCH_FLAGS='--only larson --rounds 7 --lib snmalloc=PATH --json larson.json'
 # They allocate through whatever is preloaded: none of them links hakmem.
 
-BENCH_PROGRAMS = $(addprefix build/bench/,bench_fixed_size bench_random_mixed larson)
+BENCH_SINGLE   = aligned_blocks batches calloc_sizes graph hash_table heap_scale large_blocks leak one_pair pareto tree vectors
+BENCH_THREADED = producer_consumer server_phases linear_cross_thread false_sharing_active false_sharing_passive thread_birth \
+	many_threads fork_heap
+BENCH_PROGRAMS = $(addprefix build/bench/,bench_fixed_size bench_random_mixed larson $(BENCH_SINGLE) $(BENCH_THREADED))
 BENCH_FLAGS   ?=
 # The programs measure allocators: always optimised and never instrumented, whatever the library is built as.
 BENCH_CFLAGS   = -std=gnu17 -O2 -g -Wall -Wextra -Wshadow -Wundef -Werror
 
+$(addprefix build/bench/,$(BENCH_THREADED)): bench/threads.h bench/false_sharing.h
 $(BENCH_PROGRAMS): build/bench/%: bench/%.c bench/bench.h bench/slots.h
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -pthread $< -o $@
@@ -29,6 +34,32 @@ build/bench/measure: bench/measure.c
 bench-programs: $(BENCH_PROGRAMS) build/bench/measure # what compare.py needs
 
 # Without root install-packages prints the line to run; then the missing peers are left out, and compare.py says so.
+# Debian's own python3 is named since it is the one that has Debian's matplotlib.
 bench: $(LIB_SO) bench-programs
 	scripts/install-packages bench || true
-	bench/compare.py $(BENCH_FLAGS)
+	/usr/bin/python3 bench/compare.py --json build/bench/results.json --page build/bench/page.html $(BENCH_FLAGS)
+
+# ---- single calls and exact counts ---------------------------------------------------------------
+
+BENCH_EXACT = $(addprefix build/bench/,latency pairs)
+
+build/bench/latency: bench/histogram.h bench/ticks.h bench/background.h bench/process.h
+$(BENCH_EXACT): build/bench/%: bench/%.c bench/bench.h
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -D_GNU_SOURCE -pthread $< -o $@
+
+# The allocator that never frees; compare.py, latency.py and counts.py take it along when it is there.
+build/bench/libfloor.so: bench/floor.c
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-builtin -shared -Wl,-z,now $< -o $@
+
+.PHONY: bench-latency bench-counts
+bench-programs: $(BENCH_EXACT) build/bench/libfloor.so
+
+bench-latency: $(LIB_SO) bench-programs # how long single calls take
+	scripts/install-packages bench || true
+	bench/latency.py $(BENCH_FLAGS)
+
+bench-counts: $(LIB_SO) bench-programs # instructions, page faults, system calls, locked instructions
+	scripts/install-packages bench || true
+	bench/counts.py $(BENCH_FLAGS)

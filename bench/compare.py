@@ -1,276 +1,261 @@
 #!/usr/bin/env python3
 """compare.py - hakmem beside the system allocator and its peers, each preloaded into the same programs.
 
-    bench/compare.py [--only REGEX] [--rounds N] [--lib NAME=PATH ...] [--json FILE] [--details]
+    bench/compare.py [--only REGEX] [--rounds N] [--lib NAME=PATH ...] [--json FILE] [--page FILE] [--details]
+    bench/compare.py --from FILE [--from FILE ...] [--page FILE]        prints again what was measured
 
-Every workload of workloads.py runs under every allocator, interleaved: one run of each, then the next
-round, which starts with another allocator. A figure is the median of the rounds. bench/measure.c starts the
-programs, and proves that the library was in the process when it ended. A program that crashes, hangs or
-runs without the library gets a cell that says so; the comparison goes on.
+Every workload of workloads.py runs under every allocator, interleaved: one run of each, then the next round, which
+starts with another allocator. A figure is the median of the rounds. bench/measure.c starts the programs, and proves
+that the library was in the process when it ended. A program that crashes, hangs or runs without the library gets a
+cell that says so; the comparison goes on. build/bench/latency, if it is there, runs last, as the row "latency".
 
-Exit status: 0; 1 when hakmem is missing or failed in a row, with --strict also when a row is flagged;
-2 for a wrong command line.
+JSON is written after every row: what an interrupted run has measured is kept, shown, and continued by --resume.
+Several --from are put together row by row; of a row that is in two of them the later one counts, whole, since only
+figures that were taken in the same rounds can be compared.
+
+Exit status: 0; 1 when hakmem is missing or failed in a row, with --strict also when a row is flagged or a bound is
+missed; 2 for a wrong command line; 130 after an interrupt.
 """
 
 import argparse
 import json
-import math
 import os
 import pathlib
-import platform
 import re
-import shutil
 import signal
-import statistics
-import subprocess
 import sys
 import tempfile
 
 sys.dont_write_bytecode = True  # keeps the source folders clean
+import aggregate
+import allocators
+import page
+import report
+import runner
 import workloads
+from aggregate import HAKMEM
 
-HAKMEM = "hakmem"
-LIMIT = 1.1  # hakmem's time and peak memory, at most this often the best peer's
-
-# Whom hakmem is judged against. name: (Debian package, file name that ldconfig knows)
-PEERS = {
-    "jemalloc": ("libjemalloc2", "libjemalloc.so.2"),
-    "mimalloc": ("libmimalloc2.0", "libmimalloc.so.2"),
-    "tcmalloc": ("libtcmalloc-minimal4", "libtcmalloc_minimal.so.4"),
-}
-JUDGES = ("system", *PEERS)
-
-RATE = re.compile(r"(\d+) operations per second")
+LATENCY = workloads.Workload("latency", ("latency",), score="latency", timeout=120)
+FORMAT = 1  # of the JSON
 
 
-# ---- finding the allocators -------------------------------------------------------------------
+class BadFile(Exception):
+    """A file of results that cannot be used; the text says why."""
 
 
-def output_of(*command):
-    """Standard output of a tool, or "" when it is missing or fails."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    program = shutil.which(command[0], path=path)
-    if program is None:
-        return ""
-    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else ""
+# ---- documents ---------------------------------------------------------------------------------
 
 
-def find_peer(package, file_name):
-    for line in output_of("ldconfig", "-p").splitlines():
-        name, _, path = line.strip().partition(" => ")
-        if name.split(" ")[0] == file_name and os.path.exists(path):
-            return path
-    for path in output_of("dpkg", "-L", package).splitlines():
-        if os.path.basename(path) == file_name and os.path.exists(path):
-            return path
+def load(path):
+    try:
+        document = json.loads(pathlib.Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise BadFile(f"{path}: {error}") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise BadFile(f"{path} is no result of compare.py, or one of another format")
+    return document
+
+
+def save(document, path):
+    """Whole or not at all: the file that is there stays until the other is written."""
+    if path:
+        beside = pathlib.Path(f"{path}.part")
+        beside.write_text(json.dumps(document, indent=1) + "\n")
+        beside.replace(path)
+
+
+def merge(documents):
+    """One document of several: allocators of all, each row as the last that has it. The head is the last one's."""
+    merged = {**documents[-1], "allocators": {}, "rows": []}
+    rows = {}
+    for document in documents:
+        merged["allocators"].update(document["allocators"])
+        rows.update({row["name"]: row for row in document["rows"]})
+    merged["rows"] = list(rows.values())
+    merged["rounds"] = min(d["rounds"] for d in documents)
+    return merged
+
+
+def describe_difference(documents):
+    """A warning when figures of different machines or versions are about to stand side by side; else None."""
+    for key in ("cpu", "cores", "kernel", "libc"):
+        if len({d["machine"][key] for d in documents}) > 1:
+            return f"the files come from different machines ({key}): their rows do not belong together"
+    for name in {n for d in documents for n in d["allocators"]}:
+        if len({d["allocators"][name]["version"] for d in documents if name in d["allocators"]}) > 1:
+            return f"the files were taken with different versions of {name}"
     return None
 
 
-def choose_allocators(args):
-    """Name -> path to preload, "-" for none. Allocators that are missing are told and left out."""
-    chosen = {"system": "-"}
-    hakmem = pathlib.Path(args.build, "libhakmem.so")
-    if hakmem.exists():
-        chosen[HAKMEM] = str(hakmem.resolve())
-    for name, (package, file_name) in PEERS.items():
-        path = find_peer(package, file_name)
-        if path is not None:
-            chosen[name] = path
-        else:
-            print(f"{name} is missing: apt-get install {package}", file=sys.stderr)
-    for name, path in args.lib:
-        chosen[name] = path
-    if HAKMEM not in chosen:
-        print(f"{HAKMEM} is missing: {hakmem} does not exist", file=sys.stderr)
+def resumable(document, workload, names, rounds):
+    """True when the document has this very row, in all rounds, under all these allocators."""
+    for row in document["rows"]:
+        if row["name"] == workload.name:
+            return (row["command"] == list(workload.command) and row["rounds"] >= rounds
+                    and set(row["cells"]) >= set(names) and not aggregate.is_missing(row))
+    return False
+
+
+def put_row(document, row):
+    document["rows"] = [r for r in document["rows"] if r["name"] != row["name"]] + [row]
+
+
+def split_latency(document):
+    """(ordinary rows, the latency row or None)."""
+    latency = [r for r in document["rows"] if r["score"] == "latency"]
+    return [r for r in document["rows"] if r["score"] != "latency"], latency[0] if latency else None
+
+
+# ---- measuring ---------------------------------------------------------------------------------
+
+
+def choose_workloads(args):
+    table = workloads.all_workloads()
+    names = [w.name for w in table]
+    twice = {n for n in names if names.count(n) > 1}
+    if twice:
+        sys.exit("compare.py: workloads.py names a row twice: " + ", ".join(sorted(twice)))
+    if pathlib.Path(args.build, "bench", LATENCY.command[0]).exists():
+        table.append(LATENCY)
+    chosen = [w for w in table if args.only.search(w.name)]
+    if not chosen:
+        sys.exit(f"compare.py: no workload matches '{args.only.pattern}'")
     return chosen
 
 
-# ---- one run ----------------------------------------------------------------------------------
+def start_document(args, chosen):
+    document = {"format": FORMAT, "machine": allocators.machine(), "rounds": args.rounds, "allocators": chosen,
+                "finished": False, "rows": []}
+    if args.resume:
+        old = load(args.resume)
+        warning = describe_difference([old, document])
+        if warning:
+            raise BadFile(f"{args.resume} cannot be resumed: {warning}")
+        document["rows"] = old["rows"]
+    return document
 
 
-def command_line(args, workload):
-    program = pathlib.Path(args.build, "bench", workload.command[0])
-    found = str(program.resolve()) if program.exists() else workload.command[0]
-    return [found, *workload.command[1:]]
+def measure(args, document, chosen, table):
+    """Measures what the document lacks, row by row, into it. Raises KeyboardInterrupt when it is interrupted."""
+    names = list(document["allocators"])
+    to_run = [w for w in chosen if not resumable(document, w, names, args.rounds)]
+    progress = runner.Progress(len(to_run) * args.rounds * len(names))
+    run = runner.Runner(args.build, args.rounds, args.timeout, document["allocators"], progress)
+    try:
+        for workload in chosen:
+            if workload in to_run:
+                keep_row(args, document, run.row(workload))
+            progress.clear()
+            show_row(args, table, next(r for r in document["rows"] if r["name"] == workload.name))
+    except KeyboardInterrupt as interrupt:
+        progress.clear()
+        row = getattr(interrupt, "row", None)
+        if row is not None:
+            keep_row(args, document, row)
+            show_row(args, table, row)
+        raise
 
 
-def verdict(report, library):
-    """"ok", or the few words that stand in the cell instead of a figure."""
-    if report["timed_out"]:
-        return "hung"
-    if report["signal"]:
-        return signal.Signals(report["signal"]).name
-    if report["exit"]:
-        return f"exit {report['exit']}"
-    if library != "-" and report["loaded"] is not True:
-        return "not loaded" if report["loaded"] is False else "unproven"
-    return "ok"
+def keep_row(args, document, row):
+    put_row(document, row)
+    save(document, args.json)
 
 
-def run_once(args, workload, library):
-    """One process. A dict of figures; "status" is "ok" when they count."""
-    measure = str(pathlib.Path(args.build, "bench", "measure"))
-    with tempfile.NamedTemporaryFile() as report_file:
-        launch = [measure, report_file.name, str(args.timeout or workload.timeout), library]
-        done = subprocess.run([*launch, *command_line(args, workload)], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode != 0:
-            sys.exit(f"compare.py: {measure} failed: {done.stderr.strip()}")
-        report = json.loads(pathlib.Path(report_file.name).read_text())
-    report["status"] = verdict(report, library)
-    report["score"] = report["wall"]
-    if report["status"] == "ok" and workload.score == "rate":
-        rate = RATE.search(done.stdout)
-        if rate is None or int(rate.group(1)) == 0:
-            report["status"] = "no rate"
-        else:
-            report["score"] = 1e9 / int(rate.group(1))
-    if report["status"] != "ok":
-        report["stderr"] = done.stderr[-2000:]
-    return report
-
-
-# ---- a row: one workload under all allocators ---------------------------------------------------
-
-FIGURES = ("score", "wall", "user", "sys", "peak_kib", "minor_faults", "major_faults")
-
-
-def summarise(samples):
-    """The cell: medians over the rounds, or what went wrong in how many of them."""
-    bad = [s["status"] for s in samples if s["status"] != "ok"]
-    if bad:
-        return {"status": f"{bad[0]} {len(bad)}/{len(samples)}", "samples": samples}
-    medians = {f: statistics.median(s[f] for s in samples) for f in FIGURES}
-    return {"status": "ok", **medians, "samples": samples}
-
-
-def measure_row(args, workload, allocators):
-    names = list(allocators)
-    samples = {name: [] for name in names}
-    for turn in range(args.rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            samples[name].append(run_once(args, workload, allocators[name]))
-    cells = {name: summarise(s) for name, s in samples.items()}
-    row = {"name": workload.name, "command": workload.command, "unit": "s" if workload.score == "time" else "ns/op"}
-    return {**row, "cells": cells, **judge(cells)}
-
-
-def best_of(cells, names, figure):
-    return min((cells[n][figure] for n in names if n in cells and cells[n]["status"] == "ok"), default=None)
-
-
-def judge(cells):
-    """hakmem against the best of its judges, and the flags that follow."""
-    result = {"hakmem_time": None, "hakmem_memory": None, "flags": []}
-    own = cells.get(HAKMEM)
-    if own is None:
-        return result
-    if own["status"] != "ok":
-        return {**result, "flags": ["FAILED"]}
-    for key, figure, flag in (("hakmem_time", "score", "SLOW"), ("hakmem_memory", "peak_kib", "FAT")):
-        best = best_of(cells, JUDGES, figure)
-        if best is not None:
-            result[key] = own[figure] / best
-            result["flags"] += [flag] if result[key] > LIMIT else []
-    return result
-
-
-# ---- the table ----------------------------------------------------------------------------------
-
-NAME_WIDTH = 20
-CELL_WIDTH = 9
-RATIO_WIDTH = 8
-
-
-def print_head(names):
-    wide = CELL_WIDTH * len(names)
-    ratio = "hakmem÷"
-    print(f"{'':{NAME_WIDTH + 10}}{'time ÷ best of the row':<{wide}}{ratio:>{RATIO_WIDTH}}  "
-          f"{'peak memory, MiB':<{wide}}{ratio:>{RATIO_WIDTH}}")
-    heads = "".join(f"{n:>{CELL_WIDTH}}" for n in names)
-    print(f"{'workload':<{NAME_WIDTH}}{'best':>10}{heads}{'fastest':>{RATIO_WIDTH}}  {heads}{'leanest':>{RATIO_WIDTH}}")
-
-
-def short(status):
-    """A failure in CELL_WIDTH - 1 letters: "SIGSEGV 5/5" becomes "SEGV"; the line below the row tells the rest."""
-    return status.rpartition(" ")[0].removeprefix("SIG").replace("not loaded", "noload")[: CELL_WIDTH - 1]
-
-
-def ratio_text(ratio):
-    return "-" if ratio is None else f"{ratio:.2f}"
-
-
-def print_row(row, names):
-    cells = row["cells"]
-    best = best_of(cells, names, "score")
-    line = f"{row['name']:<{NAME_WIDTH}}" + (f"{best:.3g} {row['unit']}" if best else "-").rjust(10)
-    for name in names:
-        ok = cells[name]["status"] == "ok"
-        line += (f"{cells[name]['score'] / best:.2f}" if ok else short(cells[name]["status"])).rjust(CELL_WIDTH)
-    line += f"{ratio_text(row['hakmem_time']):>{RATIO_WIDTH}}  "
-    for name in names:
-        ok = cells[name]["status"] == "ok"
-        line += (f"{cells[name]['peak_kib'] / 1024:.1f}" if ok else "-").rjust(CELL_WIDTH)
-    line += f"{ratio_text(row['hakmem_memory']):>{RATIO_WIDTH}}"
-    print(line + "".join(f"  {flag}" for flag in row["flags"]), flush=True)
-
-
-def print_failures(row, names):
-    """Below the row: what the first bad run of each allocator said."""
-    for name in names:
-        bad = [s for s in row["cells"][name]["samples"] if s["status"] != "ok"]
-        if bad:
-            words = bad[0]["stderr"].strip().splitlines()
-            print(f"    {name}: {row['cells'][name]['status']}" + (f": {words[-1]}" if words else ""))
-
-
-def print_details(row, names):
-    for name in names:
-        c = row["cells"][name]
-        if c["status"] != "ok":
-            continue
-        scores = [s["score"] for s in c["samples"]]
-        print(f"    {name:<{CELL_WIDTH}} {c['score']:8.3f} {row['unit']} ({min(scores):.3f} to {max(scores):.3f})   "
-              f"wall {c['wall']:.3f} s, user {c['user']:.3f} s, sys {c['sys']:.3f} s, "
-              f"faults {c['minor_faults']:.0f} + {c['major_faults']:.0f}")
-
-
-def geometric_mean(values):
-    return math.exp(sum(map(math.log, values)) / len(values)) if values else None
-
-
-def print_summary(rows, names):
-    """Means over the rows in which every allocator finished, so that they are of the same rows."""
-    whole = [r for r in rows if all(r["cells"][n]["status"] == "ok" for n in names)]
-    print(f"\ngeometric means over {len(whole)} of {len(rows)} rows, time and peak memory ÷ best of the row:")
-    for name in names:
-        time = geometric_mean([r["cells"][name]["score"] / best_of(r["cells"], names, "score") for r in whole])
-        memory = geometric_mean([r["cells"][name]["peak_kib"] / best_of(r["cells"], names, "peak_kib") for r in whole])
-        print(f"    {name:<12}{ratio_text(time):>6}{ratio_text(memory):>8}")
-    if HAKMEM not in names:
+def show_row(args, table, row):
+    if row["score"] == "latency":
         return
-    for flag, meaning in (("SLOW", f"time above {LIMIT} of the fastest"), ("FAT", f"peak memory above {LIMIT} of the leanest"),
-                          ("FAILED", "crashed, hung or was not loaded")):
-        hit = [r["name"] for r in rows if flag in r["flags"]]
-        print(f"hakmem {flag} ({meaning}{'' if flag == 'FAILED' else ' of ' + ', '.join(j for j in JUDGES if j in names)}): "
-              f"{len(hit)} of {len(rows)} rows" + (": " + ", ".join(hit) if hit else ""))
+    print(table.row(row), flush=True)
+    if args.details:
+        print("\n".join(report.detail_lines(row)), flush=True)
 
 
-def machine():
-    info = pathlib.Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
-    model = re.search(r"model name\s*:\s*(.*)", info)
-    return {"cpu": model.group(1) if model else platform.machine(), "cores": len(os.sched_getaffinity(0)),
-            "kernel": platform.release(), "libc": " ".join(platform.libc_ver()), "load_before": os.getloadavg()[0]}
+def run_all(args, chosen, folder):
+    """(document, whether it was interrupted). `folder` takes copies of what a build could replace meanwhile."""
+    libraries, complaints = allocators.choose(args.build, args.lib, folder)
+    for complaint in complaints:
+        print(f"compare.py: {complaint}", file=sys.stderr)
+    document = start_document(args, libraries)
+    show_head(document)
+    if document["machine"]["load_before"] > 0.3:
+        print("compare.py: the machine is busy: figures will be poor", file=sys.stderr)
+    table = report.Table(list(libraries), [w.name for w in chosen])
+    print(table.head(), flush=True)
+    interrupted = False
+    try:
+        measure(args, document, chosen, table)
+        document["finished"] = True
+    except KeyboardInterrupt:
+        interrupted = True
+    save(document, args.json)
+    return document, interrupted
 
 
-# ---- the command line ---------------------------------------------------------------------------
+# ---- showing -----------------------------------------------------------------------------------
+
+
+def show_head(document):
+    machine = document["machine"]
+    print(report.machine_text(machine))
+    print(f"{machine['date']}; load before: {machine['load_before']}; medians of {document['rounds']} interleaved rounds"
+          + ("" if document["rounds"] >= 5 else " (five are needed for a figure)"))
+    for name, allocator in document["allocators"].items():
+        print(f"    {name:<12}{allocator['version']}")
+    if machine["environment"]:
+        print("set in the environment: " + " ".join(f"{k}={v}" for k, v in machine["environment"].items()))
+
+
+def show_measured(args, document):
+    """The head and the rows of a document that was read from a file."""
+    show_head(document)
+    table = report.Table(list(document["allocators"]), [r["name"] for r in document["rows"]])
+    print(table.head())
+    for row in document["rows"]:
+        show_row(args, table, row)
+
+
+def show_end(document):
+    names = list(document["allocators"])
+    rows, latency = split_latency(document)
+    table = report.Table(names, [r["name"] for r in rows])
+    lines = [*report.latency_text(latency)]
+    if rows:
+        lines = [*table.memory(rows), *lines, *report.summary_text(rows, names)]
+    for line in [*lines, *report.bound_lines(rows, names, latency), *(report.flag_lines(rows, names) if rows else ())]:
+        print(line)
+    if not document["finished"]:
+        print(f"\nThis run was interrupted: {len(document['rows'])} rows are there.")
+
+
+def write_files(args, document):
+    rows, latency = split_latency(document)
+    names = list(document["allocators"])
+    if args.markdown:
+        pathlib.Path(args.markdown).write_text("\n".join(report.markdown(document, rows, names, latency)))
+    if args.charts:
+        complaint = page.write_charts(document, rows, names, latency, args.charts)
+        if complaint:
+            print(f"compare.py: no charts: {complaint}", file=sys.stderr)
+    if args.page:
+        complaint = page.write(document, rows, names, latency, args.page)
+        if complaint:
+            print(f"compare.py: the page has no charts: {complaint}", file=sys.stderr)
+
+
+def exit_status(args, document):
+    rows, latency = split_latency(document)
+    names = list(document["allocators"])
+    failed = HAKMEM not in names or any("FAILED" in aggregate.judge(r, names)["flags"] for r in document["rows"])
+    flagged = any(aggregate.judge(r, names)["flags"] for r in rows)
+    missed = any(held is False for _, _, held in report.all_bounds(rows, names, latency))
+    return 1 if failed or (args.strict and (flagged or missed)) else 0
+
+
+# ---- the command line --------------------------------------------------------------------------
 
 
 def library_argument(text):
     name, equals, path = text.partition("=")
-    if not name or not equals or not os.path.isfile(path):
+    if not re.fullmatch(r"[\w.+-]+", name) or not equals or not os.path.isfile(path):
         raise argparse.ArgumentTypeError(f"'{text}' is not NAME=PATH of a library that exists")
     return name, os.path.realpath(path)
 
@@ -281,54 +266,88 @@ def rounds_argument(text):
     return int(text)
 
 
-def parse_arguments():
+def timeout_argument(text):
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0.001 <= seconds < 1e7:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds, at least 0.001")
+    return seconds
+
+
+def regex_argument(text):
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no regular expression: {error}") from error
+
+
+def parse_arguments(arguments):
     parser = argparse.ArgumentParser(description="Compare hakmem with the system allocator and its peers.")
-    parser.add_argument("--only", metavar="REGEX", type=re.compile, default=re.compile(""), help="workloads whose name matches")
-    parser.add_argument("--rounds", metavar="N", type=rounds_argument, default=5, help="rounds; medians need five (default 5)")
-    parser.add_argument("--lib", metavar="NAME=PATH", type=library_argument, action="append", default=[],
-                        help="one more allocator, or another library for a name")
-    parser.add_argument("--json", metavar="FILE", help="write every sample to FILE")
-    parser.add_argument("--timeout", metavar="S", type=float,
-                        help="seconds after which a program hangs (default: the workload's own)")
-    parser.add_argument("--details", action="store_true", help="user and system time, spread and faults under each row")
-    parser.add_argument("--strict", action="store_true", help="fail when a row is flagged")
-    parser.add_argument("--build", metavar="DIR", default="build", help="where libhakmem.so and bench/ are (default build)")
-    parser.add_argument("--list", action="store_true", help="print the workloads and stop")
-    return parser.parse_args()
+    add = parser.add_argument
+    add("--only", metavar="REGEX", type=regex_argument, default=re.compile(""), help="rows whose name matches")
+    add("--rounds", metavar="N", type=rounds_argument, default=5, help="rounds; medians need five (default 5)")
+    add("--lib", metavar="NAME=PATH", type=library_argument, action="append", default=[],
+        help="one more peer, or another library for a name")
+    add("--json", metavar="FILE", help="write every sample to FILE, after each row")
+    add("--resume", metavar="FILE", help="take over the rows of FILE that are complete, measure the others")
+    add("--from", metavar="FILE", dest="sources", action="append", default=[], help="measure nothing, show FILE again")
+    add("--page", metavar="FILE", help="write the results as one HTML page")
+    add("--markdown", metavar="FILE", help="write the tables as Markdown")
+    add("--charts", metavar="DIR", help="write each chart to DIR as SVG")
+    add("--timeout", metavar="S", type=timeout_argument, help="seconds after which a program hangs (default: the row's own)")
+    add("--details", action="store_true", help="user and system time, spread and faults under each row")
+    add("--strict", action="store_true", help="fail when a row is flagged or a bound is missed")
+    add("--build", metavar="DIR", default="build", help="where libhakmem.so and bench/ are (default build)")
+    add("--list", action="store_true", help="print the rows and stop")
+    args = parser.parse_args(arguments)
+    if args.sources and (args.resume or args.lib):
+        parser.error("--from measures nothing: it goes with neither --resume nor --lib")
+    return args
 
 
-def main():
-    args = parse_arguments()
-    chosen = [w for w in workloads.all_workloads() if args.only.search(w.name)]
-    if not chosen:
-        sys.exit(f"compare.py: no workload matches '{args.only.pattern}'")
-    if args.list:
-        for workload in chosen:
-            print(f"{workload.name:<{NAME_WIDTH}} {' '.join(workload.command)}")
-        return 0
-    allocators = choose_allocators(args)
-    names = list(allocators)
-    where = machine()
-    print(f"{where['cpu']}, {where['cores']} cores, Linux {where['kernel']}, {where['libc']}; load before: "
-          f"{where['load_before']:.1f}; medians of {args.rounds} interleaved rounds"
-          + ("" if args.rounds >= 5 else " (five are needed for a figure)"))
-    print_head(names)
-    rows = []
-    for workload in chosen:
-        row = measure_row(args, workload, allocators)
-        rows.append(row)
-        print_row(row, names)
-        print_failures(row, names)
-        if args.details:
-            print_details(row, names)
-    print_summary(rows, names)
-    if args.json:
-        document = {"machine": where, "rounds": args.rounds, "allocators": allocators, "limit": LIMIT, "rows": rows}
-        pathlib.Path(args.json).write_text(json.dumps(document, indent=1) + "\n")
-    failed = HAKMEM not in names or any("FAILED" in r["flags"] for r in rows)
-    flagged = args.strict and any(r["flags"] for r in rows)
-    return 1 if failed or flagged else 0
+def read_documents(args):
+    """The document of --from, with the rows that --only names."""
+    documents = [load(path) for path in args.sources]
+    warning = describe_difference(documents)
+    if warning:
+        print(f"compare.py: {warning}", file=sys.stderr)
+    document = merge(documents)
+    document["rows"] = [r for r in document["rows"] if args.only.search(r["name"])]
+    if not document["rows"]:
+        raise BadFile(f"no row matches '{args.only.pattern}'")
+    return document
+
+
+def interrupt(number, frame):
+    raise KeyboardInterrupt
+
+
+def main(arguments):
+    args = parse_arguments(arguments)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        if args.sources:
+            document, interrupted = read_documents(args), False
+            show_measured(args, document)
+            save(document, args.json)
+        else:
+            chosen = choose_workloads(args)
+            if args.list:
+                for workload in chosen:
+                    print(f"{workload.name:<28}{' '.join(workload.command)}")
+                return 0
+            with tempfile.TemporaryDirectory(prefix="hakmem-bench-") as folder:
+                document, interrupted = run_all(args, chosen, folder)
+    except (BadFile, runner.LauncherError) as error:
+        print(f"compare.py: {error}", file=sys.stderr)
+        return 1
+    if document["rows"]:
+        show_end(document)
+        write_files(args, document)
+    return 130 if interrupted else exit_status(args, document)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

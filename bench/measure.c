@@ -3,8 +3,12 @@
  *     measure REPORT TIMEOUT LIBRARY PROGRAM [ARGUMENTS ...]
  *
  * REPORT   file that receives one line of JSON
- * TIMEOUT  seconds; a program that is still running then is killed, with its process group
+ * TIMEOUT  seconds; a program that is still running then is killed
  * LIBRARY  absolute path to preload, or "-" for none
+ *
+ * The program leads a process group of its own. Whatever is left of the group when the program has ended is
+ * killed, so that nothing runs on into the next measurement; so is the whole group when this launcher is
+ * interrupted, or when the process that started it dies.
  *
  * Why not Python's wait4: Linux counts the memory that a process had before exec in ru_maxrss, so
  * every program would seem to need as much as the interpreter that started it. This launcher is linked
@@ -22,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -29,7 +34,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, EXIT_NOT_TRACED = 126, EXIT_NOT_STARTED = 127 };
+enum { EXIT_USAGE = 2, EXIT_INTERRUPTED = 3, EXIT_NOT_TRACED = 126, EXIT_NOT_STARTED = 127 };
 
 enum loaded { LOADED_UNKNOWN, LOADED_NO, LOADED_YES };
 
@@ -62,6 +67,27 @@ static void on_alarm(int signal)
     (void)signal;
     timed_out = 1;
     kill(-program, SIGKILL);
+}
+
+static void on_interrupt(int signal)
+{
+    (void)signal;
+    if (program > 0)
+        kill(-program, SIGKILL);
+    _exit(EXIT_INTERRUPTED);
+}
+
+/* The end of the starter comes as SIGTERM; if it came before prctl, there is another parent already. */
+static void end_with_starter(void)
+{
+    static const int ends[] = {SIGHUP, SIGINT, SIGTERM};
+    struct sigaction action = {.sa_handler = on_interrupt};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        sigaction(ends[i], &action, NULL);
+    pid_t starter = getppid();
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != starter)
+        _exit(EXIT_INTERRUPTED);
 }
 
 static void start_alarm(double timeout)
@@ -155,6 +181,7 @@ static void run(bool traced, double timeout, const char *library, char **command
     start_alarm(timeout);
     wait_for_end(pid, library, out);
     out->wall = seconds() - start;
+    kill(-pid, SIGKILL); /* fails, as a rule: nobody is left */
 }
 
 static double to_seconds(struct timeval t)
@@ -171,6 +198,7 @@ static void report(const char *path, const struct outcome *out)
     const struct rusage *u = &out->usage;
     fprintf(f, "{\"wall\": %.6f, \"user\": %.6f, \"sys\": %.6f, \"peak_kib\": %ld, \"minor_faults\": %ld, \"major_faults\": %ld, ",
             out->wall, to_seconds(u->ru_utime), to_seconds(u->ru_stime), u->ru_maxrss, u->ru_minflt, u->ru_majflt);
+    fprintf(f, "\"waits\": %ld, \"preemptions\": %ld, ", u->ru_nvcsw, u->ru_nivcsw);
     fprintf(f, "\"exit\": %d, \"signal\": %d, \"timed_out\": %s, \"loaded\": %s}\n",
             WIFEXITED(out->status) ? WEXITSTATUS(out->status) : -1, WIFSIGNALED(out->status) ? WTERMSIG(out->status) : 0,
             timed_out ? "true" : "false", loaded[out->loaded]);
@@ -189,6 +217,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "measure: TIMEOUT is '%s', must be seconds, at least 0.001\n", argv[2]);
         return EXIT_USAGE;
     }
+    end_with_starter();
     struct outcome out;
     run(true, timeout, argv[3], argv + 4, &out);
     if (!out.traced && WIFEXITED(out.status) && WEXITSTATUS(out.status) == EXIT_NOT_TRACED)

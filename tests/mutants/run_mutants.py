@@ -7,7 +7,8 @@ Each file in tests/mutants/broken/ is one break, a mutant:
 
     breaks: what is broken, for the reader
     test: build/tests/regress/x     the test that must turn red (a target of make, or a script in tests/)
-    limit: 60                       seconds that it may take (default 60); longer counts as red
+    limit: 60                       seconds that it may take (default 60); longer counts as red. A test that takes
+                                    long without a break gets ten times as long as that
     file: src/slab/slab.c           one or more replacements in files of the tree
     <<<<
     text that is there exactly once; any white space stands for any other
@@ -31,6 +32,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 BROKEN = "tests/mutants/broken"
 OUT = "build/mutants"
@@ -38,6 +40,7 @@ UNBROKEN = os.path.join(OUT, "unbroken")        # what all others are copied fro
 COPIED = ["Makefile", "src", "include", "scripts", "tests", "bench", "packaging"]
 LIMIT_S = 60
 BUILD_LIMIT_S = 300
+GREEN_LIMIT_S = 300
 REPLACEMENT = re.compile(r"^file: (?P<file>\S+)\n<<<<\n(?P<old>.*?)\n====\n(?P<new>.*?)>>>>$", re.S | re.M)
 
 
@@ -121,14 +124,15 @@ def judge(folder, test, limit):
     return "killed by %s" % signal.Signals(-status).name if status < 0 else "exit status %d" % status
 
 
-def try_unbroken(test, limit):
-    """Builds and runs the test in the unbroken copy; returns what is wrong, or None."""
+def try_unbroken(test):
+    """Builds and runs the test in the unbroken copy; returns what is wrong, or None, and the seconds it took."""
     try:
         build(UNBROKEN, test)
-        red = judge(UNBROKEN, test, limit)
+        began = time.monotonic()
+        red = judge(UNBROKEN, test, GREEN_LIMIT_S)
     except Unfit as fault:
-        return str(fault)
-    return red and "is red without any break: %s" % red
+        return str(fault), 0
+    return red and "is red without any break: %s" % red, time.monotonic() - began
 
 
 def try_mutant(mutant):
@@ -158,17 +162,17 @@ def load(names):
 
 
 def check_tests(mutants):
-    """The unbroken runs, one after the other. Returns {test: fault}."""
+    """The unbroken runs, one after the other; gives mutants of slow tests more time. Returns {test: fault}."""
     copy_tree(".", UNBROKEN)
-    limits = {}
-    for mutant in mutants:
-        limits[mutant.test] = max(LIMIT_S, mutant.limit, limits.get(mutant.test, 0))
     faults = {}
-    for test, limit in sorted(limits.items()):
-        fault = try_unbroken(test, limit)
-        print("# %s: %s" % (test, fault or "green without a break"), flush=True)
+    for test in sorted({mutant.test for mutant in mutants}):
+        fault, seconds = try_unbroken(test)
+        print("# %s: %s" % (test, fault or "green without a break, %.1f s" % seconds), flush=True)
         if fault:
             faults[test] = fault
+        for mutant in mutants:
+            if mutant.test == test:
+                mutant.limit = max(mutant.limit, 10 * seconds)
     return faults
 
 

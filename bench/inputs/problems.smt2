@@ -1,0 +1,66 @@
+; problems.smt2 - problems of different theories, one after the other. A benchmark's input: z3 problems.smt2
+; Prints sat, sat, unsat, unsat, unsat.
+
+; Fifteen queens on the diagonals of a board of integers: linear arithmetic with much case splitting.
+(push)
+(declare-const q1 Int) (declare-const q2 Int) (declare-const q3 Int) (declare-const q4 Int)
+(declare-const q5 Int) (declare-const q6 Int) (declare-const q7 Int) (declare-const q8 Int)
+(declare-const q9 Int) (declare-const q10 Int) (declare-const q11 Int) (declare-const q12 Int)
+(declare-const q13 Int) (declare-const q14 Int) (declare-const q15 Int)
+(assert (and (<= 1 q1 15) (<= 1 q2 15) (<= 1 q3 15) (<= 1 q4 15) (<= 1 q5 15) (<= 1 q6 15) (<= 1 q7 15)
+    (<= 1 q8 15) (<= 1 q9 15) (<= 1 q10 15) (<= 1 q11 15) (<= 1 q12 15) (<= 1 q13 15) (<= 1 q14 15)
+    (<= 1 q15 15)))
+(assert (distinct q1 q2 q3 q4 q5 q6 q7 q8 q9 q10 q11 q12 q13 q14 q15))
+(assert (distinct (+ q1 1) (+ q2 2) (+ q3 3) (+ q4 4) (+ q5 5) (+ q6 6) (+ q7 7) (+ q8 8) (+ q9 9) (+ q10 10)
+    (+ q11 11) (+ q12 12) (+ q13 13) (+ q14 14) (+ q15 15)))
+(assert (distinct (- q1 1) (- q2 2) (- q3 3) (- q4 4) (- q5 5) (- q6 6) (- q7 7) (- q8 8) (- q9 9) (- q10 10)
+    (- q11 11) (- q12 12) (- q13 13) (- q14 14) (- q15 15)))
+(check-sat)
+(pop)
+
+; A magic square of three by three.
+(push)
+(declare-const a Int) (declare-const b Int) (declare-const c Int)
+(declare-const d Int) (declare-const e Int) (declare-const f Int)
+(declare-const g Int) (declare-const h Int) (declare-const i Int)
+(assert (and (<= 1 a 9) (<= 1 b 9) (<= 1 c 9) (<= 1 d 9) (<= 1 e 9) (<= 1 f 9) (<= 1 g 9) (<= 1 h 9) (<= 1 i 9)))
+(assert (distinct a b c d e f g h i))
+(assert (= 15 (+ a b c) (+ d e f) (+ g h i) (+ a d g) (+ b e h) (+ c f i) (+ a e i) (+ c e g)))
+(check-sat)
+(pop)
+
+; A prime of 28 bits is no product of two numbers of 14: a search over single bits.
+(push)
+(declare-const u (_ BitVec 28))
+(declare-const v (_ BitVec 28))
+(assert (and (bvult #x0000001 u) (bvule u v) (bvult v #x0004000)))
+(assert (= (bvmul u v) #xbffffdd))
+(check-sat)
+(pop)
+
+; In a group, what is inverse from the left is inverse from the right: instances of quantified axioms.
+(push)
+(declare-sort G 0)
+(declare-fun times (G G) G)
+(declare-fun inverse (G) G)
+(declare-const one G)
+(declare-const x G)
+(assert (forall ((p G) (q G) (r G)) (= (times (times p q) r) (times p (times q r)))))
+(assert (forall ((p G)) (= (times one p) p)))
+(assert (forall ((p G)) (= (times (inverse p) p) one)))
+(assert (not (= (times x (inverse x)) one)))
+(check-sat)
+(pop)
+
+; Swapping cells of an array in two orders gives the same array when the cells are different ones.
+(push)
+(define-fun swap ((m (Array Int Int)) (j Int) (k Int)) (Array Int Int)
+    (store (store m j (select m k)) k (select m j)))
+(declare-const m (Array Int Int))
+(declare-const j1 Int) (declare-const k1 Int) (declare-const j2 Int) (declare-const k2 Int)
+(declare-const j3 Int) (declare-const k3 Int) (declare-const j4 Int) (declare-const k4 Int)
+(assert (distinct j1 k1 j2 k2 j3 k3 j4 k4))
+(assert (not (= (swap (swap (swap (swap m j1 k1) j2 k2) j3 k3) j4 k4)
+                (swap (swap (swap (swap m k4 j4) k3 j3) k2 j2) k1 j1))))
+(check-sat)
+(pop)
