@@ -32,6 +32,16 @@ ALWAYS_INLINE unsigned lowest_bit(uint64_t n)
     return (unsigned)__builtin_ctzll(n);
 }
 
+/* One bits of a map. Mostly all or none; the rest without the instruction, which not every x86-64 has, nor
+ * the call that gcc makes instead. */
+ALWAYS_INLINE unsigned bit_count(uint32_t map)
+{
+    if (map == 0 || map == UINT32_MAX) return map & 32;
+    map -= map >> 1 & 0x55555555;
+    map = (map & 0x33333333) + (map >> 2 & 0x33333333);
+    return ((map + (map >> 4)) & 0x0f0f0f0f) * 0x01010101 >> 24;
+}
+
 /* `count` one bits from `first` on; count 1 ... 32. */
 ALWAYS_INLINE uint32_t bit_run(unsigned first, unsigned count)
 {

@@ -12,7 +12,7 @@
 #include "../diag/message.h"
 #include "inbox.h"
 
-enum { CAPACITY_BYTES = 64 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048 };
+enum { CAPACITY_BYTES = 64 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048, LIMIT_MIN = 32, CAPACITY_VAIN = 64 };
 enum { REFILL_BYTES = 16 * 1024, GROWN_BYTES = 2048 * 1024, GROWN_MAX = 4096, GROWN_MIN = 16 };
 enum { LEFT_MAX = 0xc000 }; /* more than a refill and a budget can make */
 
@@ -50,8 +50,8 @@ static void bin_set(struct heap *heap, unsigned class, void *head, uint32_t left
 {
     struct heap_class *c = &heap->class[class];
     struct bin *bin = &heap->front.bin[class];
-    uint32_t least = c->capacity / 2u;
-    uint32_t room = c->capacity > left ? c->capacity - left : 0;
+    uint32_t least = c->limit / 2u;
+    uint32_t room = c->limit > left ? c->limit - left : 0;
     if (room < least) room = least;
     bin->head = head;
     store_relaxed(&bin->budget, make_budget(room, left));
@@ -69,38 +69,22 @@ static struct slab *slab_of(struct tag tag, const void *block, unsigned class)
     return slab_is_block(s, block) ? s : NULL;
 }
 
-/* Blocks from the head of `list` that lie in the same slab of this heap, at most `limit`. Moves *list on. */
-static struct chain cut_chain(void **list, struct slab *s, struct tag tag, uint32_t limit)
-{
-    struct chain chain = {.first = *list, .last = *list, .count = 1};
-    *list = link_get(*list);
-    while (chain.count < limit && *list && tagmap_get(*list).record == tag.record && slab_is_block(s, *list)) {
-        chain.last = *list;
-        chain.count++;
-        *list = link_get(*list);
-    }
-    return chain;
-}
-
-/* Gives a list of `count` blocks back, neighbours of one slab together. Slabs that the heap gave up while
- * it was parked have other owners. A list that is not what its count says has been written to or holds a block
- * twice: what cannot be trusted is left alone. */
+/* Gives a list of `count` blocks back. Threads that free at random seldom free neighbours of one slab in a row,
+ * and most slabs then stay where they are. Slabs that the heap gave up while it was parked have other owners. A list
+ * that is not what its count says has been written to or holds a block twice: what cannot be trusted is left alone. */
 static void flush_list(struct heap *heap, unsigned class, void *list, uint32_t count)
 {
-    while (count > 0) {
-        struct tag tag = tagmap_get(list);
-        struct slab *s = list ? slab_of(tag, list, class) : NULL;
-        if (!s) break;
-        if (tag_owner(tag) == heap->front.id) {
-            struct chain chain = cut_chain(&list, s, tag, count);
-            count -= chain.count;
-            heap_give(heap, s, chain);
-        } else {
-            void *block = list;
-            list = link_get(block);
-            count--;
+    const uint32_t mine = heap_tag(heap->front.id) | bin_offset(class);
+    for (; count > 0; count--) {
+        void *block = list;
+        struct tag tag = tagmap_get(block); /* of NULL: nobody's */
+        struct slab *s = slab_of(tag, block, class);
+        if (unlikely(!s)) break;
+        list = link_get(block);
+        if (unlikely(tag.word != mine))
             outbox_return(heap, block, tag);
-        }
+        else if (unlikely(!slab_give_one(s, block)))
+            heap_give(heap, s, (struct chain){.first = block, .last = block, .count = 1});
     }
     if (count > 0 || list) error_report(ERROR_corrupted_list, list, class_stride(class));
 }
@@ -151,6 +135,7 @@ static void bin_distrust(struct heap *heap, unsigned class)
 static void follow_epoch(struct heap *heap)
 {
     heap->epoch = load_relaxed(&cache_epoch);
+    inbox_drain(heap); /* into bins, too */
     heap_flush_bins(heap);
     outbox_post_all(heap);
     heap_release_empty(heap);
@@ -187,6 +172,7 @@ static void bin_refill(struct heap *heap, unsigned class)
 {
     struct heap_class *c = &heap->class[class];
     if (c->capacity == 0) c->capacity = first_capacity(class);
+    c->limit = c->capacity;
     struct chain chain = heap_take(heap, class, refill_want(c, class));
     if (chain.count == 0 && inbox_has_mail(heap)) { /* only without HAKMEM_DRAIN */
         inbox_drain(heap);
@@ -232,13 +218,41 @@ void *heap_common_malloc(unsigned class)
 
 /* ---- free ---- */
 
-static void capacity_adapt(struct heap_class *c, unsigned class)
+static uint32_t capacity_most(unsigned class)
 {
-    uint32_t limit = GROWN_BYTES / class_stride(class);
-    if (limit < GROWN_MIN) limit = GROWN_MIN;
-    if (limit > GROWN_MAX) limit = GROWN_MAX;
-    if (c->refilled && c->capacity * 2u <= limit) c->capacity = (uint16_t)(c->capacity * 2);
+    uint32_t most = GROWN_BYTES / class_stride(class);
+    if (most < GROWN_MIN) return GROWN_MIN;
+    return most > GROWN_MAX ? GROWN_MAX : most;
+}
+
+/* The bin was refilled and overflows again. */
+static void capacity_grow(struct heap_class *c, unsigned class)
+{
+    if (c->capacity * 2u <= capacity_most(class)) c->capacity = (uint16_t)(c->capacity * 2);
+    c->limit = c->capacity;
     c->refilled = false;
+}
+
+/* Nothing but frees since the last visit: half as many blocks may stay. Who tears down a large structure gains
+ * nothing by them, and they keep the slabs that they are scattered over from emptying. Where the largest bin was too
+ * small by far, a small one does as well, and its blocks are flushed while they are still in the cache. */
+static void limit_lower(struct heap_class *c, unsigned class)
+{
+    if (c->limit <= LIMIT_MIN) return;
+    c->limit /= 2;
+    if (c->limit <= LIMIT_MIN && c->capacity * 2u > capacity_most(class) && c->capacity > CAPACITY_VAIN)
+        c->capacity = CAPACITY_VAIN;
+}
+
+/* The bin holds what it may. */
+static void bin_overflow(struct heap *heap, unsigned class, bool only_frees)
+{
+    struct heap_class *c = &heap->class[class];
+    if (c->refilled)
+        capacity_grow(c, class);
+    else if (only_frees)
+        limit_lower(c, class);
+    bin_flush(heap, class, c->limit > LIMIT_MIN ? c->limit / 2u : 0);
 }
 
 void heap_free_visit(struct heap *heap, unsigned class, void *p)
@@ -247,14 +261,14 @@ void heap_free_visit(struct heap *heap, unsigned class, void *p)
     struct bin *bin = &heap->front.bin[class];
     lock_acquire(&heap->lock);
     store_relaxed(&bin->budget, bin->budget - (uint64_t)(int64_t)BIN_PUSH); /* it did not happen */
+    uint64_t mallocs = c->mallocs;
     bin_account(heap, class);
     bin_distrust(heap, class);
     visit_duties(heap);
     if (c->capacity == 0) c->capacity = first_capacity(class); /* the bin's first call is a free */
-    if (c->left_set >= c->capacity) {
-        capacity_adapt(c, class);
-        bin_flush(heap, class, c->capacity / 2u);
-    }
+    bool only_frees = c->mallocs == mallocs;
+    if (!only_frees || c->limit == 0) c->limit = c->capacity;
+    if (c->left_set >= c->limit) bin_overflow(heap, class, only_frees);
     bin_set(heap, class, bin->head, c->left_set);
     link_set(p, bin->head);
     bin->head = p;

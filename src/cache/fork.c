@@ -59,7 +59,6 @@ static void bury(struct heap *heap, void *context)
     (void)context;
     if (heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE || &heap->front == heap_self) return;
     lock_acquire(&heap->lock);
-    for (unsigned i = 0; i < LETTERS; i++) letter_post(&heap->letter[i]);
     heap_orphan_slabs(heap);
     inbox_close(heap);
     store_relaxed(&heap->state, HEAP_GONE);

@@ -5,7 +5,7 @@
  *
  * The forking thread takes every lock in rank order. So in the child every slow side is whole. Heaps of threads
  * that did not survive become HEAP_GONE: their slabs are orphans there. What was in their bins and outboxes
- * stays lost in the child, since their hit paths take no lock and may have been anywhere.
+ * stays lost in the child, since these are used without a lock and may have been anywhere.
  *
  * The three calls nest: a check may run inside another library's handler.
  */

@@ -8,7 +8,11 @@
 #include "../diag/message.h"
 #include "inbox.h"
 
-enum { CARVE_BYTES = 4096 };
+enum {
+    CARVE_BYTES = 4096,
+    POPULATE_AFTER = 8,       /* slabs without memory that a class took before it is taken to grow */
+    POPULATE_STRIDE_MAX = 2048, /* larger blocks may leave pages untouched */
+};
 
 /* Classes of which the common heap has slabs to adopt; a hint, read without its lock. */
 static uint64_t adoptable;
@@ -84,10 +88,21 @@ static bool take_span(struct heap *heap, unsigned units, struct span *span)
     return arena_take(units, span);
 }
 
+/* Sixteen page faults of a growing class become one call. */
+static void populate(struct heap_class *c, const struct span *span, unsigned class)
+{
+    if (span->dirty || class_units(class) > 1 || class_stride(class) > POPULATE_STRIDE_MAX) return;
+    if (c->populate < POPULATE_AFTER)
+        c->populate++;
+    else
+        os_populate((void *)span->base, UNIT_SIZE);
+}
+
 static struct slab *new_slab(struct heap *heap, unsigned class)
 {
     struct span span;
     if (!take_span(heap, class_units(class), &span)) return NULL;
+    populate(&heap->class[class], &span, class);
     struct slab *s = slab_init(&span, class);
     tag_slab(s, heap->front.id);
     heap_place(heap, s, false);

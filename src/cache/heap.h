@@ -4,7 +4,7 @@
  *
  *   program  <- bin (a list per class, hit path) <- refill <- slabs <- arena
  *   program  -> bin -> flush -> slabs -> retire -> arena
- *   program  -> outbox (blocks of other heaps, by slab) -> post -> the owner's inbox -> drain -> its slabs
+ *   program  -> outbox (blocks of other heaps) -> post -> the owner's inbox -> drain -> its bins, or slabs
  *
  * Locks: the hit paths use only the bins and take none. All else in a heap is its slow side, under
  * heap->lock: its own thread at a visit, or another that drains for it, walks it, or forks.
@@ -16,7 +16,8 @@
  * I1  left == length of the bin's list; its blocks are used blocks of slabs of that class
  * I2  a slab is in the list of its owner for slab_place_of(slab), and its tags say the owner and the class
  * I3  class.empty is the number of slabs with used == 0
- * I4  what was allocated less what was freed == used blocks less those in bins, outboxes and inboxes
+ * I4  what was allocated less what was freed == used blocks less those in bins and on their way; on their way
+ *     are, summed over all heaps, remote_frees + returned - arrived
  */
 #ifndef HAK_CACHE_HEAP_H
 #define HAK_CACHE_HEAP_H
@@ -30,9 +31,8 @@ enum {
     BIN_LEFT_BITS = 16,    /* budget = room << 16 | left */
     BIN_PUSH = 1 - (1 << BIN_LEFT_BITS), /* one more left, one less room; carries unless room was 0 */
     RESERVE_MAX = 4,       /* units kept by a heap */
-    OUTBOX_SLOTS = 16,
-    LETTERS = 4,
-    CHAIN_BLOCKS_MAX = 32, /* blocks posted together */
+    OUTBOX_SLOTS = 64,
+    LETTERS = 16,
 };
 
 /* A thread's free blocks of one class. The budget counts both ways: malloc takes one from left, free
@@ -62,25 +62,30 @@ struct heap_class {
     uint64_t mallocs;               /* up to the last visit */
     uint64_t frees;                 /* into the bin, up to the last visit */
     uint64_t remote_frees;          /* of blocks of other heaps; counted at once */
+    uint64_t returned;              /* blocks from the bin that were posted to another heap */
+    uint64_t arrived;               /* blocks that other heaps have posted */
     uint32_t room_set;              /* the budget as the last visit left it */
     uint16_t left_set;
     uint16_t capacity;              /* blocks that the bin may hold; adapts */
+    uint16_t limit;                 /* the same, for now: less in a long run of frees */
     uint32_t empty;                 /* slabs without a used block */
     bool refilled;                  /* since the last flush */
+    uint8_t populate;               /* slabs without memory taken so far, up to POPULATE_AFTER */
 };
 
-/* Blocks of one slab of another heap, on their way. Written by the heap's thread; mail_count() of another reads
- * slab and count. */
+/* Blocks of one class and one other heap, on their way. */
 struct outbox_slot {
-    uint32_t slab; /* number of its record; 0 = the slot is empty */
+    uint32_t owner; /* id of the heap; 0 = empty */
+    uint16_t class;
+    uint16_t limit; /* blocks that are enough to send them */
     struct chain chain;
 };
 
-/* Sealed chains for one owner, linked through their last blocks; see inbox.h. */
+/* Sealed chains for one owner; see inbox.h. */
 struct letter {
     uint32_t owner; /* 0 = empty */
     uint32_t blocks;
-    uint32_t chains;
+    uint32_t bytes;
     void *first;
     void *last;
 };
@@ -102,8 +107,8 @@ struct heap {
     uint32_t epoch;               /* last cache_epoch that was followed */
     uint32_t reserve_count;
     struct span reserve[RESERVE_MAX];
-    struct letter letter[LETTERS];         /* own thread only, as is the outbox */
-    struct outbox_slot outbox[OUTBOX_SLOTS];
+    struct outbox_slot outbox[OUTBOX_SLOTS]; /* own thread only, without the lock; as are the letters */
+    struct letter letter[LETTERS];           /* by owner */
     struct heap_class class[CLASS_COUNT];
 };
 

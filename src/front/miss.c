@@ -21,7 +21,7 @@ static void poll_sometimes(struct heap *heap, uint32_t weight)
 {
     uint32_t before = heap->work;
     heap->work += weight;
-    if ((before ^ heap->work) >= POLL_WEIGHT) reclaim_poll();
+    if ((before ^ heap->work) >= POLL_WEIGHT && reclaim_poll()) heap->work |= POLL_WEIGHT - 1; /* the next visit, too */
 }
 
 static void poll_after_large(size_t size)
@@ -175,15 +175,17 @@ static COLD void bad_free(void *p)
 
 static void slab_free(void *p, struct tag tag)
 {
-    struct heap_front *self = heap_self;
     if (unlikely(!slab_is_block(slab_at(tag.record), p))) {
         bad_free(p);
-    } else if (self->id == 0) {
+        return;
+    }
+    struct heap *heap = own_heap();
+    if (unlikely(!heap)) {
         inbox_post_block(p, tag);
-    } else if (tag_owner(tag) != self->id) {
-        outbox_add(heap_of(self), p, tag);
-    } else if (!front_push(front_bin(self, tag_offset(tag)), p)) { /* own: only in a window, where no tag matches */
-        heap_free_visit(heap_of(self), class_of_offset(tag_offset(tag)), p);
+    } else if (likely(tag_owner(tag) != heap->front.id)) {
+        outbox_add(heap, p, tag);
+    } else if (!front_push(front_bin(&heap->front, tag_offset(tag)), p)) { /* own: in a window, or just attached */
+        heap_free_visit(heap, class_of_offset(tag_offset(tag)), p);
     }
 }
 

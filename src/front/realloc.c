@@ -17,18 +17,24 @@ static bool stays(size_t usable, size_t size)
     return size > usable / 2;
 }
 
-static void *move(void *p, size_t usable, size_t size)
+/* Copies the `keep` bytes that both have, and frees p. */
+static void *move(void *p, size_t keep, size_t size)
 {
-    int saved = errno;
     void *q = front_malloc(size);
-    if (!q && usable >= size) { /* shrinking cannot fail */
-        errno = saved;
-        return p;
-    }
-    if (!q) return NULL;
-    __builtin_memcpy(q, p, usable < size ? usable : size);
+    if (unlikely(!q)) return NULL;
+    __builtin_memcpy(q, p, keep);
     front_free(p);
     return q;
+}
+
+/* Shrinking cannot fail. */
+static NOINLINE void *move_down(void *p, size_t size)
+{
+    int saved = errno;
+    void *q = move(p, size, size);
+    if (q) return q;
+    errno = saved;
+    return p;
 }
 
 static void *large_realloc(void *p, struct tag tag, size_t usable, size_t size)
@@ -36,7 +42,7 @@ static void *large_realloc(void *p, struct tag tag, size_t usable, size_t size)
     void *q = size > SMALL_SIZE_MAX ? large_resize(p, tag, size) : NULL;
     if (q) return q;
     if (stays(usable, size)) return p;
-    return move(p, usable, size);
+    return usable < size ? move(p, usable, size) : move_down(p, size);
 }
 
 /* Not a live block of ours. */
@@ -49,7 +55,8 @@ static COLD void *bad_realloc(void *p, size_t size)
     return NULL;
 }
 
-void *front_realloc(void *p, size_t size)
+/* The others: NULL, large blocks, blocks of other heaps, what is no block; and size 0. */
+static NOINLINE void *realloc_miss(void *p, size_t size)
 {
     if (!p) return front_malloc(size);
     if (size == 0) {
@@ -64,5 +71,20 @@ void *front_realloc(void *p, size_t size)
     }
     struct tag tag = tagmap_get(p);
     if (tag_offset(tag) < BIN_OFFSET) return large_realloc(p, tag, usable, size);
-    return stays(usable, size) ? p : move(p, usable, size);
+    if (stays(usable, size)) return p;
+    return usable < size ? move(p, usable, size) : move_down(p, size);
+}
+
+/* The hit path: a block of this heap. */
+void *front_realloc(void *p, size_t size)
+{
+    struct heap_front *self = heap_self;
+    uint64_t entry = load_relaxed(tagmap_entry(self->entries, self->mask, p));
+    if (unlikely(((uint32_t)entry ^ self->tag) > TAG_OFFSET_MASK || size - 1 >= SMALL_SIZE_MAX))
+        return realloc_miss(p, size);
+    const struct slab *s = slab_at((uint32_t)(entry >> 32));
+    if (unlikely(!slab_is_block(s, p))) return realloc_miss(p, size);
+    size_t usable = s->stride;
+    if (stays(usable, size)) return p;
+    return likely(usable < size) ? move(p, usable, size) : move_down(p, size);
 }

@@ -37,6 +37,9 @@ bool os_remap_to(void *p, size_t size, size_t new_size, void *to);
  * as they were. */
 bool os_purge(void *p, size_t size);
 
+/* Gives memory to pages that are about to be written, all at once. A hint: what fails is not told. */
+void os_populate(void *p, size_t size);
+
 /* Copies from an address that may not be mapped. false = it is not. */
 bool os_peek(const void *p, void *out, size_t size);
 

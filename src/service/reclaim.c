@@ -11,35 +11,47 @@
 #include "../space/large.h"
 
 static uint64_t next_tick_ms; /* shared; who moves it does the work */
+static uint32_t pass_open;    /* shared: a pass of the arena has steps left, for anybody */
 
 static bool something_to_do(void)
 {
     return arena_has_dirty() || large_has_kept();
 }
 
-void reclaim_poll(void)
+/* true = a tick begins, and this thread has its work. */
+static bool tick_is_due(uint64_t delay)
 {
-    if (!something_to_do()) return; /* small programs never look at the clock */
     uint64_t now = os_now_ms();
     uint64_t due = load_relaxed(&next_tick_ms);
-    if (now < due) return;
-    uint64_t delay = (uint64_t)option_get(OPTION_purge_delay);
     uint64_t next = now + (delay >= 2 ? delay / 2 : 1);
-    if (!swap_if_acquire(&next_tick_ms, &due, next)) return;
-    heap_dissolve_parked();
-    (void)arena_purge(delay == 0);
-    (void)large_purge(delay == 0);
+    return now >= due && swap_if_acquire(&next_tick_ms, &due, next);
+}
+
+bool reclaim_poll(void)
+{
+    bool begin = !load_relaxed(&pass_open);
+    if (begin) {
+        if (!something_to_do()) return false; /* small programs never look at the clock */
+        uint64_t delay = (uint64_t)option_get(OPTION_purge_delay);
+        if (!tick_is_due(delay)) return false;
+        heap_dissolve_parked();
+        (void)large_purge(delay == 0);
+        if (delay == 0) (void)arena_purge(true);
+    }
+    bool more = arena_purge_step(begin);
+    store_relaxed(&pass_open, more);
+    return more;
 }
 
 static void release_heap(struct heap *heap, void *context)
 {
     (void)context;
     lock_acquire(&heap->lock);
+    inbox_drain(heap); /* before the flush: what arrives may go to bins */
     if (&heap->front == heap_self) {
         heap_flush_bins(heap);
         outbox_post_all(heap);
     }
-    inbox_drain(heap);
     heap_release_empty(heap);
     lock_release(&heap->lock);
 }

@@ -7,8 +7,9 @@
 
 #include "../base/compiler.h"
 
-/* Called at visits: once per half purge_delay somebody gives idle memory back. */
-void reclaim_poll(void);
+/* Called at visits: once per half purge_delay idle memory goes back, a step at each call. Returns whether there is
+ * more to do: then the next visit should call again. */
+bool reclaim_poll(void);
 
 /* Gives back all that can be had: inboxes are drained, empty slabs and reserves of all heaps retire, dirty
  * units and kept mappings go to the system. Other threads flush their bins at their next visit.

@@ -2,14 +2,14 @@
  *
  * Uses: cache, space, message. Locks: one heap's at a time.
  *
- * A class's live blocks are computed twice: from the budgets (allocated less freed) and by walking slabs,
- * bins and mail. The statistics use the walk; stats_verify_counters() compares.
+ * A class's live blocks are computed twice: from the budgets (allocated less freed) and by walking slabs and
+ * bins. The statistics use the walk; stats_verify_counters() compares. What is on its way between heaps is known by
+ * counters alone: what was posted by all, read before anything else, less what has arrived.
  */
 #include "stats.h"
 
 #include "../cache/fork.h"
 #include "../cache/heap.h"
-#include "../cache/inbox.h"
 #include "../diag/message.h"
 #include "../space/large.h"
 
@@ -32,19 +32,25 @@ static void add_class(struct stats *stats, struct heap *heap, unsigned class)
     bin_account(heap, class);
     stats->class[class].cached += c->left_set;
     stats->class[class].mallocs += c->mallocs;
-    stats->class[class].frees += c->frees + load_relaxed(&c->remote_frees);
+    stats->class[class].frees += c->frees;
+    stats->class[class].on_way -= (int64_t)load_relaxed(&c->arrived);
+}
+
+static void add_posted(struct heap *heap, void *context)
+{
+    struct stats *stats = context;
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        uint64_t freed = load_relaxed(&heap->class[c].remote_frees);
+        stats->class[c].frees += freed;
+        stats->class[c].on_way += (int64_t)(freed + load_relaxed(&heap->class[c].returned));
+    }
 }
 
 static void add_heap(struct heap *heap, void *context)
 {
     struct stats *stats = context;
-    struct mail_count mail;
     lock_acquire(&heap->lock);
-    mail_count(heap, &mail);
-    for (unsigned c = 0; c < CLASS_COUNT; c++) {
-        add_class(stats, heap, c);
-        stats->class[c].cached += mail.blocks[c];
-    }
+    for (unsigned c = 0; c < CLASS_COUNT; c++) add_class(stats, heap, c);
     stats->reserve_bytes += heap->reserve_count * (size_t)UNIT_SIZE;
     if (heap != heap_common && load_relaxed(&heap->state) == HEAP_LIVE) stats->total.threads++;
     lock_release(&heap->lock);
@@ -69,7 +75,8 @@ static void sum_classes(struct stats *stats)
     struct hak_stats *total = &stats->total;
     size_t used = 0;
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
-        const struct stats_class *c = &stats->class[i];
+        struct stats_class *c = &stats->class[i];
+        if (c->on_way > 0) c->cached += (uint64_t)c->on_way; /* less than 0: posted and arrived between two looks */
         total->cached += c->cached * class_stride(i);
         used += c->used * class_stride(i);
         total->mallocs += c->mallocs;
@@ -84,6 +91,7 @@ COLD void stats_collect(struct stats *stats)
     struct arena_usage arena_sum;
     __builtin_memset(stats, 0, sizeof(*stats));
     add_large(stats);
+    heap_each(add_posted, stats);
     heap_each(add_heap, stats);
     sum_classes(stats);
     arena_usage(&arena_sum);
@@ -147,6 +155,7 @@ COLD bool stats_verify_counters(void)
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
         const struct stats_class *c = &stats.class[i];
         good &= compare("live blocks", i, c->mallocs - c->frees, c->used - c->cached);
+        if (c->on_way < 0) good &= compare("arrived blocks", i, (uint64_t)-c->on_way, 0);
     }
     size_t mappings = stats.mapping_bytes + stats.kept_bytes;
     good &= compare("mapped bytes", 0, stats.arena_bytes + mappings, stats.total.mapped);

@@ -12,7 +12,8 @@ struct stats_class {
     uint64_t slabs;
     uint64_t blocks;   /* that fit into them */
     uint64_t used;     /* not on a slab's free list */
-    uint64_t cached;   /* of these, in bins, outboxes and inboxes */
+    uint64_t cached;   /* of these, in bins or on their way to their owner */
+    int64_t on_way;    /* the second kind */
     uint64_t mallocs;
     uint64_t frees;    /* remote ones included */
 };

@@ -80,16 +80,18 @@ ALWAYS_INLINE uint32_t class_capacity(unsigned class)
 }
 
 /* The smallest class for n whose blocks are all aligned; alignment is a power of two <= UNIT_SIZE,
- * n <= SMALL_SIZE_MAX. */
+ * n <= SMALL_SIZE_MAX. Steps are powers of two: so the class of n rounded up has a size that is a multiple of the
+ * alignment, and only where it is coloured the search goes on. */
 static inline unsigned class_of_aligned(size_t n, size_t alignment)
 {
-    unsigned best = CLASS_COUNT - 1; /* 64 KiB fits all */
-    for (unsigned class = class_of(n); class < CLASS_COUNT; class++) {
-        if (class_stride(class) % alignment != 0 || class_size(class) < n) continue;
-        if (class_size(class) < class_size(best)) best = class;
-        if (class < SIZE_CLASS_COUNT) class = SIZE_CLASS_COUNT - 1; /* no other of these is smaller */
-    }
-    return best;
+    size_t mask = alignment - 1;
+    unsigned class = class_of(align_up(n, alignment));
+    if ((class_stride(class) & mask) == 0) return class;
+    unsigned exact = SIZE_CLASS_COUNT; /* the last has 64 KiB, which fits all */
+    while (class_size(exact) < n || (class_stride(exact) & mask) != 0) exact++;
+    for (class++; class < SIZE_CLASS_COUNT && class_size(class) < class_size(exact); class++)
+        if ((class_stride(class) & mask) == 0) return class;
+    return exact;
 }
 
 #endif

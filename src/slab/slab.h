@@ -94,6 +94,16 @@ void *slab_take_one(struct slab *s);
 /* Puts used blocks back. false = more come back than are out: nothing is changed. */
 bool slab_give(struct slab *s, struct chain chain);
 
+/* Puts one used block back where that changes no place: others are free, and others are used. false = not done. */
+ALWAYS_INLINE bool slab_give_one(struct slab *s, void *block)
+{
+    if (!s->free || s->used <= 1) return false;
+    link_set(block, s->free);
+    s->free = block;
+    s->used--;
+    return true;
+}
+
 /* Where a slab in this state belongs. */
 ALWAYS_INLINE enum slab_place slab_place_of(const struct slab *s)
 {

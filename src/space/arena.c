@@ -18,7 +18,7 @@ static uint64_t bucket_used[2];        /* bit per bucket that is not empty; may 
 
 static unsigned free_units(const struct superslab *s)
 {
-    return SUPERSLAB_UNITS - (unsigned)__builtin_popcount(s->occupied);
+    return SUPERSLAB_UNITS - bit_count(s->occupied);
 }
 
 static void bucket_add(unsigned dirty, unsigned count, struct superslab *s)
@@ -32,7 +32,8 @@ static void bucket_add(unsigned dirty, unsigned count, struct superslab *s)
 static void superslab_unlink(struct superslab *s)
 {
     arena.free_units -= free_units(s);
-    counter_add(&arena.dirty_units, 0 - (size_t)__builtin_popcount(s->dirty));
+    counter_add(&arena.dirty_units, 0 - (size_t)bit_count(s->dirty));
+    if (s->occupied == 0) chunk_count_empty(s, false);
     if (s->in_bucket) list_remove(&s->bucket_link);
     s->in_bucket = false;
 }
@@ -42,7 +43,8 @@ static void superslab_link(struct superslab *s)
     unsigned count = free_units(s);
     s->stale &= s->dirty;
     arena.free_units += count;
-    counter_add(&arena.dirty_units, (size_t)__builtin_popcount(s->dirty));
+    counter_add(&arena.dirty_units, (size_t)bit_count(s->dirty));
+    if (s->occupied == 0) chunk_count_empty(s, true);
     if (count > 0) bucket_add(s->dirty != 0, count, s);
     s->in_bucket = count > 0;
     if ((s->dirty != 0) == s->in_dirty_list) return;
@@ -96,6 +98,12 @@ static struct superslab *search(unsigned dirty, unsigned count)
     return NULL;
 }
 
+static void superslab_enter(struct superslab *s)
+{
+    arena.units += free_units(s);
+    superslab_link(s);
+}
+
 static struct superslab *find_superslab(unsigned count)
 {
     struct superslab *s = search(1, count);
@@ -103,8 +111,7 @@ static struct superslab *find_superslab(unsigned count)
     for (int tries = 0; !s && tries < 2; tries++) {
         s = chunk_next_superslab();
         if (!s) return NULL;
-        arena.units += free_units(s);
-        superslab_link(s);
+        superslab_enter(s);
         if (find_run(s, count) < 0) s = NULL;
     }
     return s;
@@ -126,27 +133,79 @@ bool arena_take(unsigned count, struct span *span)
     return s != NULL;
 }
 
+/* The part of a run that lies in one SuperSlab. */
+struct part {
+    struct superslab *superslab;
+    uint32_t units;
+    unsigned count;
+};
+
+/* The first part of the run of `count` units from `record` on. */
+static struct part part_of(uint32_t record, unsigned count)
+{
+    struct superslab *s = chunk_superslab_of(record);
+    unsigned first = record - s->record;
+    if (count > SUPERSLAB_UNITS - first) count = SUPERSLAB_UNITS - first;
+    return (struct part){.superslab = s, .units = bit_run(first, count), .count = count};
+}
+
+bool arena_take_long(unsigned count, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
+{
+    struct stretch stretch;
+    lock_acquire(&arena_lock);
+    bool done = chunk_find_long(count, &stretch);
+    if (done) {
+        unsigned superslabs = (count + SUPERSLAB_UNITS - 1) / SUPERSLAB_UNITS;
+        for (unsigned i = superslabs - stretch.unused; i < superslabs; i++) superslab_enter(stretch.first + i);
+        *span = (struct span){.base = stretch.first->base, .record = stretch.first->record};
+        for (unsigned i = 0; i < superslabs; i++) {
+            struct superslab *s = stretch.first + i;
+            struct part part = part_of(s->record, count - i * SUPERSLAB_UNITS);
+            dirty[i] = s->dirty & part.units;
+            superslab_change(s, s->occupied | part.units, s->dirty & ~part.units);
+        }
+    }
+    lock_release(&arena_lock);
+    return done;
+}
+
 void arena_give(uintptr_t base, uint32_t record, unsigned count)
 {
     tagmap_set(base, count, TAG_FREE, record);
     lock_acquire(&arena_lock);
-    struct superslab *s = chunk_superslab_of(record);
-    uint32_t run = bit_run(record - s->record, count);
-    superslab_change(s, s->occupied & ~run, s->dirty | run);
+    while (count > 0) {
+        struct part part = part_of(record, count);
+        struct superslab *s = part.superslab;
+        superslab_change(s, s->occupied & ~part.units, s->dirty | part.units);
+        record += part.count;
+        count -= part.count;
+    }
     lock_release(&arena_lock);
 }
 
-bool arena_extend(uint32_t record, unsigned count, unsigned more, uint32_t *dirty)
+static bool units_are_free(uint32_t record, unsigned count)
 {
-    bool done = false;
+    while (count > 0) {
+        if (!chunk_has(record)) return false;
+        struct part part = part_of(record, count);
+        if (part.superslab->occupied & part.units) return false;
+        record += part.count;
+        count -= part.count;
+    }
+    return true;
+}
+
+bool arena_extend(uint32_t record, unsigned count, unsigned more)
+{
     lock_acquire(&arena_lock);
-    struct superslab *s = chunk_superslab_of(record);
-    unsigned first = record - s->record + count;
-    if (first + more <= SUPERSLAB_UNITS && (s->occupied & bit_run(first, more)) == 0) {
-        uint32_t run = bit_run(first, more);
-        *dirty = (s->dirty & run) >> first;
-        superslab_change(s, s->occupied | run, s->dirty & ~run);
-        done = true;
+    record += count;
+    bool done = units_are_free(record, more);
+    while (done && more > 0) {
+        struct part part = part_of(record, more);
+        struct superslab *s = part.superslab;
+        superslab_change(s, s->occupied | part.units, s->dirty & ~part.units);
+        record += part.count;
+        more -= part.count;
     }
     lock_release(&arena_lock);
     return done;
@@ -176,7 +235,7 @@ static void verify_superslab(struct superslab *s, void *context)
 {
     struct sums *sums = context;
     sums->free_units += free_units(s);
-    sums->dirty_units += (unsigned)__builtin_popcount(s->dirty);
+    sums->dirty_units += bit_count(s->dirty);
     if (s->occupied & s->dirty) sums->broken = "arena I1: a unit is occupied and dirty";
     if (s->stale & ~s->dirty) sums->broken = "arena I1: a unit is stale and not dirty";
     if (s->in_bucket != (free_units(s) > 0)) sums->broken = "arena I2: bucket membership";
@@ -203,5 +262,6 @@ COLD const char *arena_verify(void)
     if (sums.broken) return sums.broken;
     if (sums.free_units != arena.free_units || sums.dirty_units != arena.dirty_units)
         return "arena I4: sums of free and dirty units";
+    if (!chunk_verify()) return "arena I5: count of empty SuperSlabs";
     return NULL;
 }

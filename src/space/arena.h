@@ -12,10 +12,14 @@
  *
  * A dirty unit is purged when it has been dirty during one whole tick (half of purge_delay).
  *
+ * Runs longer than a SuperSlab start at one and cover neighbours of the same chunk. They go where the most units
+ * are dirty: memory that is there already costs no page faults.
+ *
  * I1  occupied and dirty have no bit in common; stale is a subset of dirty
  * I2  a SuperSlab is in bucket [dirty != 0][free units], or in none when nothing is free
  * I3  a SuperSlab is in the dirty list exactly when dirty != 0
  * I4  the sums of free and dirty units are those of all SuperSlabs
+ * I5  each chunk counts its SuperSlabs of which nothing is occupied
  */
 #ifndef HAK_SPACE_ARENA_H
 #define HAK_SPACE_ARENA_H
@@ -30,17 +34,30 @@ struct span {
     uint32_t dirty;  /* bit i: unit i may hold old contents; else it reads as zero */
 };
 
+enum {
+    LONG_UNITS_MAX = 1024,
+    LONG_SUPERSLABS_MAX = LONG_UNITS_MAX / SUPERSLAB_UNITS,
+};
+
 /* A run of `count` (1 ... 32) units. false = the system refuses memory. */
 bool arena_take(unsigned count, struct span *span);
+
+/* A run of `count` (33 ... LONG_UNITS_MAX) units. Its dirty units are those of dirty[i], bit j, for unit
+ * i * SUPERSLAB_UNITS + j; span->dirty says nothing. false = the system refuses, or no chunk is that large. */
+bool arena_take_long(unsigned count, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX]);
 
 /* Takes `count` units back; their tags become TAG_FREE. */
 void arena_give(uintptr_t base, uint32_t record, unsigned count);
 
-/* Extends a run of `count` units by `more`, in place. false = they are not free. `dirty` as in span. */
-bool arena_extend(uint32_t record, unsigned count, unsigned more, uint32_t *dirty);
+/* Extends a run of `count` units by `more`, in place. false = they are not free. */
+bool arena_extend(uint32_t record, unsigned count, unsigned more);
 
 /* Gives dirty units back to the system: those that were idle for the purge delay, or all. Returns bytes. */
 size_t arena_purge(bool all);
+
+/* The same in steps that cost a fraction of a millisecond: begins a pass over the units that were idle for the purge
+ * delay, or goes on with it. Returns whether more is left. */
+bool arena_purge_step(bool begin);
 
 /* A hint without a lock: some unit is free and has memory. */
 bool arena_has_dirty(void);
@@ -59,7 +76,7 @@ bool arena_contains(const void *p);
 /* Calls visit(record, base, context) for every unit that can be in use, lowest first, without a lock. */
 void arena_each_unit(void (*visit)(uint32_t record, uintptr_t base, void *context), void *context);
 
-/* Checks I1 ... I4. NULL = they hold, else which does not. Other threads must be held out. */
+/* Checks I1 ... I5. NULL = they hold, else which does not. Other threads must be held out. */
 const char *arena_verify(void);
 
 extern struct lock arena_lock; /* for fork; as is the next */

@@ -9,18 +9,21 @@
 
 #define CHUNK_SIZE_MAX (UINT64_C(1) << 30)
 #define COMMIT_MAX (UINT64_C(64) << 20)
+enum { CHUNK_FOR_LONG = 4 }; /* a chunk is made for a long run only if this many would fit */
 
 struct chunk {
     uintptr_t base;
     size_t size;
     size_t committed;             /* writable bytes from base on */
     uint32_t used;                /* SuperSlabs handed to the arena */
+    uint32_t total;               /* SuperSlabs that fit; the last may be short */
+    uint32_t empty;               /* SuperSlabs in use of which nothing is occupied */
     uint32_t record;              /* number of the first unit's record */
-    struct superslab *superslabs; /* one for each 2 MiB; the last may be short */
+    struct superslab *superslabs; /* one for each 2 MiB */
 };
 
 static struct chunk *chunk_of_block[RECORD_BLOCKS]; /* by record block; NULL = the block is not a chunk's */
-static struct chunk *current;                       /* where new SuperSlabs come from */
+static uint32_t room_block;                         /* chunks below it have no unused SuperSlab */
 static uint32_t last_block;                         /* highest record block that is a chunk's */
 
 /* Reserves `size` bytes aligned to `alignment`. What sticks out is unmapped; if that fails it only costs
@@ -57,7 +60,7 @@ static struct chunk *chunk_make(uintptr_t base, size_t size)
     uint32_t record = record_block_add((struct record *)(void *)memory);
     if (!record) return NULL; /* 16,384 chunks exist: 16 TiB */
     struct chunk *c = (struct chunk *)(void *)(memory + units * sizeof(struct record));
-    *c = (struct chunk){.base = base, .size = size, .record = record};
+    *c = (struct chunk){.base = base, .size = size, .record = record, .total = (uint32_t)superslabs};
     c->superslabs = (struct superslab *)(void *)(memory + books);
     return c;
 }
@@ -75,17 +78,16 @@ COLD static bool chunk_try(size_t size)
     }
     store_release(&chunk_of_block[c->record >> RECORD_INDEX_BITS], c);
     store_relaxed(&last_block, c->record >> RECORD_INDEX_BITS);
-    current = c;
     return true;
 }
 
-/* A sixteenth of a limited address space at a time; smaller when the system refuses. */
-COLD static bool chunk_add(void)
+/* A sixteenth of a limited address space at a time; smaller when the system refuses, but at least `size_min`. */
+COLD static bool chunk_add(size_t size_min)
 {
     size_t limit = os_address_limit();
     size_t size = CHUNK_SIZE_MAX;
     while (size > limit / 16 && size > SUPERSLAB_SIZE) size /= 2;
-    for (; size >= UNIT_SIZE; size /= 2)
+    for (; size >= size_min; size /= 2)
         if (chunk_try(size)) return true;
     return false;
 }
@@ -114,28 +116,150 @@ static uint32_t missing_units(size_t bytes)
     return units >= SUPERSLAB_UNITS ? 0 : ~bit_run(0, units);
 }
 
+static size_t superslab_length(const struct chunk *c, uint32_t index)
+{
+    size_t rest = c->size - index * (size_t)SUPERSLAB_SIZE;
+    return rest < SUPERSLAB_SIZE ? rest : SUPERSLAB_SIZE;
+}
+
+/* Makes `count` more SuperSlabs usable. false = the system refuses. */
+static bool chunk_use(struct chunk *c, unsigned count)
+{
+    uint32_t last = c->used + count - 1;
+    if (!chunk_commit(c, last * (size_t)SUPERSLAB_SIZE + superslab_length(c, last))) return false;
+    for (uint32_t i = c->used; i <= last; i++) {
+        struct superslab *s = &c->superslabs[i];
+        s->base = c->base + i * (uintptr_t)SUPERSLAB_SIZE;
+        s->record = c->record + i * SUPERSLAB_UNITS;
+        s->occupied = missing_units(superslab_length(c, i));
+    }
+    store_release(&c->used, last + 1);
+    return true;
+}
+
+static struct chunk *chunk_with_room(void)
+{
+    for (; room_block <= last_block; room_block++) {
+        struct chunk *c = chunk_of_block[room_block];
+        if (c && c->used < c->total) return c;
+    }
+    return NULL;
+}
+
 struct superslab *chunk_next_superslab(void)
 {
-    if (!current || (size_t)current->used * SUPERSLAB_SIZE >= current->size) {
-        if (!chunk_add()) return NULL;
-    }
-    struct chunk *c = current;
-    size_t offset = (size_t)c->used * SUPERSLAB_SIZE;
-    size_t length = c->size - offset < SUPERSLAB_SIZE ? c->size - offset : SUPERSLAB_SIZE;
-    if (!chunk_commit(c, offset + length)) return NULL;
-    struct superslab *s = &c->superslabs[c->used];
-    s->base = c->base + offset;
-    s->record = c->record + c->used * SUPERSLAB_UNITS;
-    s->occupied = missing_units(length);
-    store_release(&c->used, c->used + 1);
-    return s;
+    struct chunk *c = chunk_with_room();
+    if (!c && chunk_add(UNIT_SIZE)) c = chunk_with_room();
+    if (!c || !chunk_use(c, 1)) return NULL;
+    return &c->superslabs[c->used - 1];
+}
+
+static struct chunk *chunk_of(uint32_t record)
+{
+    return chunk_of_block[record >> RECORD_INDEX_BITS];
 }
 
 struct superslab *chunk_superslab_of(uint32_t record)
 {
-    struct chunk *c = chunk_of_block[record >> RECORD_INDEX_BITS];
+    struct chunk *c = chunk_of(record);
     return &c->superslabs[(record - c->record) / SUPERSLAB_UNITS];
 }
+
+bool chunk_has(uint32_t record)
+{
+    const struct chunk *c = chunk_of(record);
+    return c && record - c->record < c->used * SUPERSLAB_UNITS;
+}
+
+/* ---- stretches for long runs ---- */
+
+void chunk_count_empty(const struct superslab *s, bool empty)
+{
+    chunk_of(s->record)->empty += empty ? 1 : 0 - 1u;
+}
+
+/* Dirty ones of the first `units` units of SuperSlab `index`; -1 = some are occupied. Unused ones are clean. */
+static int dirty_in_front(const struct chunk *c, uint32_t index, unsigned units)
+{
+    if (index >= c->used) return superslab_length(c, index) >= units * (size_t)UNIT_SIZE ? 0 : -1;
+    const struct superslab *s = &c->superslabs[index];
+    uint32_t front = bit_run(0, units);
+    return s->occupied & front ? -1 : (int)bit_count(s->dirty & front);
+}
+
+/* Slides a window of whole SuperSlabs and, behind it, `tail` units over the chunk. Returns the dirty units of the
+ * best place, and the index of its first SuperSlab; -1 = there is none. */
+static int chunk_search_long(const struct chunk *c, unsigned whole, unsigned tail, uint32_t *first)
+{
+    int best = -1;
+    int sum = 0;         /* dirty units of the window */
+    unsigned length = 0; /* SuperSlabs of the window */
+    for (uint32_t i = 0; i + (tail > 0) < c->total && i < c->used + whole; i++) {
+        int dirty = dirty_in_front(c, i, SUPERSLAB_UNITS);
+        if (dirty < 0) {
+            sum = 0;
+            length = 0;
+            continue;
+        }
+        sum += dirty;
+        if (length == whole)
+            sum -= dirty_in_front(c, i - whole, SUPERSLAB_UNITS);
+        else
+            length++;
+        if (length < whole) continue;
+        int behind = tail > 0 ? dirty_in_front(c, i + 1, tail) : 0;
+        if (behind < 0 || sum + behind <= best) continue;
+        best = sum + behind;
+        *first = i + 1 - whole;
+        if (best == (int)(whole * SUPERSLAB_UNITS + tail)) break;
+    }
+    return best;
+}
+
+/* The best place of all chunks. NULL = there is none. */
+static struct chunk *search_long(unsigned whole, unsigned tail, uint32_t *first)
+{
+    struct chunk *best = NULL;
+    int best_dirty = -1;
+    for (uint32_t block = 1; block <= last_block; block++) {
+        struct chunk *c = chunk_of_block[block];
+        if (!c || c->empty + (c->total - c->used) < whole) continue;
+        uint32_t place = 0;
+        int dirty = chunk_search_long(c, whole, tail, &place);
+        if (dirty <= best_dirty) continue;
+        best = c;
+        best_dirty = dirty;
+        *first = place;
+    }
+    return best;
+}
+
+bool chunk_find_long(unsigned count, struct stretch *stretch)
+{
+    uint32_t first = 0;
+    unsigned whole = count / SUPERSLAB_UNITS;
+    unsigned tail = count % SUPERSLAB_UNITS;
+    struct chunk *c = search_long(whole, tail, &first);
+    if (!c && chunk_add(CHUNK_FOR_LONG * (size_t)count * UNIT_SIZE)) c = search_long(whole, tail, &first);
+    if (!c) return false;
+    uint32_t end = first + whole + (tail > 0);
+    stretch->unused = end > c->used ? end - c->used : 0;
+    stretch->first = &c->superslabs[first];
+    return stretch->unused == 0 || chunk_use(c, stretch->unused);
+}
+
+bool chunk_verify(void)
+{
+    for (uint32_t block = 1; block <= last_block; block++) {
+        const struct chunk *c = chunk_of_block[block];
+        uint32_t empty = 0;
+        for (uint32_t i = 0; c && i < c->used; i++) empty += c->superslabs[i].occupied == 0;
+        if (c && empty != c->empty) return false;
+    }
+    return true;
+}
+
+/* ---- all SuperSlabs ---- */
 
 void chunk_each_superslab(void (*visit)(struct superslab *s, void *context), void *context)
 {

@@ -38,10 +38,28 @@ extern struct arena arena;
 /* Sets both maps of a SuperSlab and moves it to where it belongs. In arena.c. */
 void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty);
 
-/* The next SuperSlab never used before, not yet in a bucket. NULL = the system refuses. */
+/* A SuperSlab never used before, not yet in a bucket. NULL = the system refuses. */
 struct superslab *chunk_next_superslab(void);
 
+/* SuperSlabs that lie one behind the other, for a long run. */
+struct stretch {
+    struct superslab *first; /* the others follow in the array, and in memory */
+    unsigned unused;         /* the last ones, never used before, not yet in a bucket */
+};
+
+/* A stretch whose first `count` units are free, where the most of them are dirty. false = there is none. */
+bool chunk_find_long(unsigned count, struct stretch *stretch);
+
+/* To be told of each SuperSlab that becomes entirely free, or is no longer. */
+void chunk_count_empty(const struct superslab *s, bool empty);
+
 struct superslab *chunk_superslab_of(uint32_t record);
+
+/* true = the record is a unit's, in a SuperSlab in use. */
+bool chunk_has(uint32_t record);
+
+/* Checks I5 of arena.h. */
+bool chunk_verify(void);
 
 void chunk_each_superslab(void (*visit)(struct superslab *s, void *context), void *context);
 

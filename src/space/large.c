@@ -7,7 +7,7 @@
 #include "../base/bits.h"
 #include "arena.h"
 
-#define RUN_SIZE_MAX ((size_t)SUPERSLAB_SIZE)
+#define RUN_SIZE_MAX ((size_t)LONG_UNITS_MAX * UNIT_SIZE)
 #define KEPT_BYTES_MAX ((size_t)64 << 20)
 enum { KEPT_MAX = 64, LARGE_RECORDS_PER_BLOCK = 1024 };
 
@@ -250,26 +250,36 @@ static void count_run(const struct large *l, bool add)
     add_relaxed(&large.run_slack, add ? slack : 0 - slack);
 }
 
-static void clear_dirty_units(uintptr_t base, uint32_t dirty, size_t size)
+/* `dirty` as arena_take_long() gives it. */
+static void clear_dirty_units(uintptr_t base, const uint32_t *dirty, size_t size)
 {
-    for (uint32_t left = dirty; left; left &= left - 1) {
-        size_t offset = lowest_bit(left) * (size_t)UNIT_SIZE;
-        if (offset >= size) return;
+    for (size_t offset = 0; offset < size; offset += UNIT_SIZE) {
+        size_t unit = offset >> UNIT_SHIFT;
+        if ((dirty[unit / SUPERSLAB_UNITS] >> unit % SUPERSLAB_UNITS & 1) == 0) continue;
         __builtin_memset((void *)(base + offset), 0, size - offset < UNIT_SIZE ? size - offset : UNIT_SIZE);
     }
+}
+
+static bool run_take(unsigned units, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
+{
+    if (units > SUPERSLAB_UNITS) return arena_take_long(units, span, dirty);
+    if (!arena_take(units, span)) return false;
+    dirty[0] = span->dirty;
+    return true;
 }
 
 static void *run_alloc(size_t size, bool zeroed)
 {
     struct span span;
+    uint32_t dirty[LONG_SUPERSLABS_MAX];
     size = align_up(size, os_page_size());
     unsigned units = units_for(size);
-    if (!arena_take(units, &span)) return NULL;
+    if (!run_take(units, &span, dirty)) return NULL;
     struct large *l = large_at(span.record);
     *l = (struct large){.start = span.base, .size = size, .number = span.record, .units = units};
     tagmap_set(span.base, units, TAG_RUN, span.record);
     count_run(l, true);
-    if (zeroed) clear_dirty_units(span.base, span.dirty, size);
+    if (zeroed) clear_dirty_units(span.base, dirty, size);
     return (void *)span.base;
 }
 
@@ -282,9 +292,8 @@ static void run_free(struct large *l)
 
 static bool run_resize(struct large *l, size_t size)
 {
-    uint32_t dirty;
     unsigned units = units_for(size);
-    if (units > l->units && !arena_extend(l->number, l->units, units - l->units, &dirty)) return false;
+    if (units > l->units && !arena_extend(l->number, l->units, units - l->units)) return false;
     if (units > l->units)
         tagmap_set(l->start + l->units * (uintptr_t)UNIT_SIZE, units - l->units, TAG_RUN, l->number);
     count_run(l, false);
@@ -394,12 +403,22 @@ static void *mapping_move(struct large *l, size_t size)
 
 static void *mapping_resize(struct large *l, size_t size)
 {
-    if (l->start != l->map_base || size <= RUN_SIZE_MAX) return NULL;
+    if (l->start != l->map_base || size <= SUPERSLAB_SIZE) return NULL; /* so little: a run will do */
     if (os_remap((void *)l->map_base, l->map_size, size)) {
         mapping_moved(l, l->map_base, size);
         return (void *)l->start;
     }
     return size > l->size ? mapping_move(l, size) : NULL;
+}
+
+/* Copies, for the last time in the block's life. */
+static void *run_become_mapping(struct large *l, size_t size)
+{
+    void *to = mapping_alloc(size, 1, false);
+    if (!to) return NULL;
+    __builtin_memcpy(to, (void *)l->start, l->size);
+    run_free(l);
+    return to;
 }
 
 void *large_resize(void *p, struct tag tag, size_t size)
@@ -408,8 +427,9 @@ void *large_resize(void *p, struct tag tag, size_t size)
     size = align_up(size, os_page_size());
     if (size == l->size) return p;
     if (tag_offset(tag) == TAG_MAPPING) return mapping_resize(l, size);
-    if (size <= SMALL_SIZE_MAX || size > RUN_SIZE_MAX) return NULL;
-    return run_resize(l, size) ? p : NULL;
+    if (size <= SMALL_SIZE_MAX) return NULL;
+    if (size <= RUN_SIZE_MAX && run_resize(l, size)) return p;
+    return size > l->size && size > SUPERSLAB_SIZE ? run_become_mapping(l, size) : NULL;
 }
 
 bool large_has_kept(void)

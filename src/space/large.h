@@ -1,10 +1,11 @@
-/* large.h - blocks above 64 KiB: runs of units up to a SuperSlab, then mappings of their own.
+/* large.h - blocks above 64 KiB: runs of units up to RUN_SIZE_MAX, then mappings of their own.
  *
  * Uses: arena, tagmap, record, os. Callers: front, service.
  * Locks: RANK_LARGE for the list of mappings; the arena's.
  *
- * Freed mappings are kept for a while, within a bound, because mapping and first touches are what large
- * blocks cost. A kept mapping is used for a request that fills at least three quarters of it.
+ * First touches are what large blocks cost, so most are runs: freed, their memory serves any other size.
+ * A block that outgrows its run by realloc becomes a mapping, because mappings grow without copying. Freed mappings
+ * are kept for a while, within a bound; one is used for a request that fills at least three quarters of it.
  *
  * I1  a mapping's record has start == the block's address; the tag of the unit there carries the record
  * I2  kept_bytes is the sum of the kept mappings' sizes; above KEPT_BYTES_MAX only while the system refuses to
@@ -47,7 +48,8 @@ bool large_holds(const void *p);
 /* Usable size; 0 = p is not the start of a live block. */
 size_t large_usable_size(const void *p, struct tag tag);
 
-/* Resizes without copying bytes, perhaps by moving the mapping. NULL = cannot. p must be live. */
+/* Resizes in place, or by moving the mapping; a run that is outgrown becomes a mapping. NULL = cannot, p is as it was.
+ * p must be live. */
 void *large_resize(void *p, struct tag tag, size_t size);
 
 /* Gives kept mappings back: those that were idle for a tick, or all. Returns bytes. */

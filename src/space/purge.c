@@ -1,6 +1,6 @@
 /* purge.c - gives the memory of idle units back to the system.
  *
- * Uses: arena, chunk, os, option. Callers: through arena_purge().
+ * Uses: arena, chunk, os. Callers: through arena_purge() and arena_purge_step().
  * Locks: RANK_PURGE throughout; RANK_ARENA to pick units and to put them back, never across a system call.
  *
  * Units being purged count as occupied. They return as zero, or as dirty when the system refused.
@@ -9,7 +9,7 @@
 #include "arena.h"
 #include "chunk.h"
 
-enum { PURGE_BATCH = 32 };
+enum { PURGE_BATCH = 32, PURGE_STEP_UNITS = 128 }; /* 8 MiB: about half a millisecond */
 
 struct purge_item {
     struct superslab *superslab;
@@ -17,19 +17,28 @@ struct purge_item {
     bool refused; /* some unit could not be purged */
 };
 
-/* Fills `items` with SuperSlabs not yet looked at in this tick. Under RANK_ARENA. */
-static unsigned pick_units(struct purge_item *items, bool all)
+static bool pass_is_over(void)
+{
+    if (list_is_empty(&arena.dirty_list)) return true;
+    const struct superslab *s = container_of(arena.dirty_list.next, const struct superslab, dirty_link);
+    return s->tick == arena.tick; /* looked-at ones go to the end */
+}
+
+/* Fills `items` with SuperSlabs not yet looked at in this tick, until they have `units_max` units or more. Under
+ * RANK_ARENA. */
+static unsigned pick_units(struct purge_item *items, bool all, unsigned units_max)
 {
     unsigned count = 0;
-    while (count < PURGE_BATCH && !list_is_empty(&arena.dirty_list)) {
+    unsigned picked = 0;
+    while (count < PURGE_BATCH && picked < units_max && !pass_is_over()) {
         struct superslab *s = container_of(arena.dirty_list.next, struct superslab, dirty_link);
-        if (s->tick == arena.tick) break; /* the rest was seen: looked-at ones go to the end */
         s->tick = arena.tick;
         list_remove(&s->dirty_link);
         list_push_back(&arena.dirty_list, &s->dirty_link);
         uint32_t units = all ? s->dirty : s->dirty & s->stale;
         if (units) {
             items[count++] = (struct purge_item){.superslab = s, .units = units};
+            picked += bit_count(units);
             superslab_change(s, s->occupied | units, s->dirty & ~units);
         }
         s->stale = s->dirty;
@@ -62,21 +71,40 @@ static void put_back(const struct purge_item *item)
     superslab_change(s, s->occupied & ~item->units, s->dirty | dirty);
 }
 
-size_t arena_purge(bool all)
+/* Under both locks; releases RANK_ARENA in between. */
+static size_t purge_some(bool all, unsigned units_max)
 {
     struct purge_item items[PURGE_BATCH];
     size_t bytes = 0;
-    unsigned count;
+    unsigned count = pick_units(items, all, units_max);
+    if (count == 0) return 0;
+    lock_release(&arena_lock);
+    for (unsigned i = 0; i < count; i++) bytes += purge_item(&items[i]);
+    lock_acquire(&arena_lock);
+    for (unsigned i = 0; i < count; i++) put_back(&items[i]);
+    return bytes;
+}
+
+size_t arena_purge(bool all)
+{
+    size_t bytes = 0;
     lock_acquire(&purge_lock);
     lock_acquire(&arena_lock);
     arena.tick++;
-    while ((count = pick_units(items, all)) > 0) {
-        lock_release(&arena_lock);
-        for (unsigned i = 0; i < count; i++) bytes += purge_item(&items[i]);
-        lock_acquire(&arena_lock);
-        for (unsigned i = 0; i < count; i++) put_back(&items[i]);
-    }
+    while (!pass_is_over()) bytes += purge_some(all, SUPERSLAB_UNITS * PURGE_BATCH);
     lock_release(&arena_lock);
     lock_release(&purge_lock);
     return bytes;
+}
+
+bool arena_purge_step(bool begin)
+{
+    lock_acquire(&purge_lock);
+    lock_acquire(&arena_lock);
+    if (begin) arena.tick++;
+    (void)purge_some(false, PURGE_STEP_UNITS);
+    bool over = pass_is_over();
+    lock_release(&arena_lock);
+    lock_release(&purge_lock);
+    return !over;
 }

@@ -5,7 +5,7 @@
 
 int main(void)
 {
-    char *p = take(64 << 20);
+    char *p = take(100 << 20);
     give(misused(p + 4096));
     give(p);
     return still_works();

@@ -153,7 +153,7 @@ static void calloc_is_zero_across_sizes(const struct calls *c)
 }
 
 static const size_t errno_sizes[] = {0, 1, 8, 9, 64, 1024, 4096, 8192, 8193, 32 * 1024, 65536, 65537,
-                                     200 * 1024, 1 << 20, 2 << 20, (2 << 20) + 1, 8 << 20, 64 << 20};
+                                     200 * 1024, 1 << 20, 2 << 20, (2 << 20) + 1, 8 << 20, 64 << 20, (64 << 20) + 1};
 
 static void free_keeps_errno(const struct calls *c)
 {

@@ -37,7 +37,7 @@ static struct mallinfo2 look(struct hak_stats *s)
 
 static void mallinfo2_moves_by_what_was_allocated(void)
 {
-    static const size_t sizes[] = {0, 1, 100, 1024, 8192, 65536, 65537, 1 << 20, 3 << 20, 64 << 20};
+    static const size_t sizes[] = {0, 1, 100, 1024, 8192, 65536, 65537, 1 << 20, 3 << 20, 70 << 20};
     for (size_t i = 0; i < COUNT(sizes); i++) {
         struct hak_stats s;
         struct mallinfo2 before = look(&s);

@@ -81,7 +81,7 @@ static void a_block_climbs_and_falls(const struct calls *c)
     unsigned char *p = c->alloc(size);
     mark(p, size, 7);
     for (int falling = 0; falling < 2; falling++) {
-        while (falling ? size > 2 : size < 48 * MIB) {
+        while (falling ? size > 2 : size < 80 * MIB) {
             size_t next = falling ? size - size / 3 : size + size / 3 + 1;
             if (count < NEIGHBOURS) neighbour[count++] = c->alloc(size < MIB ? size : 100 * KIB);
             unsigned char *q = c->resize(p, next);
@@ -93,7 +93,7 @@ static void a_block_climbs_and_falls(const struct calls *c)
     }
     c->release(p);
     for (int i = 0; i < count; i++) c->release(neighbour[i]);
-    claim("%s_a_block_climbs_to_48_MiB_and_falls", c->names);
+    claim("%s_a_block_climbs_to_80_MiB_and_falls", c->names);
 }
 
 static void null_is_malloc(const struct calls *c)

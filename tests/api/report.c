@@ -13,7 +13,7 @@ int main(void)
     for (size_t i = 0; i < COUNT(kept); i++) kept[i] = malloc(i * 37 % 5000 + 1);
     for (size_t i = 0; i < COUNT(kept); i += 3) free(kept[i]);
     void *volatile large = malloc(300 << 10);
-    void *volatile own_mapping = malloc(64 << 20);
+    void *volatile own_mapping = malloc(70 << 20);
     struct hak_stats s;
     hak_stats(&s);
     struct mallinfo2 m = mallinfo2();

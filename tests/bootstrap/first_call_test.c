@@ -24,7 +24,7 @@ static bool usable_block(void *p, size_t size)
 
 static bool use_malloc(void) { return usable_block(take(100), 100); }
 static bool use_malloc_zero(void) { return usable_block(take(0), 0); }
-static bool use_malloc_large(void) { return usable_block(take(64 << 20), 64 << 20); }
+static bool use_malloc_large(void) { return usable_block(take(70 << 20), 70 << 20); }
 static bool use_malloc_refused(void) { return take(SIZE_MAX - 100) == NULL && errno == ENOMEM; }
 static bool use_calloc(void) { return usable_block(take_zeroed(10, 10), 100); }
 static bool use_realloc_null(void) { return usable_block(resize(NULL, 100), 100); }

@@ -4,7 +4,7 @@
 #define HAK_FAKE_OS "../tests/mutants/refusing_os.c"
 #include "../regress/whitebox.h"
 
-static const size_t sizes[] = {100, 5000, 40000, 70000, 300 << 10, 1 << 20, 2 << 20, 3 << 20, 9 << 20};
+static const size_t sizes[] = {100, 5000, 40000, 70000, 300 << 10, 1 << 20, 2 << 20, 3 << 20, 9 << 20, 50 << 20};
 
 static bool is_zero(const unsigned char *p, size_t size)
 {
@@ -68,14 +68,14 @@ static void purge_tells_the_truth(void)
 static void a_mapping_that_stays(void)
 {
     size_t size = 5 << 20;
-    unsigned char *p = memset(call_malloc(size), 1, size);
+    unsigned char *p = memset(malloc_mapping(size), 1, size);
     call_free(p);
     refused.unmap = refused.purge = true;
     (void)hak_purge();
     expect(figures().dirty >= size, "a mapping that cannot be unmapped is kept: %zu dirty", figures().dirty);
     expect(!large_verify(), "%s", large_verify());
-    unsigned char *q = call_calloc(1, size);
-    expect(q == p && is_zero(q, size), "and is to be had again, zero");
+    unsigned char *q = mapping_alloc(size, 1, true);
+    expect(q && q == p && is_zero(q, size), "and is to be had again, zero");
     refused.unmap = refused.purge = false;
     call_free(q);
     (void)hak_purge();
@@ -88,7 +88,7 @@ int main(void)
     be(heap_enter());
     zero_after(false, false, "in memory just freed");
     zero_after(true, false, "after a purge");
-    zero_after(false, true, "when the purge of a kept mapping is refused");
+    zero_after(false, true, "when purges are refused");
     zero_after(true, true, "after a purge that was refused");
     purge_tells_the_truth();
     a_mapping_that_stays();

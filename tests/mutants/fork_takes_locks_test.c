@@ -44,7 +44,7 @@ static int live_in_the_child(void)
 {
     alarm(CHILD_SECONDS);
     void *small = call_malloc(100), *pool = call_malloc(20000);
-    void *run = call_malloc(200000), *mapping = call_malloc(5 << 20);
+    void *run = call_malloc(5 << 20), *mapping = call_malloc(70 << 20);
     if (!small || !pool || !run || !mapping) return 2;
     for (unsigned i = 0; i < lock_count; i++)
         if (load_relaxed(&locks[i]->word) != 0) return 3;

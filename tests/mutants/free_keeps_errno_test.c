@@ -14,10 +14,10 @@ static void give(void *p)
     changed += errno != MARK;
 }
 
-static void free_many(size_t size, unsigned count, struct heap *owner, struct heap *other)
+static void free_many(void *(*take)(size_t), size_t size, unsigned count, struct heap *owner, struct heap *other)
 {
     be(owner);
-    for (unsigned i = 0; i < count; i++) block[i] = call_malloc(size);
+    for (unsigned i = 0; i < count; i++) block[i] = take(size);
     be(other);
     changed = 0;
     for (unsigned i = 0; i < count; i++) give(block[i]);
@@ -28,12 +28,13 @@ static void free_many(size_t size, unsigned count, struct heap *owner, struct he
 static void free_all_kinds(struct heap *heap, struct heap *other)
 {
     give(NULL);
-    free_many(40, BLOCKS, heap, heap);
-    free_many(40, BLOCKS, heap, other);
-    free_many(20000, 200, heap, heap);
-    free_many(20000, 200, heap, other);
-    free_many(200000, 50, heap, heap);
-    free_many(3 << 20, 50, heap, heap); /* more than are kept */
+    free_many(call_malloc, 40, BLOCKS, heap, heap);
+    free_many(call_malloc, 40, BLOCKS, heap, other);
+    free_many(call_malloc, 20000, 200, heap, heap);
+    free_many(call_malloc, 20000, 200, heap, other);
+    free_many(call_malloc, 200000, 50, heap, heap);
+    free_many(call_malloc, 3 << 20, 50, heap, heap);
+    free_many(malloc_mapping, 3 << 20, 50, heap, heap); /* more than are kept */
 }
 
 int main(void)

@@ -40,7 +40,7 @@ static void units_of_a_slab(void)
 
 static void mappings(void)
 {
-    char *p = call_malloc(5 << 20);
+    char *p = malloc_mapping(5 << 20);
     expect(tag_at(p) == TAG_MAPPING && hak_owns(p), "a mapping");
     call_free(p);
     expect(tag_at(p) == TAG_MAPPING_KEPT && !hak_owns(p), "a kept mapping");
@@ -52,7 +52,7 @@ static void mappings(void)
 static void mappings_that_move(void)
 {
     size_t size = 5 << 20;
-    char *p = memset(call_malloc(size), 7, size);
+    char *p = memset(malloc_mapping(size), 7, size);
     refused.remap = true; /* not in place */
     char *q = call_realloc(p, 3 * size);
     refused.remap = false;
@@ -67,7 +67,7 @@ static void kept_mappings(void)
 {
     void *p[60];
     struct large_usage usage;
-    for (unsigned i = 0; i < array_length(p); i++) p[i] = call_malloc((3 << 20) + i * 4096);
+    for (unsigned i = 0; i < array_length(p); i++) p[i] = malloc_mapping((3 << 20) + i * 4096);
     for (unsigned i = 0; i < array_length(p); i++) {
         call_free(p[i]);
         large_usage(&usage);
@@ -75,7 +75,7 @@ static void kept_mappings(void)
         expect(usage.kept <= KEPT_BYTES_MAX, "%zu bytes are kept", usage.kept);
     }
     expect(usage.kept > 0, "nothing is kept");
-    for (unsigned i = 0; i < array_length(p); i++) p[i] = call_malloc((3 << 20) + i * 4096);
+    for (unsigned i = 0; i < array_length(p); i++) p[i] = malloc_mapping((3 << 20) + i * 4096);
     expect(!large_verify(), "%s", large_verify());
     for (unsigned i = 0; i < array_length(p); i++) call_free(p[i]);
     (void)hak_purge();

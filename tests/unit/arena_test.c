@@ -199,31 +199,28 @@ static void a_run_says_which_of_its_units_are_dirty(void)
 
 static void a_run_grows_into_free_neighbours(void)
 {
-    uint32_t dirty = 99;
     take_everything();
     free_some(0, 4, 4);
-    require(arena_extend(unit[0][3].record, 1, 2, &dirty));
-    require(dirty == 3, "%x", dirty);
+    require(arena_extend(unit[0][3].record, 1, 2));
+    require(dirty_now() == 2);
     require(superslab_of(unit[0][0])->occupied == ~bit_run(6, 2));
     (void)arena_purge(true);
-    require(arena_extend(unit[0][3].record, 3, 2, &dirty));
-    require(dirty == 0);
+    require(arena_extend(unit[0][3].record, 3, 2));
     require_whole();
 }
 
 static void a_run_does_not_grow_over_its_neighbours(void)
 {
-    uint32_t dirty;
     take_everything();
     free_some(0, 4, 3);
     free_some(0, 30, 2);
     uint32_t before = superslab_of(unit[0][0])->occupied;
-    require(!arena_extend(unit[0][3].record, 1, 4, &dirty), "the fourth is taken");
-    require(!arena_extend(unit[0][8].record, 1, 1, &dirty));
-    require(!arena_extend(unit[0][29].record, 1, 3, &dirty), "past the SuperSlab");
-    require(!arena_extend(unit[0][31].record, 1, 1, &dirty), "past the SuperSlab");
+    require(!arena_extend(unit[0][3].record, 1, 4), "the fourth is taken");
+    require(!arena_extend(unit[0][8].record, 1, 1));
+    require(!arena_extend(unit[0][29].record, 1, 3), "the next SuperSlab is taken");
+    require(!arena_extend(unit[0][31].record, 1, 1), "the next SuperSlab is taken");
     require(superslab_of(unit[0][0])->occupied == before);
-    require(arena_extend(unit[0][29].record, 1, 2, &dirty));
+    require(arena_extend(unit[0][29].record, 1, 2));
     require_whole();
 }
 
@@ -305,8 +302,7 @@ static void short_chunks_serve_what_fits(void)
     give(span, 4);
     require(take(3).base == span.base);
     span = take(1);
-    uint32_t dirty;
-    require(!arena_extend(span.record, 1, 1, &dirty), "past the end of the chunk");
+    require(!arena_extend(span.record, 1, 1), "past the end of the chunk");
     arena_usage(&usage);
     require(usage.units % 4 == 0 && usage.units >= 24, "%zu", usage.units);
     require(arena_contains((void *)span.base));
@@ -505,12 +501,11 @@ static void random_use_keeps_the_invariants(void)
     start();
     for (unsigned step = 0; step < STEPS; step++) {
         unsigned i = (unsigned)rand_r(&seed) % HELD, dice = (unsigned)rand_r(&seed) % 100;
-        uint32_t dirty;
         fake_fail_every(FAKE_PURGE, dice % 2 ? 3 : 0);
         if (held[i].count == 0) {
             held[i].count = 1 + (unsigned)rand_r(&seed) % (dice < 80 ? 4 : 32);
             held[i].span = take(held[i].count);
-        } else if (dice < 20 && arena_extend(held[i].span.record, held[i].count, 1, &dirty)) {
+        } else if (dice < 20 && arena_extend(held[i].span.record, held[i].count, 1)) {
             held[i].count++;
         } else {
             give(held[i].span, held[i].count);

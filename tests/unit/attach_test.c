@@ -80,7 +80,7 @@ static void every_call_may_be_the_first(void)
             if (i == 1) p = do_realloc(NULL, 7);
             if (i == 2) p = do_aligned(4096, 10);
             if (i == 3) p = do_malloc(1 << 20);
-            if (i == 4) p = do_malloc(50 << 20);
+            if (i == 4) p = do_malloc(70 << 20);
             if (i == 5) require(hak_purge() == 0 && (p = do_malloc(5000)));
             require(p && hak_owns(p));
             do_free(p);
@@ -200,17 +200,15 @@ static void no_more_than_parked_max_are_parked(void)
 
 static void require_nothing_in(struct heap *heap)
 {
-    struct mail_count mail;
-    mail_count(heap, &mail);
     require(heap->state == HEAP_FREE && heap->inbox == INBOX_CLOSED && heap->reserve_count == 0);
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         require(!heap->front.bin[c].head && bin_left(&heap->front.bin[c]) == 0, "class %u", c);
-        require(heap->class[c].empty == 0 && mail.blocks[c] == 0, "class %u", c);
+        require(heap->class[c].empty == 0, "class %u", c);
         for (unsigned place = 0; place < SLAB_PLACES; place++)
             require(list_is_empty(&heap->class[c].slabs[place]), "class %u", c);
     }
     for (unsigned i = 0; i < LETTERS; i++) require(heap->letter[i].owner == 0);
-    for (unsigned i = 0; i < OUTBOX_SLOTS; i++) require(heap->outbox[i].slab == 0);
+    for (unsigned i = 0; i < OUTBOX_SLOTS; i++) require(heap->outbox[i].owner == 0);
 }
 
 static void *mine[200];
@@ -252,19 +250,55 @@ static void what_waits_for_others_is_posted_at_the_end_of_a_thread(void)
     for (unsigned i = 0; i < 200; i++) mine[i] = do_malloc(72);
     struct heap *heap = result_of(leave_all_kinds, p);
     for (unsigned i = 0; i < LETTERS; i++) require(heap->letter[i].owner == 0);
-    for (unsigned i = 0; i < OUTBOX_SLOTS; i++) require(heap->outbox[i].slab == 0);
+    for (unsigned i = 0; i < OUTBOX_SLOTS; i++) require(heap->outbox[i].owner == 0);
     require(inbox_has_mail(my_heap()));
 }
 
 static void blocks_of_a_parked_heap_can_be_freed(void)
 {
     void *out[100];
+    do_free(do_malloc(1)); /* or the parked heap would be this thread's */
     struct heap *heap = result_of(leave_all_kinds, out);
     for (unsigned i = 0; i < 100; i++) do_free(out[i]);
     require(heap->state == HEAP_PARKED);
+    outbox_post_all(my_heap());
+    require(inbox_has_mail(heap));
     require_sound();
     heap_dissolve_parked();
     require_nothing_in(heap);
+    require_sound();
+}
+
+static void *free_two(void *argument)
+{
+    void **block = argument;
+    require(heap_self == &heap_none);
+    do_free(block[0]);
+    require(heap_self->id != 0 && !inbox_has_mail(heap_at(tag_owner(tagmap_get(block[0])))), "it was posted at once");
+    do_free(block[1]);
+    return my_heap();
+}
+
+static void a_thread_that_only_frees_posts_at_its_end(void)
+{
+    void *block[2] = {do_malloc(100), do_malloc(100)};
+    struct heap *heap = result_of(free_two, block);
+    require(heap != my_heap() && heap->state == HEAP_PARKED);
+    require(inbox_has_mail(my_heap()));
+    inbox_drain(my_heap());
+    require(heap->class[class_of(100)].remote_frees == 2 && my_heap()->class[class_of(100)].arrived == 2);
+    require_sound();
+}
+
+static void a_free_can_bring_the_heap_that_owns_the_block(void)
+{
+    void *out[100];
+    struct heap *heap = result_of(leave_all_kinds, out);
+    require(heap->state == HEAP_PARKED && heap_self == &heap_none);
+    for (unsigned i = 99; i > 0; i--) do_free(out[i]);
+    require(my_heap() == heap && !inbox_has_mail(heap));
+    for (unsigned c = 0; c < CLASS_COUNT; c++) require(heap->class[c].remote_frees == 0, "class %u", c);
+    do_free(out[0]);
     require_sound();
 }
 
@@ -407,6 +441,8 @@ int main(void)
         TEST(dissolving_leaves_nothing_behind),
         TEST(what_waits_for_others_is_posted_at_the_end_of_a_thread),
         TEST(blocks_of_a_parked_heap_can_be_freed),
+        TEST(a_thread_that_only_frees_posts_at_its_end),
+        TEST(a_free_can_bring_the_heap_that_owns_the_block),
         TEST(threads_born_and_gone_do_not_grow_the_process),
         TEST(calls_after_the_exit_handler_use_the_common_heap),
         TEST(without_a_key_threads_use_the_common_heap),

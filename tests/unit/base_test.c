@@ -70,6 +70,17 @@ static uint32_t naive_starts(uint32_t map, unsigned count)
     return starts;
 }
 
+static void bit_count_agrees_with_the_compiler(void)
+{
+    uint32_t map = 1;
+    for (unsigned i = 0; i < 1000000; i++) {
+        map = map * 1664525 + 1013904223;
+        require(bit_count(map) == (unsigned)__builtin_popcount(map), "map %x", map);
+        require(bit_count(~0u << i % 32) == 32 - i % 32 && bit_count(1u << i % 32) == 1);
+    }
+    require(bit_count(0) == 0 && bit_count(UINT32_MAX) == 32);
+}
+
 static void bit_run_starts_agrees_with_a_naive_loop(void)
 {
     for (int i = 0; i < 3000; i++) {
@@ -304,6 +315,7 @@ int main(void)
         TEST(align_up_and_down_meet_at_multiples),
         TEST(highest_and_lowest_bit_are_found),
         TEST(bit_run_sets_exactly_the_run),
+        TEST(bit_count_agrees_with_the_compiler),
         TEST(bit_run_starts_agrees_with_a_naive_loop),
         TEST(add_carries_reports_the_carry_of_64_bits),
         TEST(a_push_carries_until_room_is_used_up),

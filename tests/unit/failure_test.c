@@ -73,7 +73,7 @@ static void step_alloc(unsigned i)
         if (p) require(reads_as_zero(p, size), "calloc of %zu is stale", size);
         hold(i, p, size);
     } else if (i % 7 == 0) {
-        size_t alignment = (size_t)16 << i % 14;
+        size_t alignment = (size_t)16 << i % 15; /* beyond a unit: mappings */
         void *p = hak_aligned_alloc(alignment, size);
         require((uintptr_t)p % alignment == 0);
         hold(i, p, size);
@@ -115,7 +115,8 @@ static void scenario(void)
     fake.now_ms += 2000;
     for (unsigned i = 0; i < BLOCKS; i += 2) release(i);
     (void)hak_purge();
-    for (unsigned i = 63; i < BLOCKS; i += 64) step_realloc(i, 5000000);
+    for (unsigned i = 63; i < BLOCKS; i += 64) step_realloc(i, 5000000); /* outgrown runs become mappings, and these */
+    for (unsigned i = 63; i < BLOCKS; i += 64) step_realloc(i, 9000000); /* grow */
     for (unsigned i = 0; i < BLOCKS; i += 2) step_alloc(i);
     fake.now_ms += 2000;
     for (unsigned i = 0; i < BLOCKS; i++) require(!held[i].p || hak_owns(held[i].p));

@@ -203,6 +203,13 @@ bool os_remap_to(void *p, size_t size, size_t new_size, void *to)
     return done;
 }
 
+void os_populate(void *p, size_t size)
+{
+    int saved = errno;
+    (void)madvise(p, size, MADV_POPULATE_WRITE);
+    errno = saved;
+}
+
 bool os_purge(void *p, size_t size)
 {
     if (fake_fails(FAKE_PURGE)) return false;

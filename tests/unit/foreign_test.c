@@ -190,7 +190,7 @@ static void unaligned_pointers_of_libc_are_refused(void)
 
 static void interior_pointers_of_ours_are_never_foreign(void)
 {
-    static const size_t sizes[] = {100, 5000, 30000, 300000, 1 << 20, 5 << 20};
+    static const size_t sizes[] = {100, 5000, 30000, 300000, 1 << 20, 5 << 20, 70 << 20};
     start();
     struct heap_front *mine = heap_self;
     for (volatile unsigned i = 0; i < array_length(sizes); i++) {
@@ -210,8 +210,8 @@ static void freed_pointers_of_ours_are_double_frees(void)
 {
     char line[128];
     start();
-    for (volatile unsigned i = 0; i < 2; i++) {
-        void *volatile p = do_malloc(i ? 5 << 20 : 1 << 20);
+    for (volatile unsigned i = 0; i < 3; i++) {
+        void *volatile p = i < 2 ? do_malloc(i ? 5 << 20 : 1 << 20) : malloc_mapping(5 << 20);
         do_free(p);
         sprintf(line, "hakmem: double free: p=0x%lx (see hakmem-errors(7))\n", (uintptr_t)p);
         require_abort(line, do_free(p));

@@ -10,6 +10,14 @@ static void *get(size_t size)
     return p;
 }
 
+/* In a mapping of its own, whatever the size: what a run that is outgrown becomes. */
+static void *map_block(size_t size)
+{
+    void *p = malloc_mapping(size);
+    require(p != NULL, "%zu bytes", size);
+    return p;
+}
+
 static void start(void)
 {
     require(tagmap_init());
@@ -65,9 +73,10 @@ static struct large_usage usage(void)
 
 /* ---- made and freed ---- */
 
-static void blocks_up_to_a_superslab_are_runs(void)
+static void blocks_up_to_64_mib_are_runs(void)
 {
-    const size_t sizes[] = {65537, 70000, 100000, MIB, 2 * MIB - 1, 2 * MIB};
+    const size_t sizes[] = {65537, 70000, 100000, MIB, 2 * MIB - 1, 2 * MIB, 2 * MIB + 1, 3 * MIB, 5 * MIB + 12345,
+                            64 * MIB};
     start();
     for (unsigned i = 0; i < array_length(sizes); i++) {
         unsigned char *p = get(sizes[i]);
@@ -85,7 +94,7 @@ static void blocks_up_to_a_superslab_are_runs(void)
 
 static void larger_blocks_are_mappings(void)
 {
-    const size_t sizes[] = {2 * MIB + 1, 3 * MIB, 5 * MIB + 12345, 70 * MIB};
+    const size_t sizes[] = {64 * MIB + 1, 70 * MIB + 12345, 100 * MIB};
     start();
     for (unsigned i = 0; i < array_length(sizes); i++) {
         unsigned char *p = get(sizes[i]);
@@ -100,7 +109,7 @@ static void larger_blocks_are_mappings(void)
 
 static void only_the_start_of_a_block_is_freed(void)
 {
-    const size_t sizes[] = {300000, 5 * MIB};
+    const size_t sizes[] = {300000, 5 * MIB, 70 * MIB};
     start();
     for (unsigned i = 0; i < array_length(sizes); i++) {
         char *p = get(sizes[i]);
@@ -121,7 +130,7 @@ static void only_the_start_of_a_block_is_freed(void)
 static void usage_is_exact(void)
 {
     start();
-    void *run = get(100000), *mapping = get(5 * MIB), *aligned = large_alloc(3 * MIB, MIB, false);
+    void *run = get(100000), *mapping = map_block(5 * MIB), *aligned = large_alloc(3 * MIB, MIB, false);
     require(aligned && usage().run_live == 102400 && usage().run_slack == 2 * UNIT_SIZE - 102400);
     require(usage().mapping_live == 8 * MIB && usage().mapping_slack == MIB - 4096);
     require(usage().mapping_count == 2 && usage().kept == 0 && usage().mallocs == 3 && usage().frees == 0);
@@ -163,7 +172,7 @@ static void an_alignment_beyond_all_memory_is_refused(void)
 
 static void zeroed_blocks_are_zero_wherever_they_come_from(void)
 {
-    const size_t sizes[] = {65537, 200000, 2 * MIB, 3 * MIB, 9 * MIB};
+    const size_t sizes[] = {65537, 200000, 2 * MIB, 3 * MIB, 9 * MIB, 40 * MIB, 70 * MIB};
     start();
     for (unsigned round = 0; round < 3; round++)
         for (unsigned i = 0; i < array_length(sizes); i++) {
@@ -176,15 +185,16 @@ static void zeroed_blocks_are_zero_wherever_they_come_from(void)
 
 static void zeroed_blocks_are_zero_when_the_purge_is_refused(void)
 {
+    const size_t sizes[] = {MIB, 5 * MIB};
     start();
-    for (unsigned i = 0; i < 2; i++) {
-        size_t size = i ? 5 * MIB : MIB;
-        void *p = get(size);
+    for (unsigned i = 0; i < 3; i++) {
+        size_t size = sizes[i % 2];
+        unsigned char *p = i < 2 ? get(size) : map_block(size);
         memset(p, 0xee, size);
         put(p);
         fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
         (void)arena_purge(true);
-        unsigned char *q = large_alloc(size, 1, true);
+        unsigned char *q = i < 2 ? large_alloc(size, 1, true) : mapping_alloc(size, 1, true);
         require(q == p, "not the same memory");
         require(reads_as_zero(q, size));
         fake_fail_nothing();
@@ -212,12 +222,12 @@ static void part_of_a_dirty_run_is_zeroed(void)
 static void a_freed_mapping_is_kept_and_used_again(void)
 {
     start();
-    void *p = get(5 * MIB);
+    void *p = map_block(5 * MIB);
     uint64_t maps = fake.calls[FAKE_MAP], unmaps = fake.calls[FAKE_UNMAP];
     for (unsigned i = 0; i < 10; i++) {
         put(p);
         require(kind_of(p) == TAG_MAPPING_KEPT && large_has_kept());
-        require(get(5 * MIB - i * 4096) == p);
+        require(map_block(5 * MIB - i * 4096) == p);
         require(kind_of(p) == TAG_MAPPING && !large_has_kept());
         require_whole();
     }
@@ -227,24 +237,24 @@ static void a_freed_mapping_is_kept_and_used_again(void)
 static void a_kept_mapping_needs_three_quarters_of_a_use(void)
 {
     start();
-    void *p = get(8 * MIB);
+    void *p = map_block(8 * MIB);
     put(p);
-    void *small = get(6 * MIB - 8192);
+    void *small = map_block(6 * MIB - 8192);
     require(small != p);
-    void *more = get(8 * MIB + 1);
+    void *more = map_block(8 * MIB + 1);
     require(more != p);
-    require(get(6 * MIB) == p);
+    require(map_block(6 * MIB) == p);
 }
 
 static void the_smallest_kept_mapping_that_fits_is_used(void)
 {
     start();
     void *p[4];
-    for (unsigned i = 0; i < 4; i++) p[i] = get((10 - i % 2 * 1 - i / 2 * 2) * MIB); /* 10, 9, 8, 7 */
+    for (unsigned i = 0; i < 4; i++) p[i] = map_block((10 - i % 2 * 1 - i / 2 * 2) * MIB); /* 10, 9, 8, 7 */
     for (unsigned i = 0; i < 4; i++) put(p[i]);
-    require(get(8 * MIB - 5) == p[2]);
-    require(get(8 * MIB - 5) == p[1]);
-    require(get(7 * MIB) == p[3]);
+    require(map_block(8 * MIB - 5) == p[2]);
+    require(map_block(8 * MIB - 5) == p[1]);
+    require(map_block(7 * MIB) == p[3]);
     require_whole();
 }
 
@@ -253,14 +263,14 @@ static void kept_mappings_are_bounded(void)
     enum { MANY = 100 };
     void *p[MANY];
     start();
-    for (unsigned i = 0; i < MANY; i++) p[i] = get(3 * MIB);
+    for (unsigned i = 0; i < MANY; i++) p[i] = map_block(3 * MIB);
     for (unsigned i = 0; i < MANY; i++) {
         put(p[i]);
         require(usage().kept <= KEPT_BYTES_MAX);
         require_whole();
     }
     require(usage().kept > KEPT_BYTES_MAX - 3 * MIB);
-    void *huge = get(KEPT_BYTES_MAX + 4096);
+    void *huge = map_block(KEPT_BYTES_MAX + 4096);
     size_t before = usage().kept;
     put(huge);
     require(usage().kept == before);
@@ -270,7 +280,7 @@ static void kept_mappings_are_bounded(void)
 static void kept_mappings_idle_for_a_tick_go_back(void)
 {
     start();
-    void *a = get(3 * MIB), *b = get(5 * MIB);
+    void *a = map_block(3 * MIB), *b = map_block(5 * MIB);
     put(a);
     require(large_purge(false) == 0);
     put(b);
@@ -278,7 +288,7 @@ static void kept_mappings_idle_for_a_tick_go_back(void)
     require(kind_of(a) == TAG_NONE && kind_of(b) == TAG_MAPPING_KEPT);
     require(large_purge(false) == 5 * MIB);
     require(!large_has_kept() && usage().kept == 0);
-    put(get(3 * MIB));
+    put(map_block(3 * MIB));
     require(large_purge(true) == 3 * MIB && !large_has_kept());
     require_whole();
 }
@@ -286,7 +296,7 @@ static void kept_mappings_idle_for_a_tick_go_back(void)
 static void a_refused_unmap_keeps_the_mapping_and_gives_its_memory_back(void)
 {
     start();
-    unsigned char *p = get(5 * MIB);
+    unsigned char *p = map_block(5 * MIB);
     memset(p, 0xee, 5 * MIB);
     put(p);
     fake_fail(FAKE_UNMAP, 1, FAKE_FOR_GOOD);
@@ -294,7 +304,7 @@ static void a_refused_unmap_keeps_the_mapping_and_gives_its_memory_back(void)
     require(kind_of(p) == TAG_MAPPING_KEPT && usage().kept == 5 * MIB);
     require(reads_as_zero(p, 5 * MIB), "the memory was kept as well");
     require_whole();
-    require(get(5 * MIB) == (void *)p);
+    require(map_block(5 * MIB) == (void *)p);
     unsigned char *aligned = large_alloc(3 * MIB, MIB, false); /* not worth keeping, and cannot go */
     require(aligned != NULL);
     put(aligned);
@@ -335,14 +345,14 @@ static void a_run_with_a_neighbour_does_not_grow(void)
     require(usable(p) == 2 * UNIT_SIZE && kind_of(q) == TAG_RUN && usable(q) == 2 * UNIT_SIZE);
     require_filled(p, 2 * UNIT_SIZE - 1);
     require(!resize(p, 60000), "too small for a run");
-    require(!resize(p, 3 * MIB), "too large for a run");
+    require(!resize(p, 2 * MIB), "it can be copied to another run");
     require_whole();
 }
 
 static void a_mapping_shrinks_in_place(void)
 {
     start();
-    unsigned char *p = get(9 * MIB);
+    unsigned char *p = map_block(9 * MIB);
     fill(p, 9 * MIB);
     size_t before = fake.address_bytes;
     require(resize(p, 4 * MIB) == p && usable(p) == 4 * MIB);
@@ -356,7 +366,7 @@ static void a_mapping_shrinks_in_place(void)
 static void a_mapping_grows_where_it_can(void)
 {
     start();
-    unsigned char *p = get(3 * MIB);
+    unsigned char *p = map_block(3 * MIB);
     for (size_t size = 3 * MIB; size <= 96 * MIB; size *= 2) {
         fill(p, size);
         unsigned char *q = resize(p, size * 2);
@@ -375,7 +385,7 @@ static void a_mapping_grows_where_it_can(void)
 static void a_mapping_moves_with_its_bytes(void)
 {
     start();
-    unsigned char *p = get(3 * MIB);
+    unsigned char *p = map_block(3 * MIB);
     fill(p, 3 * MIB);
     fake_fail(FAKE_REMAP, 1, 1);
     unsigned char *q = resize(p, 8 * MIB);
@@ -400,7 +410,7 @@ static void require_unmoved(unsigned char *p)
 static void a_mapping_stays_whole_when_growing_is_refused(void)
 {
     start();
-    unsigned char *p = get(3 * MIB);
+    unsigned char *p = map_block(3 * MIB);
     fill(p, 3 * MIB);
     fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
     size_t before = fake.address_bytes;
@@ -426,7 +436,7 @@ static void a_mapping_stays_whole_when_growing_is_refused(void)
 static void a_place_without_a_tag_is_not_moved_to(void)
 {
     start();
-    unsigned char *p = get(3 * MIB);
+    unsigned char *p = map_block(3 * MIB);
     fill(p, 3 * MIB);
     memset(piece_is_writable, 0, sizeof(piece_is_writable)); /* so that the claim asks the system */
     size_t before = fake.address_bytes;
@@ -452,17 +462,17 @@ static void an_aligned_mapping_is_not_resized(void)
 static void a_refused_mapping_changes_nothing(void)
 {
     start();
-    void *p = get(3 * MIB);
+    void *p = map_block(3 * MIB);
     size_t before = fake.address_bytes;
     for (unsigned i = 0; i < 5; i++) {
         fake_fail(FAKE_MAP, 1, 1);
-        require(!large_alloc(4 * MIB, 1, false));
+        require(!large_alloc(70 * MIB, 1, false));
         require(fake.address_bytes == before && usage().mapping_count == 1);
         require_whole();
     }
     memset(piece_is_writable, 0, sizeof(piece_is_writable));
     fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
-    require(!large_alloc(4 * MIB, 1, false), "no tag for it");
+    require(!large_alloc(70 * MIB, 1, false), "no tag for it");
     require(fake.address_bytes == before);
     fake_fail_nothing();
     put(p);
@@ -473,9 +483,9 @@ static void refused_records_are_no_memory(void)
 {
     start();
     fake_fail(FAKE_MAP, 1, 1); /* the first mapping needs records first */
-    require(!large_alloc(4 * MIB, 1, false));
+    require(!large_alloc(70 * MIB, 1, false));
     require(!large.free_records);
-    put(get(4 * MIB));
+    put(get(70 * MIB));
     require_whole();
 }
 
@@ -496,13 +506,13 @@ static void more_mappings_than_a_block_of_records(void)
     enum { MANY = LARGE_RECORDS_PER_BLOCK + 50 };
     static void *p[MANY];
     start();
-    for (unsigned i = 0; i < MANY; i++) p[i] = get(2 * MIB + 1);
+    for (unsigned i = 0; i < MANY; i++) p[i] = map_block(2 * MIB + 1);
     require(usage().mapping_count == MANY);
     require_whole();
     for (unsigned i = 0; i < MANY; i++) put(p[i]);
     (void)large_purge(true);
     require(usage().mapping_count == 0 && usage().kept == 0);
-    for (unsigned i = 0; i < MANY; i++) p[i] = get(2 * MIB + 1);
+    for (unsigned i = 0; i < MANY; i++) p[i] = map_block(2 * MIB + 1);
     require(records.blocks <= 3, "records are used again: %u blocks", records.blocks);
     require_whole();
 }
@@ -517,7 +527,7 @@ static struct large *record_of(void *p)
 static void verify_sees_a_mapping_with_a_wrong_tag(void)
 {
     start();
-    void *p = get(3 * MIB);
+    void *p = map_block(3 * MIB);
     uint32_t record = tagmap_get(p).record;
     uintptr_t base = align_down((uintptr_t)p, UNIT_SIZE);
     require_whole();
@@ -534,7 +544,7 @@ static void verify_sees_a_mapping_with_a_wrong_tag(void)
 static void verify_sees_a_block_outside_its_mapping(void)
 {
     start();
-    struct large *l = record_of(get(3 * MIB));
+    struct large *l = record_of(map_block(3 * MIB));
     l->size += 4096;
     require_broken(large_verify(), "large I1: block outside its mapping");
     l->size -= 4096;
@@ -546,7 +556,7 @@ static void verify_sees_a_block_outside_its_mapping(void)
 static void verify_sees_a_kept_mapping_with_a_wrong_tag(void)
 {
     start();
-    void *p = get(3 * MIB);
+    void *p = map_block(3 * MIB);
     put(p);
     require_whole();
     tagmap_set(align_down((uintptr_t)p, UNIT_SIZE), 1, TAG_MAPPING, tagmap_get(p).record);
@@ -556,7 +566,7 @@ static void verify_sees_a_kept_mapping_with_a_wrong_tag(void)
 static void verify_sees_wrong_kept_bytes(void)
 {
     start();
-    put(get(3 * MIB));
+    put(map_block(3 * MIB));
     large.kept_bytes++;
     require_broken(large_verify(), "large I2: kept bytes");
     large.kept_bytes--;
@@ -566,7 +576,7 @@ static void verify_sees_wrong_kept_bytes(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(blocks_up_to_a_superslab_are_runs),
+        TEST(blocks_up_to_64_mib_are_runs),
         TEST(larger_blocks_are_mappings),
         TEST(only_the_start_of_a_block_is_freed),
         TEST(usage_is_exact),

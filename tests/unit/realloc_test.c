@@ -4,7 +4,8 @@
 #include "unit.h"
 
 #define RUN_BYTES ((size_t)300000)
-#define MAPPING_BYTES ((size_t)3000000)
+#define LONG_BYTES ((size_t)2900000)    /* a run longer than a SuperSlab */
+#define MAPPING_BYTES ((size_t)3000000) /* filled() gives it a mapping of its own */
 
 static size_t next(size_t at, size_t size)
 {
@@ -23,7 +24,8 @@ static void require_filled(const unsigned char *p, size_t size)
 
 static unsigned char *filled(size_t size)
 {
-    unsigned char *p = hak_malloc(size);
+    hak_free(hak_malloc(1));
+    unsigned char *p = size == MAPPING_BYTES ? malloc_mapping(size) : hak_malloc(size);
     require(p, "%zu bytes", size);
     fill(p, size);
     return p;
@@ -47,7 +49,8 @@ static void small_blocks_stay_while_half_used(void)
 
 static void content_survives_every_pair_of_sizes(void)
 {
-    const size_t sizes[] = {1, 9, 100, 1024, 1025, 8193, 65536, 65537, 200000, 2097152, 2097153, 5000000};
+    const size_t sizes[] = {1, 9, 100, 1024, 1025, 8193, 65536, 65537, 200000, 2097152, 2097153,
+                            5000000, 20000000, 70000000};
     for (unsigned a = 0; a < array_length(sizes); a++)
         for (unsigned b = 0; b < array_length(sizes); b++) {
             unsigned char *p = hak_realloc(filled(sizes[a]), sizes[b]);
@@ -115,7 +118,7 @@ static void all_refused_keeps_the_old_block(void)
         fake_fail(FAKE_MAP, 1, FAKE_FOR_GOOD);
         fake_fail(more[i], 1, FAKE_FOR_GOOD);
         errno = 0;
-        require(!hak_realloc(p, 20 * MAPPING_BYTES) && errno == ENOMEM && hak_owns(p));
+        require(!hak_realloc(p, 30 * MAPPING_BYTES) && errno == ENOMEM && hak_owns(p));
         require_filled(p, MAPPING_BYTES);
         fake_fail_nothing();
         require_sound();
@@ -126,7 +129,7 @@ static void all_refused_keeps_the_old_block(void)
 
 static void shrinking_never_fails(void)
 {
-    const size_t sizes[] = {MAPPING_BYTES, RUN_BYTES, 60000, 3000};
+    const size_t sizes[] = {MAPPING_BYTES, LONG_BYTES, RUN_BYTES, 60000, 3000};
     for (unsigned i = 0; i < array_length(sizes); i++) {
         unsigned char *p = filled(sizes[i]);
         fake_fail(FAKE_ANY, 1, FAKE_FOR_GOOD);
@@ -144,7 +147,7 @@ static void shrinking_never_fails(void)
 
 static void sizes_beyond_all_memory_change_nothing(void)
 {
-    const size_t from[] = {10, RUN_BYTES, MAPPING_BYTES};
+    const size_t from[] = {10, RUN_BYTES, LONG_BYTES, MAPPING_BYTES};
     const size_t to[] = {PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, SIZE_MAX - 4096, SIZE_MAX};
     for (unsigned i = 0; i < array_length(from); i++) {
         unsigned char *p = filled(from[i]);
@@ -183,9 +186,9 @@ static void require_refused(char *at)
 static void payload_that_mimics_libc_is_refused(void)
 {
     require(option_set(OPTION_on_error, ON_ERROR_REPORT));
-    const size_t sizes[] = {RUN_BYTES, MAPPING_BYTES};
+    const size_t sizes[] = {RUN_BYTES, LONG_BYTES, MAPPING_BYTES};
     for (unsigned i = 0; i < array_length(sizes); i++) {
-        char *p = hak_malloc(sizes[i]);
+        char *p = (char *)filled(sizes[i]);
         for (size_t at = os_page_size() + 16; at + 16 < sizes[i]; at += 5 * os_page_size()) require_refused(p + at);
         hak_free(p);
     }

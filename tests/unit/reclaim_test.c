@@ -70,6 +70,7 @@ static void without_delay_memory_goes_at_the_next_poll(void)
     do_free(do_malloc(1));
     do_free(do_malloc(MIB));
     do_free(do_malloc(5 * MIB));
+    do_free(malloc_mapping(5 * MIB));
     fake.now_ms += 1;
     reclaim_poll();
     require(dirty_units() == 0 && !large_has_kept());
@@ -96,7 +97,7 @@ static void a_process_with_nothing_to_give_has_no_date(void)
 static void kept_mappings_go_by_date(void)
 {
     do_free(do_malloc(1));
-    do_free(do_malloc(5 * MIB));
+    do_free(malloc_mapping(5 * MIB));
     require(large_has_kept());
     for (unsigned i = 0; i < 4; i++) {
         reclaim_poll();
@@ -129,14 +130,21 @@ static void ordinary_calls_keep_the_date(void)
 
 static void large_calls_keep_the_date(void)
 {
-    do_free(do_malloc(MIB));
-    void *p = do_malloc(3 * MIB);
-    for (unsigned i = 0; i < 20; i++) {
-        fake.now_ms += 1000;
-        do_free(do_malloc(3 * MIB));
+    static const size_t sizes[] = {3 * (1 << 20), 70 * (1 << 20)}; /* a run and a mapping */
+    for (unsigned k = 0; k < array_length(sizes); k++) {
+        void *p = do_malloc(sizes[k]);
+        do_free(do_malloc(MIB));
+        for (unsigned i = 0; i < 20; i++) {
+            fake.now_ms += 1000;
+            void *q = do_malloc(sizes[k]);
+            do_free(p);
+            p = q;
+        }
+        do_free(p);
+        size_t in_use = k == 0 ? 2 * 3 * 16 : 0; /* the pair of runs that take turns */
+        require(dirty_units() <= in_use, "%zu units", dirty_units());
+        (void)hak_purge();
     }
-    require(dirty_units() == 0);
-    do_free(p);
 }
 
 /* ---- refused ---- */
@@ -185,13 +193,14 @@ static void a_purge_gives_back_all_that_is_free(void)
     static void *p[500];
     struct hak_stats stats;
     for (unsigned i = 0; i < 500; i++) p[i] = do_malloc(i * 300);
-    void *run = do_malloc(MIB), *mapping = do_malloc(7 * MIB);
+    void *run = do_malloc(MIB), *mapping = malloc_mapping(7 * MIB), *longer = do_malloc(5 * MIB);
     for (unsigned i = 0; i < 500; i++) do_free(p[i]);
     do_free(run);
     do_free(mapping);
+    do_free(longer);
     require(hak_stats(&stats) == 0 && stats.live == 0 && stats.dirty > 0);
     size_t bytes = hak_purge();
-    require(bytes >= 8 * MIB, "%zu bytes", bytes);
+    require(bytes >= 13 * MIB, "%zu bytes", bytes);
     require(hak_stats(&stats) == 0 && stats.dirty == 0 && stats.cached == 0 && stats.free_in_slabs == 0);
     require(hak_purge() == 0);
     require_sound();
@@ -215,6 +224,8 @@ static void a_purge_says_what_it_gave(void)
     do_free(do_malloc(3 * MIB / 2));
     require(hak_purge() == 3 * MIB / 2);
     do_free(do_malloc(3 * MIB));
+    require(hak_purge() == 3 * MIB);
+    do_free(malloc_mapping(3 * MIB));
     require(hak_purge() == 3 * MIB);
     do_free(do_malloc(MIB));
     fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
@@ -286,16 +297,16 @@ static void errno_is_kept(void)
 static void what_is_kept_is_given_for_what_is_asked(void)
 {
     do_free(do_malloc(1));
-    do_free(do_malloc(40 * MIB));
+    do_free(malloc_mapping(60 * MIB));
     require(large_has_kept());
     fake.address_bytes_max = fake.address_bytes + 10 * MIB;
-    void *p = do_malloc(45 * MIB);
+    void *p = do_malloc(66 * MIB);
     require(p && !large_has_kept());
     do_free(p);
-    p = do_calloc(1, 30 * MIB);
+    p = do_calloc(1, 65 * MIB);
     require(p != NULL);
     do_free(p);
-    p = do_aligned(2 * MIB, 35 * MIB);
+    p = do_aligned(2 * MIB, 66 * MIB);
     require(p != NULL);
     do_free(p);
     errno = 0;

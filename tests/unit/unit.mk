@@ -1,13 +1,13 @@
 # unit.mk - builds tests/unit and adds its tests to TESTS.
 #
 # Each program holds the library on the fake system (tests/unit/fake_os.c), answers to hak_* only, and is
-# a checked build, so that ranks of locks and the slabs of every visit are looked at as well. At -O1 the compiler sees
+# a checked build, so that ranks of locks and the slabs of every visit are looked at as well. At -O1 gcc sees
 # too little to tell what is initialized.
 
 UNIT_C := $(basename $(notdir $(wildcard tests/unit/*_test.c)))
 UNIT_PROGRAMS := $(addprefix $(BUILD)/tests/unit/,$(UNIT_C))
-UNIT_SOURCES = $(SOURCES) tests/unit/unit.h tests/unit/fake_os.h tests/unit/fake_os.c
-UNIT_CFLAGS = $(CPPFLAGS) $(filter-out -O2,$(CFLAGS)) -O1 -Wno-maybe-uninitialized -fno-builtin-malloc -DHAK_REPLACE_LIBC=0 -DHAK_CHECKED=1 \
+UNIT_SOURCES = $(SOURCES) tests/unit/unit.h tests/unit/mail.h tests/unit/fake_os.h tests/unit/fake_os.c
+UNIT_CFLAGS = $(CPPFLAGS) $(filter-out -O2,$(CFLAGS)) -O1 $(if $(filter clang%,$(CC)),,-Wno-maybe-uninitialized) -fno-builtin-malloc -DHAK_REPLACE_LIBC=0 -DHAK_CHECKED=1 \
 	-DHAK_FAKE_OS='"../tests/unit/fake_os.c"'
 
 TEST_PROGRAMS += $(UNIT_PROGRAMS)

@@ -1,0 +1,500 @@
+/* arrival_test.c - what an owner does with the chains that arrive: on top of its bins, into slabs, on to others;
+ * and with words that were overwritten meanwhile. */
+#include "mail.h"
+
+enum { BLOCKS = 30000 };
+
+static void *held[BLOCKS];
+
+static void take_many(unsigned class, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) held[i] = take(owner, class);
+}
+
+/* The first `count` of them arrive in the owner's inbox. */
+static void send(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) outbox(held[i]);
+    outbox_post_all(me);
+}
+
+static struct bin *bin_for(unsigned class)
+{
+    return &owner->front.bin[class];
+}
+
+static void start_with_capacity(unsigned class, unsigned capacity)
+{
+    start();
+    owner->class[class].capacity = (uint16_t)capacity;
+}
+
+/* ---- on top of the bin ---- */
+
+static void a_chain_arrives_on_top_of_the_bin(void)
+{
+    unsigned class = class_of(64);
+    start_with_capacity(class, 100);
+    take_many(class, 42);
+    send(10);
+    drain_as(owner);
+    void *under = bin_for(class)->head;
+    for (unsigned i = 10; i < 42; i++) outbox(held[i]); /* a whole chain */
+    outbox_post_all(me);
+    struct slab before = *slab_holding(held[0]);
+    drain_as(owner);
+    require(memcmp(&before, slab_holding(held[0]), sizeof(before)) == 0, "the slab was touched");
+    require(bin_left(bin_for(class)) == 42 && bin_for(class)->head == held[41]);
+    require(link_get(held[10]) == under, "the chain is not on top");
+    require_held(class, 0);
+    require_sound();
+}
+
+/* Links inside a chain are those of the bin: nothing but its last block is written, or read. */
+static void only_the_last_block_is_touched(void)
+{
+    unsigned class = class_of(1000);
+    start_with_capacity(class, 100);
+    take_many(class, 9);
+    for (unsigned i = 0; i < 9; i++) memset(held[i], 0x77, 1000);
+    send(8);
+    static char copy[9][1000];
+    for (unsigned i = 0; i < 9; i++) memcpy(copy[i], held[i], 1000);
+    drain_as(owner);
+    for (unsigned i = 1; i < 9; i++) require(memcmp(copy[i], held[i], 1000) == 0, "block %u", i);
+    require(memcmp(copy[0] + 16, (char *)held[0] + 16, 984) == 0);
+    require(bin_left(bin_for(class)) == 8);
+    require_held(class, 1);
+}
+
+static void blocks_of_every_class_serve_the_next_mallocs(void)
+{
+    start();
+    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+        owner->class[class].capacity = 8;
+        take_many(class, 10);
+        send(10);
+        drain_as(owner);
+        require(bin_left(bin_for(class)) == 10, "class %u: %u", class, bin_left(bin_for(class)));
+        uint64_t mallocs = owner->class[class].mallocs;
+        be(owner);
+        for (unsigned i = 0; i < 10; i++) {
+            void *p = front_pop(bin_for(class));
+            unsigned k = 0;
+            while (k < 10 && held[k] != p) k++;
+            require(k < 10, "class %u: not one of those", class);
+            held[k] = NULL;
+        }
+        be(me);
+        require_held(class, 10);
+        require_sound();
+        require(owner->class[class].mallocs == mallocs + 10 && owner->class[class].frees == 0, "class %u", class);
+        require(owner->class[class].arrived == 10);
+    }
+}
+
+static void an_overfull_bin_sends_the_rest_home(void)
+{
+    unsigned class = class_of(64);
+    start_with_capacity(class, 100);
+    take_many(class, 1000);
+    send(1000);
+    drain_as(owner);
+    unsigned left = bin_left(bin_for(class));
+    require(left <= 200 && left > 200 - CHAIN_BLOCKS_MAX, "%u", left);
+    require(used_of(owner, class) == left && !inbox_has_mail(owner));
+    require(owner->class[class].arrived == 1000);
+    require_home();
+}
+
+static void a_bin_that_nobody_uses_takes_nothing(void)
+{
+    start();
+    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+        take_many(class, 10);
+        send(10);
+        drain_as(owner);
+        require(bin_left(bin_for(class)) == 0 && used_of(owner, class) == 0, "class %u", class);
+    }
+    require_home();
+}
+
+static void who_drains_for_another_leaves_its_bins_alone(void)
+{
+    unsigned class = class_of(64);
+    start_with_capacity(class, 100);
+    take_many(class, 50);
+    send(50);
+    drain(owner);
+    require(bin_left(bin_for(class)) == 0 && used_of(owner, class) == 0);
+    require_home();
+    take_many(class, 50);
+    send(50);
+    heap_self = &heap_exited; /* its own thread, at the end */
+    drain(owner);
+    be(me);
+    require(bin_left(bin_for(class)) == 0 && used_of(owner, class) == 0);
+    require_home();
+}
+
+/* A refill, arrivals, and frees without a visit in between: 16 bits are enough, and nobody takes it for damage. */
+static void the_fullest_bin_is_not_distrusted(void)
+{
+    unsigned class = class_of(8);
+    start_with_capacity(class, GROWN_MAX);
+    be(owner);
+    void *p = do_malloc(8);
+    bin_account(owner, class);
+    bin_flush(owner, class, 0);
+    require(bin_for(class)->budget >> BIN_LEFT_BITS == GROWN_MAX);
+    be(me);
+    take_many(class, 3 * GROWN_MAX);
+    send(2 * GROWN_MAX);
+    drain_as(owner);
+    require(bin_left(bin_for(class)) == 2 * GROWN_MAX);
+    be(owner);
+    for (unsigned i = 2 * GROWN_MAX; i < 3 * GROWN_MAX; i++) {
+        do_free(held[i]);
+        require(bin_left(bin_for(class)) == i + 1 && i < LEFT_MAX, "%u", i);
+    }
+    (void)fake_take_printed();
+    do_free(p);
+    require_only_text("");
+    be(me);
+    require_home();
+}
+
+static void arrivals_stop_at_the_room_that_is_left(void)
+{
+    unsigned class = class_of(64);
+    start_with_capacity(class, 20);
+    for (unsigned round = 0; round < 10; round++) {
+        take_many(class, 15);
+        send(15);
+        drain_as(owner);
+        require(bin_left(bin_for(class)) <= 40, "%u", bin_left(bin_for(class)));
+        require_held(class, 0);
+    }
+    require(bin_left(bin_for(class)) >= 30);
+    require_home();
+}
+
+/* ---- slabs that found other owners meanwhile ---- */
+
+/* The owner's bin gets blocks of a slab that `third` has adopted while they were on their way. */
+static struct heap *adopted_on_the_way(unsigned class, void **adopted)
+{
+    start_with_capacity(class, 50);
+    struct heap *third = make_heap();
+    take_many(class, 20);
+    send(20);
+    heap_orphan_slabs(owner);
+    *adopted = take(third, class);
+    require(slab_holding(*adopted) == slab_holding(held[0]));
+    drain_as(owner);
+    require(bin_left(bin_for(class)) == 20 && used_of(third, class) == 21);
+    require_held(class, 1);
+    require_sound();
+    return third;
+}
+
+static void another_heaps_block_in_a_bin_is_used_and_freed(void)
+{
+    unsigned class = class_of(80);
+    void *adopted;
+    struct heap *third = adopted_on_the_way(class, &adopted);
+    be(owner);
+    void *p = do_malloc(80);
+    require(p == held[19] && tag_owner(tagmap_get(p)) == third->front.id);
+    memset(p, 1, 80);
+    do_free(p);
+    require(owner->class[class].remote_frees == 1 && mail_of(owner, class) == 1);
+    be(me);
+    require_held(class, 1);
+    outbox_post_all(owner);
+    drain(third);
+    require(used_of(third, class) == 20);
+    require_held(class, 1);
+    require_sound();
+}
+
+static void another_heaps_blocks_are_returned_by_a_flush(void)
+{
+    unsigned class = class_of(80);
+    void *adopted;
+    struct heap *third = adopted_on_the_way(class, &adopted);
+    lock_acquire(&owner->lock);
+    heap_flush_bins(owner);
+    lock_release(&owner->lock);
+    require(owner->class[class].returned == 20 && mail_of(owner, class) == 20 && bin_left(bin_for(class)) == 0);
+    require_held(class, 1);
+    outbox_post_all(owner);
+    require(inbox_of(third, class) == 20);
+    drain(third);
+    require(used_of(third, class) == 1 && slab_holding(adopted)->used == 1);
+    require_held(class, 1);
+    require_sound();
+}
+
+static void orphans_blocks_are_returned_by_a_flush(void)
+{
+    start();
+    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+        owner->class[class].capacity = 16;
+        take_many(class, 10);
+        send(10);
+        drain_as(owner);
+        heap_orphan_slabs(owner);
+        require(bin_left(bin_for(class)) == 10 && used_of(heap_common, class) == 10, "class %u", class);
+        heap_flush_bins(owner);
+        outbox_post_all(owner);
+        require(walk_class(class).used == 0, "class %u", class);
+    }
+    require_home();
+}
+
+/* ---- when it is drained ---- */
+
+static void *free_held(void *argument)
+{
+    unsigned count = *(unsigned *)argument;
+    for (unsigned i = 0; i < count; i++) do_free(held[i]);
+    return NULL;
+}
+
+static void a_visit_drains_into_all_bins(void)
+{
+    unsigned count = 200;
+    start();
+    for (unsigned i = 0; i < count; i++) held[i] = do_malloc(64);
+    in_thread(free_held, &count);
+    require(inbox_has_mail(me));
+    do_free(do_malloc(50000)); /* a class never used */
+    require(!inbox_has_mail(me) && bin_left(&me->front.bin[class_of(64)]) >= count);
+    require_home();
+}
+
+static void a_raised_epoch_leaves_nothing_of_what_arrived_in_bins(void)
+{
+    unsigned count = 200;
+    start();
+    for (unsigned i = 0; i < count; i++) held[i] = do_malloc(64);
+    in_thread(free_held, &count);
+    cache_epoch++;
+    do_free(do_malloc(50000));
+    require(!inbox_has_mail(me) && used_of(me, class_of(64)) == 0, "%lu", used_of(me, class_of(64)));
+    require_home();
+}
+
+static void without_drain_mail_waits_until_memory_is_out(void)
+{
+    unsigned count = 200;
+    start();
+    require(option_set(OPTION_drain, 0));
+    for (unsigned i = 0; i < count; i++) held[i] = do_malloc(64);
+    in_thread(free_held, &count);
+    for (unsigned i = 0; i < 5000; i++) do_free(do_malloc(i));
+    require(inbox_has_mail(me));
+    fake_fail(FAKE_RESERVE, 1, FAKE_FOR_GOOD);
+    fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
+    struct span span;
+    while (arena_take(1, &span)) continue;
+    unsigned got = 0;
+    while (do_malloc(64)) got++;
+    require(got >= count, "%u", got);
+    require(!inbox_has_mail(me));
+}
+
+/* ---- words that were overwritten ---- */
+
+static unsigned class;
+
+/* Five chains of one class in the owner's inbox; returns the last block of the second. */
+static void *five_chains(unsigned size, bool own_thread)
+{
+    class = class_of(size);
+    start_with_capacity(class, own_thread ? 1000 : 0);
+    take_many(class, 150);
+    send(150);
+    void *second = sealed_next((void *)(owner->inbox & POINTER_MASK));
+    require(second != NULL);
+    be(own_thread ? owner : me);
+    return second;
+}
+
+#define COUNT(n) ((uint64_t)(n) << POINTER_BITS)
+
+/* The word at `index` of that block becomes `value`: the report says `corrupted`, or the last block if NULL. */
+static void require_seen(unsigned size, unsigned index, uint64_t value, const void *corrupted)
+{
+    for (int own = 0; own < 2; own++)
+        for (int abort = 0; abort < 2; abort++) {
+            int status;
+            pid_t child = fork();
+            if (child == 0) {
+                char line[128];
+                alarm(20);
+                uint64_t *last = five_chains(size, own);
+                last[index] = value;
+                sprintf(line, "hakmem: corrupted free list: p=%p (see hakmem-errors(7))\n",
+                        corrupted ? corrupted : (void *)last);
+                if (abort) {
+                    require_abort(line, drain(owner));
+                } else {
+                    require(option_set(OPTION_on_error, ON_ERROR_REPORT));
+                    (void)fake_take_printed();
+                    drain(owner);
+                    require_only_text(line);
+                }
+                _exit(0);
+            }
+            require(waitpid(child, &status, 0) == child && status == 0, "own %d abort %d: %x", own, abort, status);
+        }
+}
+
+static void a_next_chain_that_leads_anywhere_is_reported(void)
+{
+    static const uint64_t anywhere[] = {0x5a5a5a5a5a50, 8, 0xfffffffffff8, 0x7ffffffffff8};
+    for (unsigned i = 0; i < array_length(anywhere); i++)
+        require_seen(64, 0, COUNT(1) | anywhere[i], (void *)anywhere[i]);
+    require_seen(64, 0, COUNT(1) | (uintptr_t)held, held); /* memory, but not ours */
+}
+
+static void a_count_that_no_chain_has_is_reported(void)
+{
+    require_seen(64, 0, 0, NULL);
+    require_seen(64, 0, COUNT(33), NULL);
+    require_seen(64, 0, UINT64_MAX, NULL);
+    require_seen(64, 0, 0x4141414141414141, NULL);
+    require_seen(8, 0, COUNT(2), NULL);     /* has no second word */
+    require_seen(4096, 0, COUNT(3), NULL);  /* two are 8 KiB */
+    require_seen(40000, 0, COUNT(2), NULL);
+}
+
+static void a_first_block_that_leads_anywhere_is_reported(void)
+{
+    require_seen(64, 1, 0x4141414141414141, NULL);
+    require_seen(64, 1, 0, NULL);
+    require_seen(64, 1, (uintptr_t)held, NULL);
+}
+
+static void a_link_inside_a_chain_that_goes_home_is_reported(void)
+{
+    void **first = sealed_first(five_chains(64, false));
+    first[0] = (void *)0x4141414141414141;
+    require_abort("hakmem: corrupted free list: p=0x4141414141414141 (see hakmem-errors(7))\n", drain(owner));
+}
+
+static void a_link_into_a_block_is_reported_on_the_way_home(void)
+{
+    char **first = sealed_first(five_chains(64, false));
+    first[0] += 8;
+    require_abort("hakmem: corrupted free list: p=", drain(owner));
+}
+
+/* A list that bites its tail is walked once. */
+static void chains_in_a_circle_are_reported(void)
+{
+    for (int own = 0; own < 2; own++) {
+        void *second = five_chains(64, own);
+        void *last = sealed_next(sealed_next(sealed_next(second)));
+        sealed_set(last, sealed_count(last), second);
+        require(option_set(OPTION_on_error, ON_ERROR_REPORT));
+        drain(owner);
+        require_text("hakmem: corrupted free list: p=");
+        be(me);
+        require(!inbox_has_mail(owner) && walk_class(class).mailed == 0);
+        require(option_set(OPTION_on_error, ON_ERROR_ABORT));
+    }
+}
+
+static void circles_for_other_owners_are_reported(void)
+{
+    void *second = five_chains(64, false);
+    sealed_set(second, sealed_count(second), second);
+    heap_orphan_slabs(owner);
+    require(option_set(OPTION_on_error, ON_ERROR_REPORT));
+    inbox_close(owner);
+    require(strstr(fake_take_printed(), "hakmem: "), "nothing was reported");
+    require(owner->inbox == INBOX_CLOSED);
+}
+
+/* ---- blocks that are freed twice ---- */
+
+static void a_block_freed_twice_by_another_thread_is_reported(void)
+{
+    start();
+    take_many(class_of(64), 3);
+    outbox(held[0]);
+    outbox(held[1]);
+    outbox(held[1]);
+    outbox_post_all(me);
+    require_abort("hakmem: corrupted free list: p=", drain(owner));
+}
+
+static void a_block_freed_twice_in_a_row_is_reported(void)
+{
+    start();
+    take_many(class_of(64), 1);
+    outbox(held[0]);
+    outbox(held[0]); /* first and last */
+    outbox_post_all(me);
+    require_abort("hakmem: corrupted free list: p=0x0 ", drain(owner));
+}
+
+static void a_block_that_is_home_already_is_a_double_free(void)
+{
+    char line[128];
+    start();
+    void *p = take(owner, class_of(2000));
+    outbox(p);
+    heap_give(owner, slab_holding(p), (struct chain){.first = p, .last = p, .count = 1});
+    outbox_post_all(me);
+    sprintf(line, "hakmem: double free: p=%p size=%u (see hakmem-errors(7))\n", p, slab_holding(p)->stride);
+    require_abort(line, drain(owner));
+}
+
+static void a_block_of_a_retired_slab_is_reported(void)
+{
+    char line[128];
+    start();
+    void *p = take(owner, class_of(2000));
+    outbox(p);
+    heap_give(owner, slab_holding(p), (struct chain){.first = p, .last = p, .count = 1});
+    heap_release_empty(owner);
+    outbox_post_all(me);
+    sprintf(line, "hakmem: corrupted free list: p=%p (see hakmem-errors(7))\n", p);
+    require_abort(line, drain(owner));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_chain_arrives_on_top_of_the_bin),
+        TEST(only_the_last_block_is_touched),
+        TEST(blocks_of_every_class_serve_the_next_mallocs),
+        TEST(an_overfull_bin_sends_the_rest_home),
+        TEST(a_bin_that_nobody_uses_takes_nothing),
+        TEST(who_drains_for_another_leaves_its_bins_alone),
+        TEST(the_fullest_bin_is_not_distrusted),
+        TEST(arrivals_stop_at_the_room_that_is_left),
+        TEST(another_heaps_block_in_a_bin_is_used_and_freed),
+        TEST(another_heaps_blocks_are_returned_by_a_flush),
+        TEST(orphans_blocks_are_returned_by_a_flush),
+        TEST(a_visit_drains_into_all_bins),
+        TEST(a_raised_epoch_leaves_nothing_of_what_arrived_in_bins),
+        TEST(without_drain_mail_waits_until_memory_is_out),
+        TEST(a_next_chain_that_leads_anywhere_is_reported),
+        TEST(a_count_that_no_chain_has_is_reported),
+        TEST(a_first_block_that_leads_anywhere_is_reported),
+        TEST(a_link_inside_a_chain_that_goes_home_is_reported),
+        TEST(a_link_into_a_block_is_reported_on_the_way_home),
+        TEST(chains_in_a_circle_are_reported),
+        TEST(circles_for_other_owners_are_reported),
+        TEST(a_block_freed_twice_by_another_thread_is_reported),
+        TEST(a_block_freed_twice_in_a_row_is_reported),
+        TEST(a_block_that_is_home_already_is_a_double_free),
+        TEST(a_block_of_a_retired_slab_is_reported),
+    };
+    return run_unit_tests(tests);
+}
