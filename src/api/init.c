@@ -15,6 +15,7 @@
  * the allocator before they are there. pthread_atfork fails only when memory is out before main. */
 __attribute__((constructor(101))) static void library_start(void)
 {
+    os_start();
     foreign_init();
     option_read_environment();
     (void)pthread_atfork(fork_prepare, fork_parent, fork_child);

@@ -4,11 +4,13 @@
  * Locks: none.
  *
  * libc's wrappers are not used for memory: programs interpose mmap and friends, and an interposer that
- * calls back into malloc would meet our locks. Calls leave errno alone.
+ * calls back into malloc would meet our locks. Calls leave errno alone. The clock is libc's, because only libc knows
+ * where the kernel's page for it lies; it is read without a lock held.
  */
 #include "os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -140,11 +142,33 @@ bool os_peek(const void *p, void *out, size_t size)
     return system_call(SYS_process_vm_readv, pid, (long)&to, 1, (long)&from, 1, 0) == (long)size;
 }
 
-size_t os_address_limit(void)
+static size_t limit_of(int resource)
 {
     struct rlimit limit;
-    if (failed(system_call(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0))) return SIZE_MAX;
+    if (failed(system_call(SYS_prlimit64, 0, resource, 0, (long)&limit, 0, 0))) return SIZE_MAX;
     return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+}
+
+size_t os_address_limit(void)
+{
+    return limit_of(RLIMIT_AS);
+}
+
+static bool never_overcommits; /* written once, before there are threads */
+
+void os_start(void)
+{
+    char mode = '0';
+    long file = system_call(SYS_openat, AT_FDCWD, (long)"/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    if (failed(file)) return;
+    (void)system_call(SYS_read, file, (long)&mode, 1, 0, 0, 0);
+    (void)system_call(SYS_close, file, 0, 0, 0, 0, 0);
+    never_overcommits = mode == '2';
+}
+
+bool os_memory_is_charged(void)
+{
+    return never_overcommits || limit_of(RLIMIT_AS) != SIZE_MAX || limit_of(RLIMIT_DATA) != SIZE_MAX;
 }
 
 uintptr_t os_break(void)

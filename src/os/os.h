@@ -46,12 +46,19 @@ bool os_peek(const void *p, void *out, size_t size);
 /* Most address space that the process may have (RLIMIT_AS); SIZE_MAX = no limit. */
 size_t os_address_limit(void);
 
+/* true = memory that was given back and stays mapped counts against a limit of the process (RLIMIT_AS, RLIMIT_DATA), or
+ * of a system that does not overcommit. */
+bool os_memory_is_charged(void);
+
+/* Once, when the library is loaded: looks how the system commits memory. Before, it is taken to overcommit. */
+void os_start(void);
+
 /* End of the program's break segment, where libc's own allocator lives. hakmem never moves it. */
 uintptr_t os_break(void);
 
 /* ---- time, threads, process ---- */
 
-uint64_t os_now_ms(void); /* monotonic, coarse (a few ms); a system call */
+uint64_t os_now_ms(void); /* monotonic, coarse (a few ms); libc's, which makes no system call */
 void os_wait(const uint32_t *word, uint32_t value); /* sleeps while *word == value; may wake early */
 void os_wake_one(const uint32_t *word);
 const char *os_environment(const char *name); /* NULL in a setuid program */

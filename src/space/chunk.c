@@ -188,13 +188,13 @@ static int dirty_in_front(const struct chunk *c, uint32_t index, unsigned units)
 }
 
 /* Slides a window of whole SuperSlabs and, behind it, `tail` units over the chunk. Returns the dirty units of the
- * best place, and the index of its first SuperSlab; -1 = there is none. */
-static int chunk_search_long(const struct chunk *c, unsigned whole, unsigned tail, uint32_t *first)
+ * best place before SuperSlab `end`, and the index of its first SuperSlab; -1 = there is none. */
+static int chunk_search_long(const struct chunk *c, uint32_t end, unsigned whole, unsigned tail, uint32_t *first)
 {
     int best = -1;
     int sum = 0;         /* dirty units of the window */
     unsigned length = 0; /* SuperSlabs of the window */
-    for (uint32_t i = 0; i + (tail > 0) < c->total && i < c->used + whole; i++) {
+    for (uint32_t i = 0; i + (tail > 0) < end && i < c->used + whole; i++) {
         int dirty = dirty_in_front(c, i, SUPERSLAB_UNITS);
         if (dirty < 0) {
             sum = 0;
@@ -216,16 +216,16 @@ static int chunk_search_long(const struct chunk *c, unsigned whole, unsigned tai
     return best;
 }
 
-/* The best place of all chunks. NULL = there is none. */
-static struct chunk *search_long(unsigned whole, unsigned tail, uint32_t *first)
+/* The best place of all chunks, SuperSlabs never used included or not. NULL = there is none. */
+static struct chunk *search_long(bool grow, unsigned whole, unsigned tail, uint32_t *first)
 {
     struct chunk *best = NULL;
     int best_dirty = -1;
     for (uint32_t block = 1; block <= last_block; block++) {
         struct chunk *c = chunk_of_block[block];
-        if (!c || c->empty + (c->total - c->used) < whole) continue;
+        if (!c || c->empty + (grow ? c->total - c->used : 0) < whole) continue;
         uint32_t place = 0;
-        int dirty = chunk_search_long(c, whole, tail, &place);
+        int dirty = chunk_search_long(c, grow ? c->total : c->used, whole, tail, &place);
         if (dirty <= best_dirty) continue;
         best = c;
         best_dirty = dirty;
@@ -234,18 +234,27 @@ static struct chunk *search_long(unsigned whole, unsigned tail, uint32_t *first)
     return best;
 }
 
-bool chunk_find_long(unsigned count, struct stretch *stretch)
+/* What a chunk has committed stays charged: where that counts, long runs do not make it more. */
+static bool find_long(bool grow, unsigned count, struct stretch *stretch)
 {
     uint32_t first = 0;
     unsigned whole = count / SUPERSLAB_UNITS;
     unsigned tail = count % SUPERSLAB_UNITS;
-    struct chunk *c = search_long(whole, tail, &first);
-    if (!c && chunk_add(CHUNK_FOR_LONG * (size_t)count * UNIT_SIZE)) c = search_long(whole, tail, &first);
+    struct chunk *c = search_long(grow, whole, tail, &first);
     if (!c) return false;
     uint32_t end = first + whole + (tail > 0);
     stretch->unused = end > c->used ? end - c->used : 0;
     stretch->first = &c->superslabs[first];
-    return stretch->unused == 0 || chunk_use(c, stretch->unused);
+    return stretch->unused == 0 || (!os_memory_is_charged() && chunk_use(c, stretch->unused));
+}
+
+bool chunk_find_long(unsigned count, struct stretch *stretch)
+{
+    stretch->first = NULL;
+    if (find_long(true, count, stretch) || find_long(false, count, stretch)) return true;
+    bool refused = stretch->first != NULL; /* there was a place, but no memory for it */
+    if (refused || os_memory_is_charged() || !chunk_add(CHUNK_FOR_LONG * (size_t)count * UNIT_SIZE)) return false;
+    return find_long(true, count, stretch);
 }
 
 bool chunk_verify(void)

@@ -110,6 +110,34 @@ static int run_limited(size_t size)
     return hak_check() ? 0 : 15;
 }
 
+/* Address space or data that many blocks were given serves one that is larger than any of them. */
+static int run_then_larger(int resource)
+{
+    size_t limit = (size_t)LIMIT_MIB << 20;
+    struct rlimit rlimit = {.rlim_cur = limit, .rlim_max = limit};
+    if (setrlimit(resource, &rlimit) != 0) return 1;
+    uint32_t count = take_until_refused(3 << 20);
+    if (count == BLOCKS_MAX || count * (size_t)(3 << 20) < limit / 2) return 2;
+    give_blocks(count);
+    void *larger = call_malloc(limit / 2);
+    if (!larger) return 3;
+    call_free(larger);
+    return hak_check() ? 0 : 4;
+}
+
+static void larger_blocks_use_what_smaller_ones_gave_back(void)
+{
+    static const int resources[] = {RLIMIT_AS, RLIMIT_DATA};
+    for (unsigned i = 0; i < array_length(resources); i++) {
+        int status = 0;
+        pid_t child = fork();
+        if (child == 0) _exit(run_then_larger(resources[i]));
+        waitpid(child, &status, 0);
+        expect(status == 0, "limit %d: wait status %d", resources[i], status);
+    }
+    claim("under_a_limit_larger_blocks_use_what_smaller_ones_gave_back");
+}
+
 static void until_the_system_refuses(size_t size)
 {
     static const char *const fault[] = {"no limit can be set", "no NULL, or errno is not ENOMEM",
@@ -125,14 +153,17 @@ static void until_the_system_refuses(size_t size)
 
 static void limited_processes(void)
 {
-    static const size_t sizes[] = {2048, 8192, 12288, 65536, 130000, 1 << 20};
+    static const size_t sizes[] = {2048, 8192, 12288, 65536, 130000, 1 << 20, 3 << 20};
     for (unsigned i = 0; i < array_length(sizes); i++) until_the_system_refuses(sizes[i]);
     claim("blocks_come_until_the_system_refuses");
 }
 
 int main(void)
 {
-    if (CAN_LIMIT) limited_processes(); /* first: each begins as a process that has not allocated */
+    if (CAN_LIMIT) { /* first: each begins as a process that has not allocated */
+        limited_processes();
+        larger_blocks_use_what_smaller_ones_gave_back();
+    }
     be(heap_enter());
     past_every_power_of_two();
     room_is_found_again();

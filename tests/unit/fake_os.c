@@ -235,6 +235,15 @@ size_t os_address_limit(void)
     return fake.address_limit;
 }
 
+bool os_memory_is_charged(void)
+{
+    return fake.memory_is_charged;
+}
+
+void os_start(void)
+{
+}
+
 uintptr_t os_break(void)
 {
     return fake.break_end;

@@ -36,6 +36,7 @@ struct fake_os {
     bool remap_eats_target;        /* a failed os_remap_to() leaves no reservation behind */
     uint64_t now_ms;               /* moved by tests only */
     size_t address_limit;          /* what os_address_limit() says */
+    bool memory_is_charged;        /* what os_memory_is_charged() says */
     size_t address_bytes;          /* reserved or mapped now */
     size_t address_bytes_max;      /* more is refused */
     size_t map_bytes_max;          /* os_map and os_reserve of more than this at once are refused */

@@ -281,6 +281,16 @@ static void a_refused_commit_changes_nothing(void) { require_refusal_is_harmless
 static void a_refused_reservation_changes_nothing(void) { require_refusal_is_harmless(FAKE_RESERVE); }
 static void refused_books_change_nothing(void) { require_refusal_is_harmless(FAKE_MAP); }
 
+static void where_memory_is_charged_they_use_what_is_there(void)
+{
+    take_everything();
+    fake.memory_is_charged = true;
+    require(refused(33));
+    for (unsigned s = 2; s < 4; s++) give(slab[s], SUPERSLAB_UNITS);
+    require(refused(65) && take(64).base == slab[2].base);
+    require_whole();
+}
+
 static void a_generous_commit_that_is_refused_becomes_an_exact_one(void)
 {
     start();
@@ -405,6 +415,7 @@ int main(void)
         TEST(a_refused_commit_changes_nothing),
         TEST(a_refused_reservation_changes_nothing),
         TEST(refused_books_change_nothing),
+        TEST(where_memory_is_charged_they_use_what_is_there),
         TEST(a_generous_commit_that_is_refused_becomes_an_exact_one),
         TEST(a_chunk_that_is_too_small_gives_a_mapping),
         TEST(short_superslabs_are_no_part_of_long_runs),
