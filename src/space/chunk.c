@@ -252,8 +252,8 @@ bool chunk_find_long(unsigned count, struct stretch *stretch)
 {
     stretch->first = NULL;
     if (find_long(true, count, stretch) || find_long(false, count, stretch)) return true;
-    bool refused = stretch->first != NULL; /* there was a place, but no memory for it */
-    if (refused || os_memory_is_charged() || !chunk_add(CHUNK_FOR_LONG * (size_t)count * UNIT_SIZE)) return false;
+    bool had_place = stretch->first != NULL; /* but no memory for it */
+    if (had_place || os_memory_is_charged() || !chunk_add(CHUNK_FOR_LONG * (size_t)count * UNIT_SIZE)) return false;
     return find_long(true, count, stretch);
 }
 
