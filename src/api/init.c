@@ -1,6 +1,6 @@
 /* init.c - what happens when the library is loaded and when the process ends.
  *
- * Uses: option, fork, foreign, stats. Allocation does not wait for this: calls made earlier get the
+ * Uses: os, option, fork, foreign, stats. Allocation does not wait for this: calls made earlier get the
  * default options.
  */
 #include <pthread.h>
@@ -9,6 +9,7 @@
 #include "../diag/message.h"
 #include "../diag/option.h"
 #include "../front/foreign.h"
+#include "../os/os.h"
 #include "../service/stats.h"
 
 /* Early among constructors: our fork handlers shall be innermost, and lock last; and no second thread may be in

@@ -159,7 +159,8 @@ static bool never_overcommits; /* written once, before there are threads */
 void os_start(void)
 {
     char mode = '0';
-    long file = system_call(SYS_openat, AT_FDCWD, (long)"/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    const char *path = "/proc/sys/vm/overcommit_memory";
+    long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (failed(file)) return;
     (void)system_call(SYS_read, file, (long)&mode, 1, 0, 0, 0);
     (void)system_call(SYS_close, file, 0, 0, 0, 0, 0);
