@@ -13,7 +13,7 @@
 #include "foreign.h"
 #include "front.h"
 
-/* The clock is a system call. It is looked at once per POLL_WEIGHT of work: visits count 1, large blocks by what
+/* The clock is looked at once per POLL_WEIGHT of work: visits count 1, large blocks by what
  * they cost themselves. */
 enum { POLL_WEIGHT = 64, RUN_WEIGHT = 8, MAPPING_WEIGHT = POLL_WEIGHT };
 
