@@ -38,7 +38,8 @@ bool reclaim_poll(void)
         (void)large_purge(delay == 0);
         if (delay == 0) (void)arena_purge(true);
     }
-    bool more = arena_purge_step(begin);
+    bool more;
+    if (!arena_purge_step(begin, &more)) return false;
     store_relaxed(&pass_open, more);
     return more;
 }

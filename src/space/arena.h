@@ -55,9 +55,9 @@ bool arena_extend(uint32_t record, unsigned count, unsigned more);
 /* Gives dirty units back to the system: those that were idle for the purge delay, or all. Returns bytes. */
 size_t arena_purge(bool all);
 
-/* The same in steps that cost a fraction of a millisecond: begins a pass over the units that were idle for the purge
- * delay, or goes on with it. Returns whether more is left. */
-bool arena_purge_step(bool begin);
+/* The same in steps of 8 MiB: begins a pass over the units that were idle for the purge delay, or goes on with it, and
+ * tells whether more is left. Does not wait: false = another thread purges now, and nothing was done. */
+bool arena_purge_step(bool begin, bool *more);
 
 /* A hint without a lock: some unit is free and has memory. */
 bool arena_has_dirty(void);

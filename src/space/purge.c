@@ -9,7 +9,7 @@
 #include "arena.h"
 #include "chunk.h"
 
-enum { PURGE_BATCH = 32, PURGE_STEP_UNITS = 128 }; /* 8 MiB: about half a millisecond */
+enum { PURGE_BATCH = 32, PURGE_STEP_UNITS = 128 }; /* 8 MiB */
 
 struct purge_item {
     struct superslab *superslab;
@@ -97,14 +97,14 @@ size_t arena_purge(bool all)
     return bytes;
 }
 
-bool arena_purge_step(bool begin)
+bool arena_purge_step(bool begin, bool *more)
 {
-    lock_acquire(&purge_lock);
+    if (!lock_try_peer(&purge_lock)) return false;
     lock_acquire(&arena_lock);
     if (begin) arena.tick++;
     (void)purge_some(false, PURGE_STEP_UNITS);
-    bool over = pass_is_over();
+    *more = !pass_is_over();
     lock_release(&arena_lock);
-    lock_release(&purge_lock);
-    return !over;
+    lock_release_peer(&purge_lock);
+    return true;
 }

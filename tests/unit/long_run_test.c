@@ -344,6 +344,26 @@ static void a_window_has_tags_for_them(void)
 
 /* ---- purging ---- */
 
+/* Two ticks until all of it is stale; then 8 MiB, that is four SuperSlabs, at each step. */
+static void they_are_purged_in_steps_that_do_not_wait(void)
+{
+    bool more = false;
+    start();
+    struct span span = take(10 * SUPERSLAB_UNITS);
+    give(span, 10 * SUPERSLAB_UNITS);
+    require(arena_purge_step(true, &more) && !more && usage().dirty_units == 10 * SUPERSLAB_UNITS);
+    lock_acquire(&purge_lock);
+    require(!arena_purge_step(true, &more) && usage().dirty_units == 10 * SUPERSLAB_UNITS);
+    lock_release(&purge_lock);
+    for (unsigned left = 10; left > 2; left -= 4) {
+        require(arena_purge_step(left == 10, &more) && more);
+        require(usage().dirty_units == (left - 4) * SUPERSLAB_UNITS);
+        require_whole();
+    }
+    require(arena_purge_step(false, &more) && !more && usage().dirty_units == 0);
+    require_whole();
+}
+
 static void they_are_purged_as_a_whole(void)
 {
     start();
@@ -420,6 +440,7 @@ int main(void)
         TEST(a_chunk_that_is_too_small_gives_a_mapping),
         TEST(short_superslabs_are_no_part_of_long_runs),
         TEST(a_window_has_tags_for_them),
+        TEST(they_are_purged_in_steps_that_do_not_wait),
         TEST(they_are_purged_as_a_whole),
         TEST(zeroed_blocks_are_zero_where_part_is_dirty),
         TEST(verify_sees_a_wrong_count_of_empty_superslabs),
