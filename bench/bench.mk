@@ -48,7 +48,7 @@ $(BENCH_EXACT): build/bench/%: bench/%.c bench/bench.h
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -D_GNU_SOURCE -pthread $< -o $@
 
-# The allocator that never frees; compare.py, latency.py and counts.py take it along when it is there.
+# The allocator that never frees; compare.py and counts.py take it along when it is there.
 build/bench/libfloor.so: bench/floor.c
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-builtin -shared -Wl,-z,now $< -o $@
@@ -58,7 +58,7 @@ bench-programs: $(BENCH_EXACT) build/bench/libfloor.so
 
 bench-latency: $(LIB_SO) bench-programs # how long single calls take
 	scripts/install-packages bench || true
-	bench/latency.py $(BENCH_FLAGS)
+	/usr/bin/python3 bench/compare.py --only '^latency$$' $(BENCH_FLAGS)
 
 bench-counts: $(LIB_SO) bench-programs # instructions, page faults, system calls, locked instructions
 	scripts/install-packages bench || true

@@ -29,6 +29,7 @@ import tempfile
 sys.dont_write_bytecode = True  # keeps the source folders clean
 import aggregate
 import allocators
+import arguments
 import page
 import report
 import runner
@@ -110,7 +111,7 @@ def split_latency(document):
 
 
 def choose_workloads(args):
-    table = workloads.all_workloads()
+    table = workloads.all_workloads() + (workloads.rare_workloads() if args.rare else [])
     names = [w.name for w in table]
     twice = {n for n in names if names.count(n) > 1}
     if twice:
@@ -253,13 +254,6 @@ def exit_status(args, document):
 # ---- the command line --------------------------------------------------------------------------
 
 
-def library_argument(text):
-    name, equals, path = text.partition("=")
-    if not re.fullmatch(r"[\w.+-]+", name) or not equals or not os.path.isfile(path):
-        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=PATH of a library that exists")
-    return name, os.path.realpath(path)
-
-
 def rounds_argument(text):
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of rounds")
@@ -276,19 +270,13 @@ def timeout_argument(text):
     return seconds
 
 
-def regex_argument(text):
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"'{text}' is no regular expression: {error}") from error
-
-
-def parse_arguments(arguments):
+def parse_arguments(words):
     parser = argparse.ArgumentParser(description="Compare hakmem with the system allocator and its peers.")
     add = parser.add_argument
-    add("--only", metavar="REGEX", type=regex_argument, default=re.compile(""), help="rows whose name matches")
+    add("--only", metavar="REGEX", type=arguments.pattern, default=re.compile(""), help="rows whose name matches")
+    add("--rare", action="store_true", help="rows that take minutes and 16 GiB of memory, too")
     add("--rounds", metavar="N", type=rounds_argument, default=5, help="rounds; medians need five (default 5)")
-    add("--lib", metavar="NAME=PATH", type=library_argument, action="append", default=[],
+    add("--lib", metavar="NAME=PATH", type=arguments.library, action="append", default=[],
         help="one more peer, or another library for a name")
     add("--json", metavar="FILE", help="write every sample to FILE, after each row")
     add("--resume", metavar="FILE", help="take over the rows of FILE that are complete, measure the others")
@@ -301,7 +289,7 @@ def parse_arguments(arguments):
     add("--strict", action="store_true", help="fail when a row is flagged or a bound is missed")
     add("--build", metavar="DIR", default="build", help="where libhakmem.so and bench/ are (default build)")
     add("--list", action="store_true", help="print the rows and stop")
-    args = parser.parse_args(arguments)
+    args = parser.parse_args(words)
     if args.sources and (args.resume or args.lib):
         parser.error("--from measures nothing: it goes with neither --resume nor --lib")
     return args
@@ -324,8 +312,8 @@ def interrupt(number, frame):
     raise KeyboardInterrupt
 
 
-def main(arguments):
-    args = parse_arguments(arguments)
+def main(words):
+    args = parse_arguments(words)
     signal.signal(signal.SIGTERM, interrupt)
     try:
         if args.sources:

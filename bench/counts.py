@@ -18,6 +18,7 @@ Exit status: 0; 1 when hakmem is missing or a count of it failed; 2 for a wrong 
 Callers: `make bench-counts`.
 """
 
+import argparse
 import json
 import os
 import pathlib
@@ -204,7 +205,11 @@ def counted(work):
 
 
 def parse_arguments():
-    parser = arguments.parser("Count instructions, page faults, system calls and locks of allocators.")
+    parser = argparse.ArgumentParser(description="Count instructions, page faults, system calls and locks of allocators.")
+    parser.add_argument("--lib", metavar="NAME=PATH", type=arguments.library, action="append", default=[],
+                        help="one more allocator, or another library for a name")
+    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
+    parser.add_argument("--build", metavar="DIR", default="build", help="where libhakmem.so and bench/ are (default build)")
     parser.add_argument("--only", metavar="REGEX", type=arguments.pattern, default=re.compile(""),
                         help="rows whose name matches; the table of instructions is the row 'pairs'")
     return parser.parse_args()

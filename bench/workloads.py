@@ -75,7 +75,7 @@ def single_workloads():
 
 
 def rare_workloads():
-    """For machines with more than 16 GiB free, and only when asked for: not among all_workloads()."""
+    """For machines with more than 16 GiB free: compare.py --rare."""
     return [heap_scale(10_000, timeout=300)]
 
 

@@ -50,9 +50,9 @@ size_t os_address_limit(void);
  * of a system that does not overcommit. */
 bool os_memory_is_charged(void);
 
-/* Once, when the library is loaded: looks how the system commits memory. Before, it is taken to overcommit. Not later: a
- * program may have forbidden itself to open files by then. Nor by a mapping that only an overcommitting system grants:
- * under mlockall(MCL_FUTURE) all of it would be filled. */
+/* Once, when the library is loaded: looks how the system commits memory. Before, it is taken to overcommit. Not later:
+ * a program may have forbidden itself to open files by then. Nor by a mapping that only an overcommitting system
+ * grants: under mlockall(MCL_FUTURE) all of it would be filled. */
 void os_start(void);
 
 /* End of the program's break segment, where libc's own allocator lives. hakmem never moves it. */
