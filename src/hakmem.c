@@ -11,6 +11,7 @@
 #else
 #include "os/linux.c"
 #endif
+#include "os/aligned.c"
 #include "os/lock.c"
 
 #include "diag/message.c"
@@ -22,6 +23,8 @@
 #include "space/chunk.c"
 #include "space/arena.c"
 #include "space/purge.c"
+#include "space/density.c"
+#include "space/mapping.c"
 #include "space/large.c"
 
 #include "slab/slab.c"

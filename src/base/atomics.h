@@ -11,6 +11,7 @@
 #define load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define store_relaxed(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define exchange_relaxed(p, v) __atomic_exchange_n(p, v, __ATOMIC_RELAXED)
 #define exchange_acquire(p, v) __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
 #define exchange_acq_rel(p, v) __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL)
 #define exchange_release(p, v) __atomic_exchange_n(p, v, __ATOMIC_RELEASE)

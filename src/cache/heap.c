@@ -11,7 +11,7 @@
 enum {
     CARVE_BYTES = 4096,
     POPULATE_AFTER = 8,       /* slabs without memory that a class took before it is taken to grow */
-    POPULATE_STRIDE_MAX = 2048, /* larger blocks may leave pages untouched */
+    DENSE_STRIDE_MAX = 2048,  /* larger blocks may leave pages untouched */
 };
 
 /* Classes of which the common heap has slabs to adopt; a hint, read without its lock. */
@@ -79,19 +79,19 @@ static void heap_unplace(struct heap *heap, struct slab *s)
 
 /* ---- getting a slab ---- */
 
-static bool take_span(struct heap *heap, unsigned units, struct span *span)
+static bool take_span(struct heap *heap, unsigned class, struct span *span)
 {
-    if (units == 1 && heap->reserve_count > 0) {
+    if (class_units(class) == 1 && heap->reserve_count > 0) {
         *span = heap->reserve[--heap->reserve_count];
         return true;
     }
-    return arena_take(units, span);
+    return arena_take(class_units(class), class_stride(class) <= DENSE_STRIDE_MAX, span);
 }
 
 /* Sixteen page faults of a growing class become one call. */
 static void populate(struct heap_class *c, const struct span *span, unsigned class)
 {
-    if (span->dirty || class_units(class) > 1 || class_stride(class) > POPULATE_STRIDE_MAX) return;
+    if (span->present || class_units(class) > 1 || class_stride(class) > DENSE_STRIDE_MAX) return;
     if (c->populate < POPULATE_AFTER)
         c->populate++;
     else
@@ -101,7 +101,7 @@ static void populate(struct heap_class *c, const struct span *span, unsigned cla
 static struct slab *new_slab(struct heap *heap, unsigned class)
 {
     struct span span;
-    if (!take_span(heap, class_units(class), &span)) return NULL;
+    if (!take_span(heap, class, &span)) return NULL;
     populate(&heap->class[class], &span, class);
     struct slab *s = slab_init(&span, class);
     tag_slab(s, heap->front.id);
@@ -182,7 +182,7 @@ struct chain heap_take(struct heap *heap, unsigned class, uint32_t want)
 
 static void retire(struct heap *heap, struct slab *s)
 {
-    struct span span = {.base = slab_units_base(s), .record = s->number, .dirty = 1};
+    struct span span = {.base = slab_units_base(s), .record = s->number, .dirty = 1, .present = true};
     unsigned units = s->units;
     heap_unplace(heap, s);
     s->units = 0;

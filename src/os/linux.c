@@ -134,6 +134,29 @@ void os_populate(void *p, size_t size)
     (void)system_call(SYS_madvise, (long)p, (long)size, MADV_POPULATE_WRITE, 0, 0, 0); /* since Linux 5.14 */
 }
 
+void os_allow_huge(void *p, size_t size, bool allow)
+{
+    int advice = allow ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
+    (void)system_call(SYS_madvise, (long)p, (long)size, advice, 0, 0, 0);
+}
+
+bool os_has_memory(const void *p)
+{
+    unsigned char present = 0;
+    long result = system_call(SYS_mincore, (long)p, (long)os_page_size(), (long)&present, 0, 0, 0);
+    return !failed(result) && (present & 1);
+}
+
+/* Forbidden again at once, so that neighbours stay one mapping, and the system does not fill up later what was given
+ * back in part. */
+bool os_fill_huge(void *p, size_t size)
+{
+    os_allow_huge(p, size, true);
+    *(volatile char *)p = 0;
+    os_allow_huge(p, size, false);
+    return os_has_memory((char *)p + size - os_page_size());
+}
+
 bool os_peek(const void *p, void *out, size_t size)
 {
     struct iovec to = {.iov_base = out, .iov_len = size};

@@ -40,6 +40,17 @@ bool os_purge(void *p, size_t size);
 /* Gives memory to pages that are about to be written, all at once. A hint: what fails is not told. */
 void os_populate(void *p, size_t size);
 
+/* Huge pages, where the system has them: allowed or forbidden for memory that is touched from now on. A hint; each
+ * change of mind within a mapping costs the process one of its mappings. */
+void os_allow_huge(void *p, size_t size, bool allow);
+
+/* true = the page at p has memory. */
+bool os_has_memory(const void *p);
+
+/* Fills `size` bytes without memory with one huge page, and forbids them another. false = there was none: they have
+ * a small page or none. `size` and p are multiples of a huge page, or it fails. */
+bool os_fill_huge(void *p, size_t size);
+
 /* Copies from an address that may not be mapped. false = it is not. */
 bool os_peek(const void *p, void *out, size_t size);
 

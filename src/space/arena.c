@@ -6,8 +6,14 @@
 
 #include "../base/bits.h"
 #include "chunk.h"
+#include "density.h"
 
-enum { BUCKETS = SUPERSLAB_UNITS + 1, LOOKS_PER_BUCKET = 8 };
+enum {
+    BUCKETS = SUPERSLAB_UNITS + 1,
+    LOOKS_PER_BUCKET = 8,
+    HUGE_AFTER = 8 * SUPERSLAB_UNITS, /* dense units before the next are expected */
+    HUGE_SUPERSLABS_MAX = 1 << 13,
+};
 
 struct lock arena_lock = {.rank = RANK_ARENA};
 struct lock purge_lock = {.rank = RANK_PURGE};
@@ -42,6 +48,9 @@ static void superslab_link(struct superslab *s)
 {
     unsigned count = free_units(s);
     s->stale &= s->dirty;
+    s->zero &= s->dirty;
+    arena.dense_units -= bit_count(s->dense & ~s->occupied);
+    s->dense &= s->occupied;
     arena.free_units += count;
     counter_add(&arena.dirty_units, (size_t)bit_count(s->dirty));
     if (s->occupied == 0) chunk_count_empty(s, true);
@@ -61,6 +70,14 @@ void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty)
     s->occupied = occupied;
     s->dirty = dirty;
     superslab_link(s);
+}
+
+bool superslab_forget_huge(struct superslab *s)
+{
+    bool was = s->huge;
+    s->huge = false;
+    if (was) sub_relaxed(&arena.huge_superslabs, 1);
+    return was;
 }
 
 /* First unit of a free run, or -1. One unit: a dirty one first, since its memory is there already. */
@@ -117,8 +134,36 @@ static struct superslab *find_superslab(unsigned count)
     return s;
 }
 
-bool arena_take(unsigned count, struct span *span)
+static void hand_out(struct superslab *s, uint32_t run, bool dense)
 {
+    superslab_change(s, s->occupied | run, s->dirty & ~run);
+    if (!dense) return;
+    s->dense |= run;
+    arena.dense_units += bit_count(run);
+}
+
+/* true = the SuperSlab has no memory, and will soon be full. */
+static bool deserves_huge(const struct superslab *s)
+{
+    if (s->occupied != 0 || s->dirty != 0 || s->base % SUPERSLAB_SIZE != 0) return false;
+    return arena.dense_units >= HUGE_AFTER && 2 * arena.dense_units >= arena.units - arena.free_units;
+}
+
+/* Fills a SuperSlab of which `run` is handed out, without the lock: what is free counts as occupied meanwhile. */
+static bool fill_huge(struct superslab *s, uint32_t run)
+{
+    superslab_change(s, ~UINT32_C(0), 0);
+    lock_release(&arena_lock);
+    bool done = os_fill_huge((void *)s->base, SUPERSLAB_SIZE);
+    lock_acquire(&arena_lock);
+    superslab_change(s, run, done ? ~run : 0);
+    s->zero = s->dirty;
+    return done;
+}
+
+bool arena_take(unsigned count, bool dense, struct span *span)
+{
+    bool forbid = false;
     lock_acquire(&arena_lock);
     struct superslab *s = find_superslab(count);
     if (s) {
@@ -126,10 +171,15 @@ bool arena_take(unsigned count, struct span *span)
         uint32_t run = bit_run(first, count);
         span->base = s->base + first * (uintptr_t)UNIT_SIZE;
         span->record = s->record + first;
-        span->dirty = (s->dirty & run) >> first;
-        superslab_change(s, s->occupied | run, s->dirty & ~run);
+        span->dirty = (s->dirty & ~s->zero & run) >> first;
+        span->present = (s->dirty & run) == run;
+        bool fill = dense && deserves_huge(s);
+        forbid = superslab_forget_huge(s) && !fill;
+        hand_out(s, run, dense);
+        if (fill) span->present = fill_huge(s, run);
     }
     lock_release(&arena_lock);
+    if (forbid) os_allow_huge((void *)s->base, SUPERSLAB_SIZE, false);
     return s != NULL;
 }
 
@@ -149,7 +199,29 @@ static struct part part_of(uint32_t record, unsigned count)
     return (struct part){.superslab = s, .units = bit_run(first, count), .count = count};
 }
 
-bool arena_take_long(unsigned count, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
+/* ---- long runs ---- */
+
+/* Allows huge pages in the SuperSlabs that a run has entirely and that have no memory, one call for neighbours; or has
+ * the last one watched. Their users own SuperSlabs whose unit 0 they have, `huge` included. */
+static void expect(bool dense, struct superslab *s, const uint32_t *dirty, unsigned whole)
+{
+    unsigned neighbours = 0;
+    for (unsigned i = 0; i <= whole; i++) {
+        bool take = i < whole && dirty[i] == 0 && !s[i].huge && s[i].base % SUPERSLAB_SIZE == 0;
+        if (take && !dense) density_watch(s[i].base);
+        take &= dense && load_relaxed(&arena.huge_superslabs) < HUGE_SUPERSLABS_MAX;
+        if (take) {
+            add_relaxed(&arena.huge_superslabs, 1);
+            s[i].huge = true;
+            neighbours++;
+        } else if (neighbours > 0) {
+            os_allow_huge((void *)s[i - neighbours].base, neighbours * (size_t)SUPERSLAB_SIZE, true);
+            neighbours = 0;
+        }
+    }
+}
+
+bool arena_take_long(unsigned count, bool dense, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
 {
     struct stretch stretch;
     lock_acquire(&arena_lock);
@@ -161,11 +233,12 @@ bool arena_take_long(unsigned count, struct span *span, uint32_t dirty[LONG_SUPE
         for (unsigned i = 0; i < superslabs; i++) {
             struct superslab *s = stretch.first + i;
             struct part part = part_of(s->record, count - i * SUPERSLAB_UNITS);
-            dirty[i] = s->dirty & part.units;
+            dirty[i] = s->dirty & part.units & ~s->zero;
             superslab_change(s, s->occupied | part.units, s->dirty & ~part.units);
         }
     }
     lock_release(&arena_lock);
+    if (done) expect(dense, stretch.first, dirty, count / SUPERSLAB_UNITS);
     return done;
 }
 
@@ -228,6 +301,7 @@ void arena_usage(struct arena_usage *usage)
 struct sums {
     size_t free_units;
     size_t dirty_units;
+    size_t dense_units;
     const char *broken;
 };
 
@@ -236,8 +310,11 @@ static void verify_superslab(struct superslab *s, void *context)
     struct sums *sums = context;
     sums->free_units += free_units(s);
     sums->dirty_units += bit_count(s->dirty);
+    sums->dense_units += bit_count(s->dense);
     if (s->occupied & s->dirty) sums->broken = "arena I1: a unit is occupied and dirty";
     if (s->stale & ~s->dirty) sums->broken = "arena I1: a unit is stale and not dirty";
+    if (s->zero & ~s->dirty) sums->broken = "arena I1: a unit is zero and not dirty";
+    if (s->dense & ~s->occupied) sums->broken = "arena I1: a unit is dense and not occupied";
     if (s->in_bucket != (free_units(s) > 0)) sums->broken = "arena I2: bucket membership";
     if (s->in_dirty_list != (s->dirty != 0)) sums->broken = "arena I3: dirty list membership";
 }
@@ -257,11 +334,12 @@ COLD const char *arena_verify(void)
         for (unsigned count = 0; count < BUCKETS; count++)
             if (!bucket_is_right(&bucket[dirty][count], dirty, count))
                 return "arena I2: a SuperSlab is in the wrong bucket";
-    struct sums sums = {0, 0, NULL};
+    struct sums sums = {0};
     chunk_each_superslab(verify_superslab, &sums);
     if (sums.broken) return sums.broken;
     if (sums.free_units != arena.free_units || sums.dirty_units != arena.dirty_units)
         return "arena I4: sums of free and dirty units";
+    if (sums.dense_units != arena.dense_units) return "arena I4: sum of dense units";
     if (!chunk_verify()) return "arena I5: count of empty SuperSlabs";
     return NULL;
 }

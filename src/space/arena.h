@@ -15,10 +15,14 @@
  * Runs longer than a SuperSlab start at one and cover neighbours of the same chunk. They go where the most units
  * are dirty: memory that is there already costs no page faults.
  *
- * I1  occupied and dirty have no bit in common; stale is a subset of dirty
+ * Memory comes in small pages as it is touched. Once much of what is handed out is dense (will be filled), a SuperSlab
+ * without memory that is taken from for something dense gets a huge page, at a fifth of the price: its other units
+ * are dirty then, although they still read as zero.
+ *
+ * I1  occupied and dirty have no bit in common; stale and zero are subsets of dirty, dense is one of occupied
  * I2  a SuperSlab is in bucket [dirty != 0][free units], or in none when nothing is free
  * I3  a SuperSlab is in the dirty list exactly when dirty != 0
- * I4  the sums of free and dirty units are those of all SuperSlabs
+ * I4  the sums of free, dirty and dense units are those of all SuperSlabs
  * I5  each chunk counts its SuperSlabs of which nothing is occupied
  */
 #ifndef HAK_SPACE_ARENA_H
@@ -32,6 +36,7 @@ struct span {
     uintptr_t base;
     uint32_t record; /* number of the first unit's record; the others follow */
     uint32_t dirty;  /* bit i: unit i may hold old contents; else it reads as zero */
+    bool present;    /* all of it has memory */
 };
 
 enum {
@@ -39,12 +44,14 @@ enum {
     LONG_SUPERSLABS_MAX = LONG_UNITS_MAX / SUPERSLAB_UNITS,
 };
 
-/* A run of `count` (1 ... 32) units. false = the system refuses memory. */
-bool arena_take(unsigned count, struct span *span);
+/* A run of `count` (1 ... 32) units. dense = all of it will be written. false = the system refuses memory. */
+bool arena_take(unsigned count, bool dense, struct span *span);
 
-/* A run of `count` (33 ... LONG_UNITS_MAX) units. Its dirty units are those of dirty[i], bit j, for unit
- * i * SUPERSLAB_UNITS + j; span->dirty says nothing. false = the system refuses, or no chunk is that large. */
-bool arena_take_long(unsigned count, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX]);
+/* A run of `count` (33 ... LONG_UNITS_MAX) units. dense = all of it will be written; it may get huge pages where it has
+ * no memory, as it is touched. Its dirty units are those of dirty[i], bit j, for unit
+ * i * SUPERSLAB_UNITS + j; span->dirty and
+ * span->present say nothing. false = the system refuses, or no chunk is that large. */
+bool arena_take_long(unsigned count, bool dense, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX]);
 
 /* Takes `count` units back; their tags become TAG_FREE. */
 void arena_give(uintptr_t base, uint32_t record, unsigned count);

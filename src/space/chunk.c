@@ -5,6 +5,7 @@
 #include "chunk.h"
 
 #include "../base/bits.h"
+#include "../os/aligned.h"
 #include "arena.h"
 
 #define CHUNK_SIZE_MAX (UINT64_C(1) << 30)
@@ -26,24 +27,11 @@ static struct chunk *chunk_of_block[RECORD_BLOCKS]; /* by record block; NULL = t
 static uint32_t room_block;                         /* chunks below it have no unused SuperSlab */
 static uint32_t last_block;                         /* highest record block that is a chunk's */
 
-/* Reserves `size` bytes aligned to `alignment`. What sticks out is unmapped; if that fails it only costs
- * addresses. */
-static uintptr_t reserve_aligned(size_t size, size_t alignment)
-{
-    size_t slack = alignment - os_page_size();
-    uintptr_t start = (uintptr_t)os_reserve(size + slack);
-    if (!start) return 0;
-    uintptr_t base = align_up(start, alignment);
-    if (base > start) (void)os_unmap((void *)start, base - start);
-    if (start + slack > base) (void)os_unmap((void *)(base + size), start + slack - base);
-    return base;
-}
-
 /* A reservation whose tags can be written. In a window a place can be taken: then the next is tried
  * while this one is still held. */
 static uintptr_t reserve_tagged(size_t size, size_t alignment, unsigned tries)
 {
-    uintptr_t base = reserve_aligned(size, alignment);
+    uintptr_t base = os_aligned(os_reserve, size, alignment);
     if (!base || tagmap_claim(base, size)) return base;
     uintptr_t other = tries > 0 ? reserve_tagged(size, alignment, tries - 1) : 0;
     (void)os_unmap((void *)base, size);
@@ -70,6 +58,7 @@ COLD static bool chunk_try(size_t size)
     size_t alignment = size >= 8 * (size_t)SUPERSLAB_SIZE ? SUPERSLAB_SIZE : UNIT_SIZE;
     uintptr_t base = reserve_tagged(size, alignment, 3);
     if (!base) return false;
+    os_allow_huge((void *)base, size, false); /* where one pays, arena.c asks for it */
     struct chunk *c = chunk_make(base, size);
     if (!c) {
         if (tagmap.windowed) tagmap_set(base, size / UNIT_SIZE, TAG_NONE, 0);

@@ -17,9 +17,12 @@ struct superslab {
     uint32_t occupied; /* bit: handed out, being purged, or behind the end of the chunk */
     uint32_t dirty;    /* bit: free and has memory */
     uint32_t stale;    /* bit: dirty since before the last tick */
+    uint32_t zero;     /* bit: dirty, and never used since the system gave the memory */
+    uint32_t dense;    /* bit: handed out to be filled */
     uint32_t tick;     /* of the last purge that looked here */
     bool in_bucket;
     bool in_dirty_list;
+    bool huge;         /* huge pages are allowed: for long runs */
     struct list bucket_link;
     struct list dirty_link;
 };
@@ -29,6 +32,8 @@ struct arena {
     size_t units;
     size_t free_units;
     size_t dirty_units;
+    size_t dense_units;
+    size_t huge_superslabs;
     struct list dirty_list; /* SuperSlabs with dirty units, oldest first */
     uint32_t tick;
 };
@@ -37,6 +42,9 @@ extern struct arena arena;
 
 /* Sets both maps of a SuperSlab and moves it to where it belongs. In arena.c. */
 void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty);
+
+/* Huge pages will be forbidden there. true = they were allowed. */
+bool superslab_forget_huge(struct superslab *s);
 
 /* A SuperSlab never used before, not yet in a bucket. NULL = the system refuses. */
 struct superslab *chunk_next_superslab(void);

@@ -1,11 +1,10 @@
-/* large.h - blocks above 64 KiB: runs of units up to RUN_SIZE_MAX, then mappings of their own.
+/* large.h - blocks above 64 KiB: runs of units up to RUN_SIZE_MAX, then mappings of their own (mapping.h).
  *
- * Uses: arena, tagmap, record, os. Callers: front, service.
+ * Uses: arena, mapping, density, tagmap, record, os. Callers: front, service.
  * Locks: RANK_LARGE for the list of mappings; the arena's.
  *
  * First touches are what large blocks cost, so most are runs: freed, their memory serves any other size.
- * A block that outgrows its run by realloc becomes a mapping, because mappings grow without copying. Freed mappings
- * are kept for a while, within a bound; one is used for a request that fills at least three quarters of it.
+ * A block that outgrows its run by realloc becomes a mapping, because mappings grow without copying.
  *
  * I1  a mapping's record has start == the block's address; the tag of the unit there carries the record
  * I2  kept_bytes is the sum of the kept mappings' sizes; above KEPT_BYTES_MAX only while the system refuses to
@@ -15,6 +14,7 @@
 #define HAK_SPACE_LARGE_H
 
 #include "../base/list.h"
+#include "record.h"
 #include "tagmap.h"
 
 /* What the record of a run's first unit, or of a mapping, holds. */
@@ -29,6 +29,11 @@ struct large {
     uint32_t kept_tick; /* kept mappings: the tick in which they were freed */
     uint32_t unused;
 };
+
+ALWAYS_INLINE struct large *large_at(uint32_t number)
+{
+    return (struct large *)(void *)record_at(number);
+}
 
 _Static_assert(sizeof(struct large) == sizeof(struct record), "a record is 64 bytes");
 
@@ -62,7 +67,7 @@ struct large_usage {
     size_t run_live;        /* usable bytes in runs */
     size_t run_slack;       /* what the units of runs hold beyond */
     size_t mapping_live;    /* usable bytes in mappings */
-    size_t mapping_slack;   /* what mappings hold beyond: alignment */
+    size_t mapping_slack;   /* what mappings hold beyond: alignment, room to grow */
     size_t mapping_count;   /* live mappings */
     size_t kept;            /* bytes of kept mappings */
     size_t mallocs, frees;  /* calls so far */

@@ -14,6 +14,7 @@ enum { PURGE_BATCH = 32, PURGE_STEP_UNITS = 128 }; /* 8 MiB */
 struct purge_item {
     struct superslab *superslab;
     uint32_t units;
+    bool forbid_huge;
     bool refused; /* some unit could not be purged */
 };
 
@@ -37,7 +38,8 @@ static unsigned pick_units(struct purge_item *items, bool all, unsigned units_ma
         list_push_back(&arena.dirty_list, &s->dirty_link);
         uint32_t units = all ? s->dirty : s->dirty & s->stale;
         if (units) {
-            items[count++] = (struct purge_item){.superslab = s, .units = units};
+            bool forbid = superslab_forget_huge(s);
+            items[count++] = (struct purge_item){.superslab = s, .units = units, .forbid_huge = forbid};
             picked += bit_count(units);
             superslab_change(s, s->occupied | units, s->dirty & ~units);
         }
@@ -46,11 +48,13 @@ static unsigned pick_units(struct purge_item *items, bool all, unsigned units_ma
     return count;
 }
 
-/* One call for each stretch of neighbouring units. Returns bytes given back. */
+/* One call for each stretch of neighbouring units; what is left keeps to small pages, or the system would fill the gaps
+ * again. Returns bytes given back. */
 static size_t purge_item(struct purge_item *item)
 {
     size_t bytes = 0;
     uint32_t left = item->units;
+    if (item->forbid_huge) os_allow_huge((void *)item->superslab->base, SUPERSLAB_SIZE, false);
     while (left) {
         unsigned first = lowest_bit(left);
         unsigned count = lowest_bit(~((uint64_t)left >> first));

@@ -44,7 +44,7 @@ static uint32_t count_overlaps(uint32_t spans, unsigned units)
 static void past_every_power_of_two(void)
 {
     for (uint32_t taken = 0; taken < UNITS; taken++) {
-        if (!expect(arena_take(1, &span[taken]), "refused unit %u", taken)) break;
+        if (!expect(arena_take(1, false, &span[taken]), "refused unit %u", taken)) break;
         expect(is_marked(span[taken].record, 1), "unit %u is handed out and not marked", taken);
         if (is_power_of_two(taken)) expect(!arena_verify(), "after %u units: %s", taken, arena_verify());
     }
@@ -66,7 +66,7 @@ static void room_is_found_again(void)
     for (unsigned units = 1; units <= SUPERSLAB_UNITS; units++) {
         uint32_t spans = UNITS / SUPERSLAB_UNITS * (SUPERSLAB_UNITS / units);
         uint32_t refused = 0;
-        for (uint32_t i = 0; i < spans; i++) refused += !arena_take(units, &span[i]);
+        for (uint32_t i = 0; i < spans; i++) refused += !arena_take(units, false, &span[i]);
         uint32_t overlaps = count_overlaps(spans, units);
         expect(refused + overlaps == 0, "runs of %u units: %u refused, %u overlap", units, refused, overlaps);
         expect(!arena_verify(), "with runs of %u units: %s", units, arena_verify());

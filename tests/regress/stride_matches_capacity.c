@@ -42,7 +42,7 @@ static void full_carve(unsigned class, uint32_t step)
 {
     struct span span;
     unsigned units = class_units(class);
-    if (!arena_take(units + 1, &span)) bail_out("no units");
+    if (!arena_take(units + 1, false, &span)) bail_out("no units");
     size_t slab_bytes = units * (size_t)UNIT_SIZE;
     unsigned char *behind = (unsigned char *)span.base + slab_bytes;
     memset(behind, CANARY, UNIT_SIZE);

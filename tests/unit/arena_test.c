@@ -9,7 +9,7 @@ static void start(void)
 static struct span take(unsigned count)
 {
     struct span span;
-    bool done = arena_take(count, &span);
+    bool done = arena_take(count, false, &span);
     require(done, "%u units", count);
     return span;
 }
@@ -230,7 +230,7 @@ static void require_refusal_is_harmless(enum fake_call call, uint64_t count)
 {
     struct span span;
     fake_fail(call, 1, count);
-    require(!arena_take(1, &span), "%s", fake_call_name(call));
+    require(!arena_take(1, false, &span), "%s", fake_call_name(call));
     require(fake.failures[call] > 0);
     require_whole();
     fake_fail_nothing();
@@ -262,7 +262,7 @@ static void a_refusal_gives_the_addresses_back(void)
     size_t before = fake.address_bytes;
     fake_fail(FAKE_MAP, 1, FAKE_FOR_GOOD);
     struct span span;
-    require(!arena_take(1, &span));
+    require(!arena_take(1, false, &span));
     require(fake.address_bytes == before, "%zu bytes", fake.address_bytes - before);
 }
 
@@ -292,7 +292,7 @@ static void short_chunks_serve_what_fits(void)
     struct arena_usage usage;
     start();
     fake.map_bytes_max = 5 * UNIT_SIZE; /* 4 units, and the slack of their alignment */
-    require(!arena_take(5, &span));
+    require(!arena_take(5, false, &span));
     require_whole();
     for (unsigned i = 0; i < 6; i++) {
         span = take(4);
@@ -315,7 +315,7 @@ static void chunks_of_one_unit_serve(void)
     fake.map_bytes_max = 2 * UNIT_SIZE - 4096;
     for (unsigned i = 0; i < 20; i++) dirty_fill(take(1), 1);
     struct span span;
-    require(!arena_take(2, &span));
+    require(!arena_take(2, false, &span));
     require_whole();
 }
 
@@ -327,11 +327,11 @@ static void the_end_of_memory_leaves_the_rest_usable(void)
     fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
     fake_fail(FAKE_RESERVE, 1, FAKE_FOR_GOOD);
     unsigned more = 0;
-    while (arena_take(1, &span)) more++;
+    while (arena_take(1, false, &span)) more++;
     require(more % SUPERSLAB_UNITS == 0, "%u", more);
     free_some(1, 7, 1);
     require(take(1).base == unit[1][7].base);
-    require(!arena_take(1, &span));
+    require(!arena_take(1, false, &span));
     require_whole();
 }
 

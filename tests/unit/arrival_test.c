@@ -298,7 +298,7 @@ static void without_drain_mail_waits_until_memory_is_out(void)
     fake_fail(FAKE_RESERVE, 1, FAKE_FOR_GOOD);
     fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
     struct span span;
-    while (arena_take(1, &span)) continue;
+    while (arena_take(1, false, &span)) continue;
     unsigned got = 0;
     while (do_malloc(64)) got++;
     require(got >= count, "%u", got);

@@ -79,7 +79,7 @@ const char *fake_call_name(enum fake_call call)
 {
     static const char *const names[FAKE_CALLS] = {
         "os_reserve",  "os_reserve_readable", "os_commit", "os_map", "os_unmap", "os_remap",
-        "os_remap_to", "os_purge",            "os_peek",   "any",
+        "os_remap_to", "os_purge",            "os_fill_huge", "os_peek",   "any",
     };
     return names[call];
 }
@@ -201,6 +201,27 @@ bool os_remap_to(void *p, size_t size, size_t new_size, void *to)
     if (done) fake_discharge(size);
     errno = saved;
     return done;
+}
+
+void os_allow_huge(void *p, size_t size, bool allow)
+{
+    unsigned i = __atomic_fetch_add(&fake.huge_count, 1, __ATOMIC_SEQ_CST);
+    if (i < sizeof(fake.huge) / sizeof(fake.huge[0]))
+        fake.huge[i] = (struct fake_huge){.base = (uintptr_t)p, .size = size, .allow = allow};
+}
+
+bool os_has_memory(const void *p)
+{
+    unsigned char present = 0;
+    return mincore((void *)(uintptr_t)p, FAKE_PAGE, &present) == 0 && (present & 1);
+}
+
+bool os_fill_huge(void *p, size_t size)
+{
+    (void)p;
+    (void)size;
+    if (fake.while_filling) fake.while_filling();
+    return !fake_fails(FAKE_FILL_HUGE);
 }
 
 void os_populate(void *p, size_t size)

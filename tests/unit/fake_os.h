@@ -20,6 +20,7 @@ enum fake_call {
     FAKE_REMAP,
     FAKE_REMAP_TO,
     FAKE_PURGE,
+    FAKE_FILL_HUGE,
     FAKE_PEEK,
     FAKE_ANY,
     FAKE_CALLS,
@@ -41,6 +42,13 @@ struct fake_os {
     size_t address_bytes_max;      /* more is refused */
     size_t map_bytes_max;          /* os_map and os_reserve of more than this at once are refused */
     uintptr_t break_end;
+    struct fake_huge {
+        uintptr_t base;
+        size_t size;
+        bool allow;
+    } huge[64];                    /* what os_allow_huge() was told, latest last */
+    unsigned huge_count;
+    void (*while_filling)(void);   /* what other threads do during os_fill_huge() */
     uint64_t waits, wakes;
     jmp_buf *abort_to;             /* os_abort() jumps there; NULL = the process dies */
     unsigned aborts;

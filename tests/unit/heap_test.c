@@ -258,7 +258,7 @@ static void memory_that_is_out_gives_an_empty_chain(void)
     fake_fail(FAKE_RESERVE, 1, FAKE_FOR_GOOD);
     fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
     struct span span;
-    while (arena_take(1, &span)) continue;
+    while (arena_take(1, false, &span)) continue;
     for (unsigned class = 0; class < CLASS_COUNT; class++)
         require(heap_take(heap, class, 10).count == 0, "class %u", class);
     require_whole(heap);

@@ -414,15 +414,15 @@ static void a_mapping_stays_whole_when_growing_is_refused(void)
     fill(p, 3 * MIB);
     fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
     size_t before = fake.address_bytes;
-    fake_fail(FAKE_RESERVE, 1, 1);
+    fake_fail(FAKE_RESERVE, 1, 2); /* with room for more, and without */
     require(!resize(p, 8 * MIB));
     require_unmoved(p);
     require(fake.address_bytes == before);
-    fake_fail(FAKE_REMAP_TO, 1, 1);
+    fake_fail(FAKE_REMAP_TO, 1, 2);
     require(!resize(p, 8 * MIB));
     require_unmoved(p);
     fake.remap_eats_target = true;
-    fake_fail(FAKE_REMAP_TO, 1, 1);
+    fake_fail(FAKE_REMAP_TO, 1, 2);
     require(!resize(p, 8 * MIB));
     require_unmoved(p);
     fake_fail_nothing();
@@ -440,11 +440,72 @@ static void a_place_without_a_tag_is_not_moved_to(void)
     fill(p, 3 * MIB);
     memset(piece_is_writable, 0, sizeof(piece_is_writable)); /* so that the claim asks the system */
     size_t before = fake.address_bytes;
-    fake_fail(FAKE_REMAP, 1, 1);
-    fake_fail(FAKE_COMMIT, 1, 1);
+    fake_fail(FAKE_REMAP, 1, 2);
+    fake_fail(FAKE_COMMIT, 1, 2);
     require(!resize(p, 8 * MIB));
     require_unmoved(p);
     require(fake.address_bytes == before, "the reservation is lost");
+}
+
+static void a_mapping_that_grew_has_room_for_more(void)
+{
+    start();
+    unsigned char *p = resize(map_block(3 * MIB), 8 * MIB);
+    const struct large *l = large_at(tagmap_get(p).record);
+    require(l->size == 8 * MIB && l->map_size == 10 * MIB, "an eighth, up to a huge page: %zu", l->map_size);
+    require(usage().mapping_live == 8 * MIB && usage().mapping_slack == 2 * MIB);
+    uint64_t calls = fake.calls[FAKE_ANY];
+    fill(p, 8 * MIB);
+    require(resize(p, 10 * MIB) == p && usable(p) == 10 * MIB && fake.calls[FAKE_ANY] == calls);
+    require_filled(p, 8 * MIB - 1);
+    require(reads_as_zero(p + 8 * MIB, 2 * MIB));
+    require(usage().mapping_live == 10 * MIB && usage().mapping_slack == 0);
+    require(resize(p, 5 * MIB) == p && l->map_size == 5 * MIB, "what it gives back includes the room");
+    require_whole();
+    put(p);
+    require_whole();
+}
+
+static void a_mapping_with_room_is_kept_whole(void)
+{
+    start();
+    unsigned char *p = resize(map_block(3 * MIB), 8 * MIB);
+    put(p);
+    require(usage().kept == 10 * MIB && usage().mapping_slack == 0 && usage().mapping_live == 0);
+    require_whole();
+    unsigned char *q = mapping_alloc(9 * MIB, 1, false);
+    require(q == p && usable(q) == 10 * MIB && usage().kept == 0);
+    put(q);
+    require_whole();
+}
+
+static void room_is_not_insisted_on(void)
+{
+    start();
+    unsigned char *p = map_block(3 * MIB);
+    fill(p, 3 * MIB);
+    fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
+    fake_fail(FAKE_RESERVE, 1, 1);
+    unsigned char *q = resize(p, 8 * MIB);
+    require(q && q != p && usable(q) == 8 * MIB && usage().mapping_slack == 0);
+    require_filled(q, 3 * MIB - 1);
+    put(q);
+    fake_fail_nothing();
+    fake_fail(FAKE_MAP, 1, 1);
+    p = mapping_alloc_growing(20 * MIB, true);
+    require(p && usable(p) == 20 * MIB && usage().mapping_slack == 0);
+    put(p);
+    require_whole();
+}
+
+static void where_addresses_count_a_mapping_gets_no_room(void)
+{
+    start();
+    fake.memory_is_charged = true;
+    unsigned char *p = resize(map_block(3 * MIB), 8 * MIB);
+    require(p && usage().mapping_live == 8 * MIB && usage().mapping_slack == 0);
+    put(p);
+    require_whole();
 }
 
 static void an_aligned_mapping_is_not_resized(void)
@@ -484,7 +545,7 @@ static void refused_records_are_no_memory(void)
     start();
     fake_fail(FAKE_MAP, 1, 1); /* the first mapping needs records first */
     require(!large_alloc(70 * MIB, 1, false));
-    require(!large.free_records);
+    require(!mapped.free_records);
     put(get(70 * MIB));
     require_whole();
 }
@@ -567,9 +628,9 @@ static void verify_sees_wrong_kept_bytes(void)
 {
     start();
     put(map_block(3 * MIB));
-    large.kept_bytes++;
+    mapped.kept_bytes++;
     require_broken(large_verify(), "large I2: kept bytes");
-    large.kept_bytes--;
+    mapped.kept_bytes--;
     require_whole();
 }
 
@@ -598,6 +659,10 @@ int main(void)
         TEST(a_mapping_moves_with_its_bytes),
         TEST(a_mapping_stays_whole_when_growing_is_refused),
         TEST(a_place_without_a_tag_is_not_moved_to),
+        TEST(a_mapping_that_grew_has_room_for_more),
+        TEST(a_mapping_with_room_is_kept_whole),
+        TEST(room_is_not_insisted_on),
+        TEST(where_addresses_count_a_mapping_gets_no_room),
         TEST(an_aligned_mapping_is_not_resized),
         TEST(a_refused_mapping_changes_nothing),
         TEST(refused_records_are_no_memory),

@@ -18,7 +18,7 @@ static void require_whole(void)
 static struct span take(unsigned count)
 {
     struct span span;
-    bool done = count > SUPERSLAB_UNITS ? arena_take_long(count, &span, dirty) : arena_take(count, &span);
+    bool done = count > SUPERSLAB_UNITS ? arena_take_long(count, false, &span, dirty) : arena_take(count, false, &span);
     require(done, "%u units", count);
     require_whole();
     return span;
@@ -27,7 +27,7 @@ static struct span take(unsigned count)
 static bool refused(unsigned count)
 {
     struct span span;
-    bool done = arena_take_long(count, &span, dirty);
+    bool done = arena_take_long(count, false, &span, dirty);
     require_whole();
     return !done;
 }

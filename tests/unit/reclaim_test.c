@@ -323,7 +323,7 @@ static void a_cached_slab_is_given_for_another_class(void)
     for (unsigned i = 0; i < 64; i++) do_free(p[i]); /* in the bin: their slabs are in use */
     fake_fail(FAKE_RESERVE, 1, FAKE_FOR_GOOD);
     fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
-    while (arena_take(1, &span)) continue;
+    while (arena_take(1, false, &span)) continue;
     fake_fail(FAKE_MAP, 1, FAKE_FOR_GOOD);
     void *q = do_malloc(300);
     require(q != NULL, "64 free blocks of 8000 bytes were kept back");

@@ -6,7 +6,7 @@ static struct slab *make_slab(unsigned class)
 {
     struct span span;
     if (!tagmap.mask) require(tagmap_init());
-    require(arena_take(class_units(class), &span));
+    require(arena_take(class_units(class), false, &span));
     require(span.dirty == 0);
     return slab_init(&span, class);
 }
@@ -87,7 +87,7 @@ static void a_canary_behind_the_slab_survives_full_blocks(void)
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct slab *s = make_slab(c);
         struct span behind;
-        require(arena_take(1, &behind));
+        require(arena_take(1, false, &behind));
         memset((void *)behind.base, 0x5a, UNIT_SIZE);
         (void)slab_carve(s, s->capacity);
         for (uint32_t i = 0; i < s->capacity; i++) memset(slab_block(s, i), 0xff, class_size(c));

@@ -48,7 +48,7 @@ static void record_memory_is_counted_in_whole_pages(void)
 
 static uintptr_t claimed(size_t size)
 {
-    uintptr_t base = reserve_aligned(size, UNIT_SIZE);
+    uintptr_t base = os_aligned(os_reserve, size, UNIT_SIZE);
     require(base && tagmap_claim(base, size));
     return base;
 }
@@ -132,7 +132,7 @@ static void addresses_above_the_map_are_refused(void)
 static void a_refused_commit_can_be_tried_again(void)
 {
     require(tagmap_init());
-    uintptr_t base = reserve_aligned(UNIT_SIZE, UNIT_SIZE);
+    uintptr_t base = os_aligned(os_reserve, UNIT_SIZE, UNIT_SIZE);
     fake_fail(FAKE_COMMIT, 1, 1);
     require(!tagmap_claim(base, UNIT_SIZE));
     require(tagmap_claim(base, UNIT_SIZE));

@@ -1,0 +1,62 @@
+/* density.c - see density.h.
+ *
+ * Uses: os. Locks: none.
+ */
+#include "density.h"
+
+#include "../base/atomics.h"
+#include "../base/bits.h"
+#include "../base/config.h"
+#include "../os/os.h"
+
+enum {
+    WHOLE = 1 << 10,           /* density when every page is touched */
+    EXPECTED_MIN = WHOLE / 6,
+    LESSONS_MAX = 16,          /* later a lesson counts as one of so many */
+    LESSON_PAGES = 4,
+    BLOCK_PAGES = 16,
+    LEARN_EVERY = 8,
+};
+
+static int density;
+static int lessons; /* so far, up to LESSONS_MAX */
+static uint32_t asked;
+static uintptr_t watched; /* 0 = nothing */
+
+/* Pages with memory among `count` evenly spread ones. */
+static unsigned sample(uintptr_t base, size_t size, unsigned count)
+{
+    unsigned present = 0;
+    size_t step = size / count;
+    for (unsigned i = 0; i < count; i++) {
+        uintptr_t middle = base + i * step + step / 2;
+        present += os_has_memory((const void *)align_down(middle, os_page_size()));
+    }
+    return present;
+}
+
+static void learn(uintptr_t superslab)
+{
+    int touched = (int)sample(superslab, SUPERSLAB_SIZE, LESSON_PAGES) * (WHOLE / LESSON_PAGES);
+    int before = load_relaxed(&density);
+    int count = load_relaxed(&lessons);
+    if (count < LESSONS_MAX) store_relaxed(&lessons, ++count);
+    store_relaxed(&density, before + (touched - before) / count);
+}
+
+bool density_expected(void)
+{
+    uintptr_t superslab = exchange_relaxed(&watched, 0);
+    if (superslab) learn(superslab);
+    return load_relaxed(&density) >= EXPECTED_MIN && add_relaxed(&asked, 1) % LEARN_EVERY != 0;
+}
+
+void density_watch(uintptr_t superslab)
+{
+    store_relaxed(&watched, superslab);
+}
+
+bool density_is_high(uintptr_t base, size_t size)
+{
+    return sample(base, size, BLOCK_PAGES) > BLOCK_PAGES * 3 / 4;
+}

@@ -1,0 +1,24 @@
+/* density.h - whether large blocks get filled by their users, and so deserve huge pages.
+ *
+ * Uses: os. Callers: large, mapping. Locks: none; threads may overwrite each other's lessons.
+ *
+ * A huge page costs as much as a fifth of the small pages that it replaces, but a block of which little is touched
+ * must not become resident as a whole. So whoever takes a block in small pages leaves a place to look at, and the next
+ * one looks there how many pages were touched since. The average of these lessons is what the next block is expected
+ * to fill. Every eighth block gets small pages in any case, so that learning goes on.
+ */
+#ifndef HAK_SPACE_DENSITY_H
+#define HAK_SPACE_DENSITY_H
+
+#include "../base/compiler.h"
+
+/* true = at least a sixth of the pages of the next block will probably be touched. */
+bool density_expected(void);
+
+/* A SuperSlab without memory was handed out in small pages: the next density_expected() will look at it. */
+void density_watch(uintptr_t superslab);
+
+/* true = nearly all of this block was touched: what it grows by will be, too. */
+bool density_is_high(uintptr_t base, size_t size);
+
+#endif

@@ -1,0 +1,396 @@
+/* mapping.c - see mapping.h.
+ *
+ * Uses: density, tagmap, record, os. Locks: RANK_LARGE, never across a system call that maps or unmaps.
+ */
+#include "mapping.h"
+
+#include "../base/bits.h"
+#include "../os/aligned.h"
+#include "density.h"
+
+#define KEPT_BYTES_MAX ((size_t)64 << 20)
+#define HUGE_SIZE_MIN ((size_t)4 << 20)
+enum { KEPT_MAX = 64, LARGE_RECORDS_PER_BLOCK = 1024 };
+
+struct lock large_lock = {.rank = RANK_LARGE};
+
+/* Under large_lock. */
+static struct {
+    struct list live;
+    struct list kept; /* latest first */
+    struct large *free_records;
+    unsigned kept_count;
+    size_t kept_bytes;
+    size_t live_bytes, slack_bytes, count;
+    uint32_t tick;
+} mapped;
+
+/* ---- records ---- */
+
+static bool add_records(void)
+{
+    struct record *block = record_map(LARGE_RECORDS_PER_BLOCK * sizeof(struct record));
+    if (!block) return false;
+    uint32_t number = record_block_add(block);
+    if (!number) return false;
+    for (uint32_t i = 0; i < LARGE_RECORDS_PER_BLOCK; i++) {
+        struct large *l = large_at(number + i);
+        l->number = number + i;
+        l->link.next = (struct list *)(void *)mapped.free_records;
+        mapped.free_records = l;
+    }
+    return true;
+}
+
+static struct large *record_take(void)
+{
+    lock_acquire(&large_lock);
+    struct large *l = mapped.free_records || add_records() ? mapped.free_records : NULL;
+    if (l) mapped.free_records = (struct large *)(void *)l->link.next;
+    lock_release(&large_lock);
+    return l;
+}
+
+static void record_give_locked(struct large *l)
+{
+    l->start = 0;
+    l->size = 0;
+    l->link.next = (struct list *)(void *)mapped.free_records;
+    mapped.free_records = l;
+}
+
+/* ---- making and freeing ---- */
+
+static void publish(struct large *l, enum tag_kind kind)
+{
+    tagmap_set(align_down(l->start, UNIT_SIZE), 1, kind, kind == TAG_NONE ? 0 : l->number);
+}
+
+static void count_mapping(const struct large *l, bool add)
+{
+    size_t slack = l->map_size - l->size;
+    mapped.live_bytes += add ? l->size : 0 - l->size;
+    mapped.slack_bytes += add ? slack : 0 - slack;
+}
+
+static void enter_live(struct large *l)
+{
+    publish(l, TAG_MAPPING);
+    lock_acquire(&large_lock);
+    list_push_front(&mapped.live, &l->link);
+    mapped.count++;
+    count_mapping(l, true);
+    lock_release(&large_lock);
+}
+
+/* Picks the smallest kept mapping that the request fills to three quarters. */
+static struct large *kept_take(size_t size)
+{
+    struct large *best = NULL;
+    if (load_relaxed(&mapped.kept_count) == 0) return NULL;
+    lock_acquire(&large_lock);
+    for (struct list *i = list_first(&mapped.kept); i != &mapped.kept; i = i->next) {
+        struct large *l = container_of(i, struct large, link);
+        bool fits = l->size >= size && l->size - size <= l->size / 4;
+        if (fits && (!best || l->size < best->size)) best = l;
+    }
+    if (best) {
+        list_remove(&best->link);
+        mapped.kept_bytes -= best->map_size;
+        store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
+    }
+    lock_release(&large_lock);
+    return best;
+}
+
+/* What is to be mapped. */
+struct shape {
+    size_t size;
+    size_t room;      /* `size` or more */
+    size_t alignment; /* above a page, room == size and not huge */
+    bool huge;
+};
+
+/* Maps so that a block can be aligned. The mapping stays whole: splitting can fail. */
+static bool map_fresh(struct large *l, const struct shape *shape)
+{
+    size_t page = os_page_size();
+    size_t extra = shape->alignment > page ? shape->alignment - page : 0;
+    size_t map_size;
+    if (__builtin_add_overflow(shape->room, extra, &map_size)) return false;
+    uintptr_t base = shape->huge ? os_aligned(os_map, map_size, SUPERSLAB_SIZE) : (uintptr_t)os_map(map_size);
+    if (!base) return false;
+    l->map_base = base;
+    l->map_size = map_size;
+    l->start = align_up(base, shape->alignment);
+    l->size = shape->size;
+    return true;
+}
+
+/* In a window the tag of the first unit can be taken: another place is tried while this one is held. */
+static bool map_tagged(struct large *l, const struct shape *shape, unsigned tries)
+{
+    if (!map_fresh(l, shape)) return false;
+    if (tagmap_claim(align_down(l->start, UNIT_SIZE), UNIT_SIZE)) return true;
+    void *held = (void *)l->map_base;
+    size_t held_size = l->map_size;
+    bool done = tries > 0 && map_tagged(l, shape, tries - 1);
+    (void)os_unmap(held, held_size);
+    return done;
+}
+
+static struct large *map_new(const struct shape *shape)
+{
+    struct large *l = record_take();
+    if (!l || map_tagged(l, shape, 3)) return l;
+    lock_acquire(&large_lock);
+    record_give_locked(l);
+    lock_release(&large_lock);
+    return NULL;
+}
+
+static void mapping_allow_huge(struct large *l)
+{
+    os_allow_huge((void *)l->map_base, l->map_size, true);
+}
+
+static void *mapping_make(const struct shape *shape, bool zeroed)
+{
+    struct large *l = shape->alignment <= os_page_size() ? kept_take(shape->size) : NULL;
+    if (!l)
+        l = map_new(shape);
+    else if (zeroed && !os_purge((void *)l->start, l->size))
+        __builtin_memset((void *)l->start, 0, l->size);
+    if (!l) return NULL;
+    if (shape->huge) mapping_allow_huge(l);
+    enter_live(l);
+    return (void *)l->start;
+}
+
+void *mapping_alloc(size_t size, size_t alignment, bool zeroed)
+{
+    size = align_up(size, os_page_size());
+    bool huge = alignment <= os_page_size() && size >= HUGE_SIZE_MIN && density_expected();
+    return mapping_make(&(struct shape){.size = size, .room = size, .alignment = alignment, .huge = huge}, zeroed);
+}
+
+/* For the next times that a block grows; not where addresses count against a limit. */
+static size_t room_for(size_t size)
+{
+    return os_memory_is_charged() ? size : align_up(size + size / 8, SUPERSLAB_SIZE);
+}
+
+void *mapping_alloc_growing(size_t size, bool dense)
+{
+    struct shape shape = {.size = size, .room = room_for(size), .alignment = 1, .huge = dense && size >= HUGE_SIZE_MIN};
+    void *p = mapping_make(&shape, false);
+    if (p || shape.room == size) return p;
+    shape.room = size;
+    return mapping_make(&shape, false);
+}
+
+/* The addresses go back, or when the system refuses that, only the memory, and the mapping stays kept. */
+static size_t mapping_release(struct large *l)
+{
+    size_t bytes = l->map_size;
+    publish(l, TAG_NONE);
+    bool gone = os_unmap((void *)l->map_base, l->map_size);
+    if (!gone) {
+        (void)os_purge((void *)l->map_base, l->map_size);
+        publish(l, TAG_MAPPING_KEPT);
+    }
+    lock_acquire(&large_lock);
+    if (gone) {
+        record_give_locked(l);
+    } else {
+        list_push_back(&mapped.kept, &l->link);
+        mapped.kept_bytes += l->map_size;
+        store_relaxed(&mapped.kept_count, mapped.kept_count + 1);
+    }
+    lock_release(&large_lock);
+    return bytes;
+}
+
+static bool worth_keeping(const struct large *l)
+{
+    if (l->map_size != l->size) return false; /* aligned ones are rare */
+    if (mapped.kept_count >= KEPT_MAX) return false;
+    if (mapped.kept_bytes + l->map_size > KEPT_BYTES_MAX) return false;
+    return true;
+}
+
+void mapping_free(struct large *l)
+{
+    lock_acquire(&large_lock);
+    list_remove(&l->link);
+    mapped.count--;
+    count_mapping(l, false);
+    if (l->start == l->map_base) l->size = l->map_size;
+    bool keep = worth_keeping(l);
+    if (keep) {
+        l->kept_tick = mapped.tick;
+        publish(l, TAG_MAPPING_KEPT);
+        list_push_front(&mapped.kept, &l->link);
+        mapped.kept_bytes += l->map_size;
+        store_relaxed(&mapped.kept_count, mapped.kept_count + 1);
+    }
+    lock_release(&large_lock);
+    if (!keep) (void)mapping_release(l);
+}
+
+static struct large *kept_pop_idle(bool all)
+{
+    struct large *l = NULL;
+    lock_acquire(&large_lock);
+    if (!list_is_empty(&mapped.kept)) {
+        l = container_of(mapped.kept.prev, struct large, link);
+        if (all || mapped.tick - l->kept_tick >= 2) {
+            list_remove(&l->link);
+            mapped.kept_bytes -= l->map_size;
+            store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
+        } else {
+            l = NULL;
+        }
+    }
+    lock_release(&large_lock);
+    return l;
+}
+
+size_t large_purge(bool all)
+{
+    size_t bytes = 0;
+    lock_acquire(&large_lock);
+    uint32_t tick = ++mapped.tick;
+    unsigned left = mapped.kept_count; /* a mapping that cannot be unmapped comes back: once round */
+    lock_release(&large_lock);
+    for (struct large *l; left > 0 && (l = kept_pop_idle(all)); left--) {
+        l->kept_tick = tick;
+        bytes += mapping_release(l);
+    }
+    return bytes;
+}
+
+/* ---- resizing ---- */
+
+static void mapping_set(struct large *l, uintptr_t base, size_t size, size_t map_size)
+{
+    lock_acquire(&large_lock);
+    count_mapping(l, false);
+    l->start = l->map_base = base;
+    l->size = size;
+    l->map_size = map_size;
+    count_mapping(l, true);
+    lock_release(&large_lock);
+}
+
+/* Moves the pages, not the bytes; huge ones whole, where both places begin with one. The new place is tagged before
+ * anything moves, so that every failure leaves the block as it was. */
+static bool mapping_move(struct large *l, size_t size, size_t room)
+{
+    uintptr_t to = os_aligned(os_reserve, room, size >= HUGE_SIZE_MIN ? SUPERSLAB_SIZE : os_page_size());
+    if (!to) return false;
+    if (!tagmap_claim(align_down(to, UNIT_SIZE), UNIT_SIZE)) {
+        (void)os_unmap((void *)to, room);
+        return false;
+    }
+    lock_acquire(&large_lock);
+    list_remove(&l->link); /* it has no tag for a while: who walks the list must not meet it */
+    lock_release(&large_lock);
+    publish(l, TAG_NONE);
+    bool moved = os_remap_to((void *)l->map_base, l->map_size, room, (void *)to);
+    if (moved) mapping_set(l, to, size, room);
+    publish(l, TAG_MAPPING);
+    lock_acquire(&large_lock);
+    list_push_front(&mapped.live, &l->link);
+    lock_release(&large_lock);
+    return moved; /* refused: what became of the reservation is unknown, so it is left */
+}
+
+static bool mapping_grow(struct large *l, size_t size, size_t room)
+{
+    if (!os_remap((void *)l->map_base, l->map_size, room)) return mapping_move(l, size, room);
+    mapping_set(l, l->map_base, size, room);
+    return true;
+}
+
+static bool mapping_shrink(struct large *l, size_t size)
+{
+    if (!os_remap((void *)l->map_base, l->map_size, size)) return false;
+    mapping_set(l, l->map_base, size, size);
+    return true;
+}
+
+void *mapping_resize(struct large *l, size_t size)
+{
+    if (l->start != l->map_base || size <= SUPERSLAB_SIZE) return NULL; /* so little: a run will do */
+    if (size < l->size) return mapping_shrink(l, size) ? (void *)l->start : NULL;
+    if (size <= l->map_size) {
+        mapping_set(l, l->map_base, size, l->map_size);
+        return (void *)l->start;
+    }
+    bool dense = size >= HUGE_SIZE_MIN && density_is_high(l->start, l->size);
+    size_t room = room_for(size);
+    if (!mapping_grow(l, size, room) && (room == size || !mapping_grow(l, size, size))) return NULL;
+    if (dense) mapping_allow_huge(l);
+    return (void *)l->start;
+}
+
+/* ---- to be looked at ---- */
+
+static bool list_holds(struct list *head, const void *p)
+{
+    for (struct list *i = list_first(head); i != head; i = i->next) {
+        const struct large *l = container_of(i, struct large, link);
+        if ((uintptr_t)p - l->map_base < l->map_size) return true;
+    }
+    return false;
+}
+
+COLD bool large_holds(const void *p)
+{
+    lock_acquire(&large_lock);
+    bool held = list_holds(&mapped.live, p) || list_holds(&mapped.kept, p);
+    lock_release(&large_lock);
+    return held;
+}
+
+bool large_has_kept(void)
+{
+    return load_relaxed(&mapped.kept_count) > 0;
+}
+
+static const char *verify_one(const struct large *l, uint32_t kind)
+{
+    struct tag tag = tagmap_get((void *)l->start);
+    if (tag_offset(tag) != kind || tag.record != l->number) return "large I1: tag of a mapping";
+    if (l->start < l->map_base || l->start + l->size > l->map_base + l->map_size)
+        return "large I1: block outside its mapping";
+    return NULL;
+}
+
+void mapping_usage(struct large_usage *usage)
+{
+    lock_acquire(&large_lock);
+    usage->mapping_live = mapped.live_bytes;
+    usage->mapping_slack = mapped.slack_bytes;
+    usage->mapping_count = mapped.count;
+    usage->kept = mapped.kept_bytes;
+    lock_release(&large_lock);
+}
+
+COLD const char *mapping_verify(void)
+{
+    const char *broken = NULL;
+    size_t kept = 0;
+    lock_acquire(&large_lock);
+    for (struct list *i = list_first(&mapped.live); !broken && i != &mapped.live; i = i->next)
+        broken = verify_one(container_of(i, struct large, link), TAG_MAPPING);
+    for (struct list *i = list_first(&mapped.kept); !broken && i != &mapped.kept; i = i->next) {
+        struct large *l = container_of(i, struct large, link);
+        broken = verify_one(l, TAG_MAPPING_KEPT);
+        kept += l->map_size;
+    }
+    if (!broken && kept != mapped.kept_bytes) broken = "large I2: kept bytes";
+    lock_release(&large_lock);
+    return broken;
+}

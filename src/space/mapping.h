@@ -1,0 +1,32 @@
+/* mapping.h - large blocks that have a mapping of their own: the longest, aligned ones, and those that grow by realloc.
+ * Private to large.
+ *
+ * Uses: density, tagmap, record, os. Callers: large.c only. Locks: RANK_LARGE.
+ *
+ * A mapping grows without copying, and gets room for the next times: addresses, no memory. Freed mappings are kept for
+ * a while, within a bound; one is used for a request that fills at least three quarters of it. Where blocks are
+ * expected to be filled, they may have huge pages, and start at one.
+ */
+#ifndef HAK_SPACE_MAPPING_H
+#define HAK_SPACE_MAPPING_H
+
+#include "large.h"
+
+/* A block of at least `size` bytes. NULL = the system refuses. */
+void *mapping_alloc(size_t size, size_t alignment, bool zeroed);
+
+/* The same for a block that grows. dense = its contents are expected to fill it. */
+void *mapping_alloc_growing(size_t size, bool dense);
+
+void mapping_free(struct large *l);
+
+/* Resizes in place or by moving the pages. NULL = cannot, the block is as it was. */
+void *mapping_resize(struct large *l, size_t size);
+
+/* Fills in what concerns mappings. */
+void mapping_usage(struct large_usage *usage);
+
+/* Checks I1 and I2 of large.h. */
+const char *mapping_verify(void);
+
+#endif

@@ -1,0 +1,426 @@
+/* huge_test.c - huge pages: who gets them, what is dirty then, when they are forbidden again, and what is learned from
+ * the use of large blocks.
+ */
+#include "unit.h"
+
+static const size_t MIB = (size_t)1 << 20;
+
+static void require_whole(void)
+{
+    const char *broken = arena_verify();
+    require(!broken, "%s", broken);
+}
+
+static void start(void)
+{
+    require(tagmap_init());
+    fake.huge_count = 0;
+}
+
+static struct span take(unsigned count, bool dense)
+{
+    struct span span;
+    bool done = arena_take(count, dense, &span);
+    require(done, "%u units", count);
+    require_whole();
+    return span;
+}
+
+static void give(struct span span, unsigned count)
+{
+    arena_give(span.base, span.record, count);
+    require_whole();
+}
+
+static struct arena_usage usage(void)
+{
+    struct arena_usage u;
+    arena_usage(&u);
+    return u;
+}
+
+/* Full SuperSlabs of dense units, so many that the next one is expected to be filled, too. */
+static struct span grow_dense(void)
+{
+    struct span first = take(1, true);
+    for (unsigned i = 1; i < HUGE_AFTER; i++) (void)take(1, true);
+    return first;
+}
+
+/* ---- for slabs ---- */
+
+static void a_small_heap_gets_small_pages(void)
+{
+    start();
+    (void)grow_dense();
+    require(fake.calls[FAKE_FILL_HUGE] == 0 && usage().dirty_units == 0);
+}
+
+static void a_dense_heap_grows_by_a_huge_page(void)
+{
+    start();
+    (void)grow_dense();
+    struct span span = take(1, true);
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && span.base % SUPERSLAB_SIZE == 0);
+    require(span.present && span.dirty == 0 && usage().dirty_units == SUPERSLAB_UNITS - 1);
+    for (unsigned i = 1; i < SUPERSLAB_UNITS; i++) {
+        struct span next = take(1, i % 2 != 0);
+        require(next.base == span.base + i * (uintptr_t)UNIT_SIZE, "the same SuperSlab goes on");
+        require(next.present && next.dirty == 0, "unit %u has memory, which reads as zero", i);
+    }
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && usage().dirty_units == 0);
+    (void)take(1, true);
+    require(fake.calls[FAKE_FILL_HUGE] == 2);
+}
+
+static void a_used_unit_of_a_huge_page_is_dirty(void)
+{
+    start();
+    (void)grow_dense();
+    struct span span = take(4, true);
+    give(span, 4);
+    span = take(8, false);
+    require(span.dirty == 0x0f && span.present);
+}
+
+static struct span taken_meanwhile;
+
+static void take_meanwhile(void)
+{
+    require(arena_take(1, false, &taken_meanwhile));
+}
+
+static void a_superslab_being_filled_is_not_shared(void)
+{
+    start();
+    (void)grow_dense();
+    fake.while_filling = take_meanwhile;
+    struct span span = take(1, true);
+    require(taken_meanwhile.base - span.base >= SUPERSLAB_SIZE, "both in one SuperSlab");
+}
+
+static void what_is_not_dense_gets_small_pages(void)
+{
+    start();
+    (void)grow_dense();
+    (void)take(1, false);
+    require(fake.calls[FAKE_FILL_HUGE] == 0);
+    (void)take(1, true);
+    require(fake.calls[FAKE_FILL_HUGE] == 0, "the SuperSlab is in use");
+}
+
+static void a_heap_that_is_mostly_not_dense_gets_small_pages(void)
+{
+    start();
+    (void)grow_dense();
+    for (unsigned i = 0; i <= HUGE_AFTER / SUPERSLAB_UNITS; i++) (void)take(SUPERSLAB_UNITS, false);
+    (void)take(1, true);
+    require(fake.calls[FAKE_FILL_HUGE] == 0);
+}
+
+static void a_heap_that_shrank_gets_small_pages(void)
+{
+    start();
+    struct span first = grow_dense();
+    give(first, 1);
+    (void)take(1, false);
+    (void)take(1, true);
+    require(fake.calls[FAKE_FILL_HUGE] == 0, "one dense unit less");
+}
+
+static void a_refused_huge_page_costs_nothing(void)
+{
+    start();
+    (void)grow_dense();
+    fake_fail(FAKE_FILL_HUGE, 1, 1);
+    struct span span = take(1, true);
+    require(!span.present && span.dirty == 0 && usage().dirty_units == 0);
+    require_whole();
+    span = take(1, true);
+    require(fake.calls[FAKE_FILL_HUGE] == 1, "one try for each SuperSlab");
+}
+
+static void the_rest_of_a_huge_page_goes_back_when_idle(void)
+{
+    start();
+    (void)grow_dense();
+    (void)take(1, true);
+    require(arena_purge(false) == 0);
+    require(arena_purge(false) == (SUPERSLAB_UNITS - 1) * (size_t)UNIT_SIZE);
+    require_whole();
+    struct span span = take(1, false);
+    require(!span.present && span.dirty == 0);
+}
+
+static void a_purge_that_is_refused_keeps_nothing_zero(void)
+{
+    start();
+    (void)grow_dense();
+    (void)take(1, true);
+    fake_fail(FAKE_PURGE, 1, 1);
+    (void)arena_purge(true);
+    require_whole();
+    require(take(1, false).dirty == 1);
+}
+
+/* ---- what large blocks teach ---- */
+
+static uintptr_t memory(void)
+{
+    return os_aligned(os_map, SUPERSLAB_SIZE, SUPERSLAB_SIZE);
+}
+
+/* The share of eight answers that is yes. */
+static unsigned expectations(void)
+{
+    unsigned yes = 0;
+    for (unsigned i = 0; i < LEARN_EVERY; i++) yes += density_expected();
+    return yes;
+}
+
+static void lesson(bool touched)
+{
+    uintptr_t p = memory();
+    density_watch(p);
+    if (touched) memset((void *)p, 1, SUPERSLAB_SIZE);
+    (void)density_expected();
+    os_unmap((void *)p, SUPERSLAB_SIZE);
+}
+
+static void nothing_is_expected_without_a_lesson(void)
+{
+    require(expectations() == 0);
+}
+
+static void a_filled_block_lets_expect_another(void)
+{
+    lesson(true);
+    require(expectations() == LEARN_EVERY - 1, "one of eight gets small pages all the same");
+}
+
+static void untouched_blocks_change_the_expectation(void)
+{
+    lesson(true);
+    for (unsigned i = 0; i < 8; i++) lesson(false);
+    require(expectations() == 0);
+}
+
+static void one_filled_block_of_four_is_enough(void)
+{
+    for (unsigned i = 0; i < 80; i++) lesson(i % 4 == 0);
+    require(expectations() == LEARN_EVERY - 1);
+}
+
+static void a_filled_block_grows_densely(void)
+{
+    uintptr_t p = memory();
+    require(!density_is_high(p, SUPERSLAB_SIZE));
+    memset((void *)p, 1, SUPERSLAB_SIZE / 2);
+    require(!density_is_high(p, SUPERSLAB_SIZE));
+    memset((void *)p, 1, SUPERSLAB_SIZE);
+    require(density_is_high(p, SUPERSLAB_SIZE));
+}
+
+/* ---- for long runs ---- */
+
+static struct span take_long(unsigned count, bool dense)
+{
+    struct span span;
+    uint32_t dirty[LONG_SUPERSLABS_MAX];
+    bool done = arena_take_long(count, dense, &span, dirty);
+    require(done, "%u units", count);
+    require_whole();
+    return span;
+}
+
+static void require_advice(unsigned i, uintptr_t base, size_t size, bool allow)
+{
+    require(i < fake.huge_count, "%u calls", fake.huge_count);
+    struct fake_huge *h = &fake.huge[i];
+    require(h->base == base && h->size == size && h->allow == allow, "%lx: %zu bytes, %d", h->base, h->size, h->allow);
+}
+
+static void a_new_chunk_keeps_to_small_pages(void)
+{
+    start();
+    struct span span = take(1, false);
+    require(fake.huge_count == 1);
+    require_advice(0, span.base, CHUNK_SIZE_MAX, false);
+}
+
+static void a_dense_run_may_have_huge_pages(void)
+{
+    start();
+    struct span span = take_long(4 * SUPERSLAB_UNITS + 5, true);
+    require(fake.huge_count == 2);
+    require_advice(1, span.base, 4 * (size_t)SUPERSLAB_SIZE, true);
+    give(span, 4 * SUPERSLAB_UNITS + 5);
+    require(take_long(3 * SUPERSLAB_UNITS, true).base == span.base);
+    require(fake.huge_count == 2, "they are allowed there already");
+}
+
+static void a_run_with_memory_is_left_alone(void)
+{
+    start();
+    struct span span = take_long(4 * SUPERSLAB_UNITS, false);
+    give(span, 4 * SUPERSLAB_UNITS);
+    require(take_long(5 * SUPERSLAB_UNITS, true).base == span.base);
+    require(fake.huge_count == 2);
+    require_advice(1, span.base + 4 * (uintptr_t)SUPERSLAB_SIZE, SUPERSLAB_SIZE, true);
+}
+
+static void a_sparse_run_is_watched(void)
+{
+    start();
+    struct span span = take_long(3 * SUPERSLAB_UNITS, false);
+    require(fake.huge_count == 1 && watched == span.base + 2 * (uintptr_t)SUPERSLAB_SIZE);
+}
+
+static void units_taken_singly_keep_to_small_pages(void)
+{
+    start();
+    struct span span = take_long(2 * SUPERSLAB_UNITS, true);
+    give(span, 2 * SUPERSLAB_UNITS);
+    struct span unit = take(1, false);
+    require(fake.huge_count == 3);
+    require_advice(2, unit.base & ~(uintptr_t)(SUPERSLAB_SIZE - 1), SUPERSLAB_SIZE, false);
+    require(arena.huge_superslabs == 1);
+}
+
+static void purged_superslabs_keep_to_small_pages(void)
+{
+    start();
+    struct span span = take_long(2 * SUPERSLAB_UNITS, true);
+    give(span, 2 * SUPERSLAB_UNITS);
+    require(arena_purge(true) == 2 * (size_t)SUPERSLAB_SIZE);
+    require(fake.huge_count == 4 && arena.huge_superslabs == 0);
+    require_advice(2, span.base, SUPERSLAB_SIZE, false);
+    require_advice(3, span.base + SUPERSLAB_SIZE, SUPERSLAB_SIZE, false);
+}
+
+static void the_number_of_stretches_is_bounded(void)
+{
+    start();
+    arena.huge_superslabs = HUGE_SUPERSLABS_MAX - 2;
+    struct span span = take_long(4 * SUPERSLAB_UNITS, true);
+    require(fake.huge_count == 2);
+    require_advice(1, span.base, 2 * (size_t)SUPERSLAB_SIZE, true);
+    arena.huge_superslabs = 2;
+}
+
+/* ---- for mappings ---- */
+
+static void *resize(void *p, size_t size)
+{
+    void *q = large_resize(p, tagmap_get(p), size);
+    require(q, "%zu bytes", size);
+    const char *broken = large_verify();
+    require(!broken, "%s", broken);
+    return q;
+}
+
+static void a_filled_mapping_that_grows_may_have_huge_pages(void)
+{
+    start();
+    unsigned char *p = mapping_alloc(6 * MIB, 1, false);
+    require(fake.huge_count == 0);
+    memset(p, 1, 6 * MIB);
+    fake_fail(FAKE_REMAP, 1, 1);
+    p = resize(p, 12 * MIB);
+    require((uintptr_t)p % SUPERSLAB_SIZE == 0 && fake.huge_count == 1);
+    require_advice(0, (uintptr_t)p, 14 * MIB, true);
+    require(p[6 * MIB - 1] == 1);
+}
+
+static void a_mapping_that_was_not_filled_keeps_to_small_pages(void)
+{
+    start();
+    unsigned char *p = mapping_alloc(6 * MIB, 1, false);
+    memset(p, 1, 3 * MIB);
+    (void)resize(p, 12 * MIB);
+    require(fake.huge_count == 0);
+}
+
+static void an_outgrown_run_is_looked_at(void)
+{
+    start();
+    for (int filled = 0; filled < 2; filled++) {
+        unsigned char *p = large_alloc(10 * MIB, 1, false);
+        if (filled) memset(p, 1, 10 * MIB);
+        void *behind = large_alloc(MIB, 1, false); /* so that it cannot grow where it is */
+        fake.huge_count = 0;
+        p = resize(p, 80 * MIB);
+        require(fake.huge_count == (unsigned)filled && (filled == 0 || (uintptr_t)p % SUPERSLAB_SIZE == 0));
+        require(large_free(p, tagmap_get(p)) && large_free(behind, tagmap_get(behind)));
+        (void)large_purge(true);
+    }
+}
+
+static void a_long_block_follows_the_lessons(void)
+{
+    start();
+    for (unsigned i = 0; i < 3; i++) lesson(true);
+    unsigned char *p = large_alloc(100 * MIB, 1, false);
+    require(fake.huge_count == 1 && (uintptr_t)p % SUPERSLAB_SIZE == 0);
+    require_advice(0, (uintptr_t)p, 100 * MIB, true);
+}
+
+/* ---- broken on purpose ---- */
+
+static void verify_sees_a_unit_zero_and_not_dirty(void)
+{
+    start();
+    chunk_superslab_of(take(1, true).record)->zero = 2;
+    require_broken(arena_verify(), "arena I1: a unit is zero and not dirty");
+}
+
+static void verify_sees_a_unit_dense_and_not_occupied(void)
+{
+    start();
+    chunk_superslab_of(take(1, true).record)->dense = 2;
+    require_broken(arena_verify(), "arena I1: a unit is dense and not occupied");
+}
+
+static void verify_sees_a_wrong_sum_of_dense_units(void)
+{
+    start();
+    (void)take(1, true);
+    arena.dense_units++;
+    require_broken(arena_verify(), "arena I4: sum of dense units");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_small_heap_gets_small_pages),
+        TEST(a_dense_heap_grows_by_a_huge_page),
+        TEST(a_used_unit_of_a_huge_page_is_dirty),
+        TEST(a_superslab_being_filled_is_not_shared),
+        TEST(what_is_not_dense_gets_small_pages),
+        TEST(a_heap_that_is_mostly_not_dense_gets_small_pages),
+        TEST(a_heap_that_shrank_gets_small_pages),
+        TEST(a_refused_huge_page_costs_nothing),
+        TEST(the_rest_of_a_huge_page_goes_back_when_idle),
+        TEST(a_purge_that_is_refused_keeps_nothing_zero),
+        TEST(nothing_is_expected_without_a_lesson),
+        TEST(a_filled_block_lets_expect_another),
+        TEST(untouched_blocks_change_the_expectation),
+        TEST(one_filled_block_of_four_is_enough),
+        TEST(a_filled_block_grows_densely),
+        TEST(a_new_chunk_keeps_to_small_pages),
+        TEST(a_dense_run_may_have_huge_pages),
+        TEST(a_run_with_memory_is_left_alone),
+        TEST(a_sparse_run_is_watched),
+        TEST(units_taken_singly_keep_to_small_pages),
+        TEST(purged_superslabs_keep_to_small_pages),
+        TEST(the_number_of_stretches_is_bounded),
+        TEST(a_filled_mapping_that_grows_may_have_huge_pages),
+        TEST(a_mapping_that_was_not_filled_keeps_to_small_pages),
+        TEST(an_outgrown_run_is_looked_at),
+        TEST(a_long_block_follows_the_lessons),
+        TEST(verify_sees_a_unit_zero_and_not_dirty),
+        TEST(verify_sees_a_unit_dense_and_not_occupied),
+        TEST(verify_sees_a_wrong_sum_of_dense_units),
+    };
+    return run_unit_tests(tests);
+}
