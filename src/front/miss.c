@@ -128,7 +128,7 @@ static void *try_aligned(size_t alignment, size_t size)
     return large_malloc(size, alignment, false);
 }
 
-void *front_aligned(size_t alignment, size_t size)
+static NOINLINE void *aligned_miss(size_t alignment, size_t size)
 {
     if (alignment <= 8 || (alignment == 16 && size > 8)) return front_malloc(size);
     if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX - size) return out_of_memory();
@@ -137,6 +137,17 @@ void *front_aligned(size_t alignment, size_t size)
     (void)reclaim_all();
     p = try_aligned(alignment, size);
     return p ? p : out_of_memory();
+}
+
+/* The hit path. The stride of a class below the coloured ones is a multiple of every alignment that its largest request
+ * is a multiple of. */
+void *front_aligned(size_t alignment, size_t size)
+{
+    if (likely((alignment | size) < COLOURED_SIZE_MIN)) {
+        size_t multiple = align_up(size > 0 ? size : 1, alignment);
+        if (likely(multiple <= PLAIN_SIZE_MAX)) return front_malloc(multiple);
+    }
+    return aligned_miss(alignment, size);
 }
 
 /* ---- free ---- */

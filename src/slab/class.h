@@ -17,6 +17,7 @@
 
 enum {
     COLOURED_SIZE_MIN = 4096,
+    PLAIN_SIZE_MAX = COLOURED_SIZE_MIN / 8 * 7, /* largest size class below the coloured ones */
     COLOUR_BYTES = 64,
     FINE_CLASS = 9 + 6 * 4, /* first of the classes above 8 KiB, in steps of an eighth */
 };

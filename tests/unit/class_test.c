@@ -151,6 +151,15 @@ static void aligned_requests_get_the_smallest_class(void)
     }
 }
 
+static void small_multiples_of_an_alignment_have_its_classes(void)
+{
+    require(class_size(class_of(PLAIN_SIZE_MAX)) == PLAIN_SIZE_MAX);
+    require(class_is_coloured(class_of(PLAIN_SIZE_MAX + 1)) && !class_is_coloured(class_of(PLAIN_SIZE_MAX)));
+    for (size_t alignment = 1; alignment < COLOURED_SIZE_MIN; alignment *= 2)
+        for (size_t n = 1; align_up(n, alignment) <= PLAIN_SIZE_MAX; n++)
+            require(class_of(align_up(n, alignment)) == class_of_aligned(n, alignment), "%zu at %zu", n, alignment);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +176,7 @@ int main(void)
         TEST(aligned_classes_are_whole_pages),
         TEST(aligned_requests_get_aligned_blocks),
         TEST(aligned_requests_get_the_smallest_class),
+        TEST(small_multiples_of_an_alignment_have_its_classes),
     };
     return run_unit_tests(tests);
 }
