@@ -117,7 +117,7 @@ static struct superslab *search(unsigned dirty, unsigned count)
 
 static void superslab_enter(struct superslab *s)
 {
-    arena.units += free_units(s);
+    counter_add(&arena.units, free_units(s));
     superslab_link(s);
 }
 
@@ -287,6 +287,11 @@ bool arena_extend(uint32_t record, unsigned count, unsigned more)
 bool arena_has_dirty(void)
 {
     return load_relaxed(&arena.dirty_units) > 0;
+}
+
+size_t arena_units(void)
+{
+    return load_relaxed(&arena.units);
 }
 
 void arena_usage(struct arena_usage *usage)

@@ -66,6 +66,10 @@ size_t arena_purge(bool all);
  * tells whether more is left. Does not wait: false = another thread purges now, and nothing was done. */
 bool arena_purge_step(bool begin, bool *more);
 
+/* Gives back up to 32 SuperSlabs of which nothing is in use, but for their first units, idle or not. Does not wait.
+ * false = there are no more, or another thread purges now. */
+bool arena_purge_empty(void);
+
 /* A hint without a lock: some unit is free and has memory. */
 bool arena_has_dirty(void);
 
@@ -76,6 +80,9 @@ struct arena_usage {
 };
 
 void arena_usage(struct arena_usage *usage);
+
+/* A hint without a lock: units in SuperSlabs so far. */
+size_t arena_units(void);
 
 /* true = the address lies in a unit that the arena has, handed out or not. Slow. */
 bool arena_contains(const void *p);

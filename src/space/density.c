@@ -51,6 +51,11 @@ bool density_expected(void)
     return load_relaxed(&density) >= EXPECTED_MIN && add_relaxed(&asked, 1) % LEARN_EVERY != 0;
 }
 
+bool density_is_low(void)
+{
+    return load_relaxed(&lessons) > 0 && load_relaxed(&density) < EXPECTED_MIN;
+}
+
 void density_watch(uintptr_t superslab)
 {
     store_relaxed(&watched, superslab);

@@ -15,6 +15,9 @@
 /* true = at least a sixth of the pages of the next block will probably be touched. */
 bool density_expected(void);
 
+/* true = the lessons say that little of a block is touched. */
+bool density_is_low(void);
+
 /* A SuperSlab without memory was handed out in small pages: the next density_expected() will look at it. */
 void density_watch(uintptr_t superslab);
 

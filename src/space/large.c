@@ -11,8 +11,11 @@
 
 #define RUN_SIZE_MAX ((size_t)LONG_UNITS_MAX * UNIT_SIZE)
 
+enum { SPARSE_TURNS = 24 };
+
 static struct {
     size_t run_live, run_slack, mallocs, frees; /* shared counters, without a lock */
+    size_t sparse_units; /* in long runs freed since memory went back, while density was low; as the others */
 } large;
 
 /* ---- runs ---- */
@@ -62,11 +65,22 @@ static void *run_alloc(size_t size, bool zeroed)
     return (void *)span.base;
 }
 
+/* Blocks of which little is touched leave pages behind wherever they end: after SPARSE_TURNS rounds through the whole
+ * arena these are many, and few are met again. */
+static void count_sparse(unsigned units)
+{
+    if (!density_is_low()) return;
+    size_t sum = add_relaxed(&large.sparse_units, units) + units;
+    if (sum >= SPARSE_TURNS * arena_units() && !arena_purge_empty()) store_relaxed(&large.sparse_units, 0);
+}
+
 static void run_free(struct large *l)
 {
+    unsigned units = l->units;
     count_run(l, false);
     l->size = 0;
-    arena_give(l->start, l->number, l->units);
+    arena_give(l->start, l->number, units);
+    if (units > SUPERSLAB_UNITS) count_sparse(units);
 }
 
 static bool run_resize(struct large *l, size_t size)

@@ -1,6 +1,6 @@
 /* purge.c - gives the memory of idle units back to the system.
  *
- * Uses: arena, chunk, os. Callers: through arena_purge() and arena_purge_step().
+ * Uses: arena, chunk, os. Callers: through arena_purge(), arena_purge_step() and arena_purge_empty().
  * Locks: RANK_PURGE throughout; RANK_ARENA to pick units and to put them back, never across a system call.
  *
  * Units being purged count as occupied. They return as zero, or as dirty when the system refused.
@@ -48,6 +48,23 @@ static unsigned pick_units(struct purge_item *items, bool all, unsigned units_ma
     return count;
 }
 
+/* The same with SuperSlabs of which nothing is in use, but for their first units, which the next run there will touch;
+ * leaves dates alone. */
+static unsigned pick_empty(struct purge_item *items)
+{
+    unsigned count = 0;
+    for (struct list *i = list_first(&arena.dirty_list), *next; count < PURGE_BATCH && i != &arena.dirty_list; i = next) {
+        struct superslab *s = container_of(i, struct superslab, dirty_link);
+        next = i->next;
+        uint32_t units = s->dirty & ~1u;
+        if (s->occupied || !units) continue;
+        bool forbid = superslab_forget_huge(s);
+        items[count++] = (struct purge_item){.superslab = s, .units = units, .forbid_huge = forbid};
+        superslab_change(s, units, s->dirty & ~units);
+    }
+    return count;
+}
+
 /* One call for each stretch of neighbouring units; what is left keeps to small pages, or the system would fill the gaps
  * again. Returns bytes given back. */
 static size_t purge_item(struct purge_item *item)
@@ -75,18 +92,22 @@ static void put_back(const struct purge_item *item)
     superslab_change(s, s->occupied & ~item->units, s->dirty | dirty);
 }
 
-/* Under both locks; releases RANK_ARENA in between. */
-static size_t purge_some(bool all, unsigned units_max)
+/* Under both locks; releases RANK_ARENA in between. Returns bytes given back. */
+static size_t purge_items(struct purge_item *items, unsigned count)
 {
-    struct purge_item items[PURGE_BATCH];
     size_t bytes = 0;
-    unsigned count = pick_units(items, all, units_max);
-    if (count == 0) return 0;
     lock_release(&arena_lock);
     for (unsigned i = 0; i < count; i++) bytes += purge_item(&items[i]);
     lock_acquire(&arena_lock);
     for (unsigned i = 0; i < count; i++) put_back(&items[i]);
     return bytes;
+}
+
+static size_t purge_some(bool all, unsigned units_max)
+{
+    struct purge_item items[PURGE_BATCH];
+    unsigned count = pick_units(items, all, units_max);
+    return count > 0 ? purge_items(items, count) : 0;
 }
 
 size_t arena_purge(bool all)
@@ -111,4 +132,16 @@ bool arena_purge_step(bool begin, bool *more)
     lock_release(&arena_lock);
     lock_release_peer(&purge_lock);
     return true;
+}
+
+bool arena_purge_empty(void)
+{
+    struct purge_item items[PURGE_BATCH];
+    if (!lock_try_peer(&purge_lock)) return false;
+    lock_acquire(&arena_lock);
+    unsigned count = pick_empty(items);
+    if (count > 0) (void)purge_items(items, count);
+    lock_release(&arena_lock);
+    lock_release_peer(&purge_lock);
+    return count == PURGE_BATCH;
 }

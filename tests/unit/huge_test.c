@@ -308,6 +308,93 @@ static void the_number_of_stretches_is_bounded(void)
     arena.huge_superslabs = 2;
 }
 
+/* ---- runs of which little is touched ---- */
+
+static void an_empty_superslab_goes_back_but_for_its_first_unit(void)
+{
+    start();
+    struct span span = take_long(3 * SUPERSLAB_UNITS, false);
+    struct span unit = take(1, false);
+    give(span, 3 * SUPERSLAB_UNITS);
+    (void)arena_purge(false); /* of half the age */
+    fake.calls[FAKE_PURGE] = 0;
+    require(!arena_purge_empty() && fake.calls[FAKE_PURGE] == 3, "no more than these three");
+    require_whole();
+    require(usage().dirty_units == 3);
+    require(!arena_purge_empty() && fake.calls[FAKE_PURGE] == 3, "nothing is left");
+    require(arena_purge(false) == 3 * (size_t)UNIT_SIZE, "dates have not changed");
+    give(unit, 1);
+    (void)arena_purge_empty();
+    require(usage().dirty_units == (unit.base % SUPERSLAB_SIZE != 0 ? 0 : 1), "the only one of its SuperSlab");
+    require_whole();
+}
+
+static void a_superslab_in_use_is_not_empty(void)
+{
+    start();
+    struct span span = take(8, false);
+    struct span unit = take(1, false);
+    give(span, 8);
+    require(!arena_purge_empty() && fake.calls[FAKE_PURGE] == 0);
+    give(unit, 1);
+    (void)arena_purge_empty();
+    require(fake.calls[FAKE_PURGE] == 1 && usage().dirty_units == 1);
+}
+
+static void many_empty_superslabs_go_back_in_batches(void)
+{
+    start();
+    for (unsigned i = 0; i < 3; i++) give(take_long(LONG_UNITS_MAX, false), LONG_UNITS_MAX);
+    struct span a = take_long(LONG_UNITS_MAX, false);
+    give(take_long(LONG_UNITS_MAX, false), LONG_UNITS_MAX);
+    give(a, LONG_UNITS_MAX);
+    require(arena_purge_empty() && fake.calls[FAKE_PURGE] == PURGE_BATCH);
+    require(arena_purge_empty() && fake.calls[FAKE_PURGE] == 2 * PURGE_BATCH);
+    require(!arena_purge_empty() && usage().dirty_units == 2 * PURGE_BATCH);
+}
+
+static void a_refused_purge_of_empty_superslabs_ends(void)
+{
+    start();
+    give(take_long(4 * SUPERSLAB_UNITS, false), 4 * SUPERSLAB_UNITS);
+    fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
+    require(!arena_purge_empty() && usage().dirty_units == 4 * SUPERSLAB_UNITS);
+    require_whole();
+}
+
+static void replace_blocks(unsigned count, bool touched)
+{
+    for (unsigned i = 0; i < count; i++) {
+        unsigned char *p = large_alloc(8 * MIB, 1, false);
+        if (touched) memset(p, 1, 8 * MIB);
+        require(large_free(p, tagmap_get(p)));
+    }
+}
+
+static void sparse_blocks_leave_little_behind(void)
+{
+    start();
+    void *held = large_alloc(8 * MIB, 1, false); /* the first lesson */
+    replace_blocks(SPARSE_TURNS * 2 - 1, false);
+    require(fake.calls[FAKE_PURGE] == 0);
+    replace_blocks(1, false);
+    require(fake.calls[FAKE_PURGE] == 4 && usage().dirty_units == 4);
+    replace_blocks(SPARSE_TURNS, false);
+    require(fake.calls[FAKE_PURGE] == 4, "it counts anew");
+    require(large_free(held, tagmap_get(held)));
+}
+
+static void filled_blocks_stay(void)
+{
+    start();
+    replace_blocks(1, true);
+    void *held = large_alloc(8 * MIB, 1, false);
+    memset(held, 1, 8 * MIB);
+    replace_blocks(SPARSE_TURNS * 4, true);
+    require(fake.calls[FAKE_PURGE] == 0);
+    require(large_free(held, tagmap_get(held)));
+}
+
 /* ---- for mappings ---- */
 
 static void *resize(void *p, size_t size)
@@ -414,6 +501,12 @@ int main(void)
         TEST(units_taken_singly_keep_to_small_pages),
         TEST(purged_superslabs_keep_to_small_pages),
         TEST(the_number_of_stretches_is_bounded),
+        TEST(an_empty_superslab_goes_back_but_for_its_first_unit),
+        TEST(a_superslab_in_use_is_not_empty),
+        TEST(many_empty_superslabs_go_back_in_batches),
+        TEST(a_refused_purge_of_empty_superslabs_ends),
+        TEST(sparse_blocks_leave_little_behind),
+        TEST(filled_blocks_stay),
         TEST(a_filled_mapping_that_grows_may_have_huge_pages),
         TEST(a_mapping_that_was_not_filled_keeps_to_small_pages),
         TEST(an_outgrown_run_is_looked_at),
