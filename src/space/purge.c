@@ -53,7 +53,8 @@ static unsigned pick_units(struct purge_item *items, bool all, unsigned units_ma
 static unsigned pick_empty(struct purge_item *items)
 {
     unsigned count = 0;
-    for (struct list *i = list_first(&arena.dirty_list), *next; count < PURGE_BATCH && i != &arena.dirty_list; i = next) {
+    struct list *head = &arena.dirty_list;
+    for (struct list *i = list_first(head), *next; count < PURGE_BATCH && i != head; i = next) {
         struct superslab *s = container_of(i, struct superslab, dirty_link);
         next = i->next;
         uint32_t units = s->dirty & ~1u;
