@@ -3,6 +3,7 @@
  * Single-threaded unless said: then every figure of hak_stats is exact.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -158,6 +159,51 @@ static void blocks_freed_by_another_thread_are_exact(void)
     expect(after.mallocs - before.mallocs == after.frees - before.frees, "%zu mallocs, %zu frees",
            after.mallocs - before.mallocs, after.frees - before.frees);
     claim("blocks_freed_by_another_thread_are_counted_exactly");
+}
+
+static void purge_reaches_blocks_freed_by_another_thread(void)
+{
+    pthread_t thread;
+    struct hak_stats before = now();
+    (void)take_many(MANY, 44);
+    pthread_create(&thread, NULL, free_the_lot, NULL);
+    pthread_join(thread, NULL);
+    size_t given = hak_purge();
+    struct hak_stats after = now();
+    expect(given > 0, "nothing was given back");
+    expect(after.live == before.live, "live %zu became %zu", before.live, after.live);
+    expect(after.cached == 0 && after.dirty == 0, "cached %zu, dirty %zu", after.cached, after.dirty);
+    claim("hak_purge_reaches_blocks_freed_by_another_thread");
+}
+
+enum { TRADERS = 4, SLOTS = 64, LOOKS = 2000, PLENTY = 64 << 20 };
+static void *_Atomic slot[SLOTS];
+static _Atomic bool is_over;
+
+/* Puts blocks in, and frees those that it finds there, mostly others'. */
+static void *trade(void *seed)
+{
+    const struct calls *c = &call_sets()[0];
+    for (size_t random = (size_t)(uintptr_t)seed; !is_over;) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        c->release(atomic_exchange(&slot[random >> 33 & (SLOTS - 1)], c->alloc((random >> 40) % 3000)));
+    }
+    return NULL;
+}
+
+static void figures_make_sense_while_threads_run(void)
+{
+    pthread_t trader[TRADERS];
+    for (size_t i = 0; i < TRADERS; i++) pthread_create(&trader[i], NULL, trade, (void *)(uintptr_t)(i + 1));
+    for (int i = 0; i < LOOKS; i++) {
+        struct hak_stats s = now();
+        expect(s.live < PLENTY && s.cached < PLENTY && s.free_in_slabs < PLENTY, "live %zu, cached %zu, in slabs %zu",
+               s.live, s.cached, s.free_in_slabs);
+    }
+    is_over = true;
+    for (size_t i = 0; i < TRADERS; i++) pthread_join(trader[i], NULL);
+    for (size_t i = 0; i < SLOTS; i++) free(atomic_exchange(&slot[i], NULL));
+    claim("figures_make_sense_while_threads_run");
 }
 
 enum { THREADS = 12 };
@@ -371,6 +417,8 @@ int main(int argc, char **argv)
     many_blocks_are_exact();
     threads_are_counted();
     blocks_freed_by_another_thread_are_exact();
+    purge_reaches_blocks_freed_by_another_thread();
+    figures_make_sense_while_threads_run();
     purging_works();
     owns_tells_starts_only();
     options_by_name();
