@@ -16,6 +16,7 @@ enum option {
 };
 
 enum { ON_ERROR_ABORT = 0, ON_ERROR_REPORT = 1 };
+enum { THP_AUTO = 0, THP_ALWAYS = 1, THP_NEVER = 2 };
 
 extern long option_value[OPTION_COUNT];
 

@@ -5,6 +5,7 @@
 #include "arena.h"
 
 #include "../base/bits.h"
+#include "../diag/option.h"
 #include "chunk.h"
 #include "density.h"
 
@@ -146,6 +147,7 @@ static void hand_out(struct superslab *s, uint32_t run, bool dense)
 static bool deserves_huge(const struct superslab *s)
 {
     if (s->occupied != 0 || s->dirty != 0 || s->base % SUPERSLAB_SIZE != 0) return false;
+    if (option_get(OPTION_thp) != THP_AUTO) return false;
     return arena.dense_units >= HUGE_AFTER && 2 * arena.dense_units >= arena.units - arena.free_units;
 }
 
@@ -206,6 +208,7 @@ static struct part part_of(uint32_t record, unsigned count)
 static void expect(bool dense, struct superslab *s, const uint32_t *dirty, unsigned whole)
 {
     unsigned neighbours = 0;
+    if (option_get(OPTION_thp) == THP_ALWAYS) return; /* they are allowed everywhere */
     for (unsigned i = 0; i <= whole; i++) {
         bool take = i < whole && dirty[i] == 0 && !s[i].huge && s[i].base % SUPERSLAB_SIZE == 0;
         if (take && !dense) density_watch(s[i].base);

@@ -44,6 +44,9 @@ enum {
     LONG_SUPERSLABS_MAX = LONG_UNITS_MAX / SUPERSLAB_UNITS,
 };
 
+/* Once, after the options were read: chunks that are there already follow HAKMEM_THP. */
+void arena_start(void);
+
 /* A run of `count` (1 ... 32) units. dense = all of it will be written. false = the system refuses memory. */
 bool arena_take(unsigned count, bool dense, struct span *span);
 

@@ -5,6 +5,7 @@
 #include "chunk.h"
 
 #include "../base/bits.h"
+#include "../diag/option.h"
 #include "../os/aligned.h"
 #include "arena.h"
 
@@ -53,18 +54,33 @@ static struct chunk *chunk_make(uintptr_t base, size_t size)
     return c;
 }
 
+/* By default not; where one pays, arena.c asks for it. */
+static void allow_huge_by_option(const struct chunk *c)
+{
+    os_allow_huge((void *)c->base, c->size, option_get(OPTION_thp) == THP_ALWAYS);
+}
+
+COLD void arena_start(void)
+{
+    if (option_get(OPTION_thp) != THP_ALWAYS) return;
+    lock_acquire(&arena_lock);
+    for (uint32_t block = 1; block <= last_block; block++)
+        if (chunk_of_block[block]) allow_huge_by_option(chunk_of_block[block]);
+    lock_release(&arena_lock);
+}
+
 COLD static bool chunk_try(size_t size)
 {
     size_t alignment = size >= 8 * (size_t)SUPERSLAB_SIZE ? SUPERSLAB_SIZE : UNIT_SIZE;
     uintptr_t base = reserve_tagged(size, alignment, 3);
     if (!base) return false;
-    os_allow_huge((void *)base, size, false); /* where one pays, arena.c asks for it */
     struct chunk *c = chunk_make(base, size);
     if (!c) {
         if (tagmap.windowed) tagmap_set(base, size / UNIT_SIZE, TAG_NONE, 0);
         (void)os_unmap((void *)base, size);
         return false;
     }
+    allow_huge_by_option(c);
     store_release(&chunk_of_block[c->record >> RECORD_INDEX_BITS], c);
     store_relaxed(&last_block, c->record >> RECORD_INDEX_BITS);
     return true;

@@ -7,6 +7,7 @@
 #include "../base/atomics.h"
 #include "../base/bits.h"
 #include "../base/config.h"
+#include "../diag/option.h"
 #include "../os/os.h"
 
 enum {
@@ -46,6 +47,8 @@ static void learn(uintptr_t superslab)
 
 bool density_expected(void)
 {
+    long thp = option_get(OPTION_thp);
+    if (thp != THP_AUTO) return thp == THP_ALWAYS;
     uintptr_t superslab = exchange_relaxed(&watched, 0);
     if (superslab) learn(superslab);
     return load_relaxed(&density) >= EXPECTED_MIN && add_relaxed(&asked, 1) % LEARN_EVERY != 0;
@@ -63,5 +66,7 @@ void density_watch(uintptr_t superslab)
 
 bool density_is_high(uintptr_t base, size_t size)
 {
+    long thp = option_get(OPTION_thp);
+    if (thp != THP_AUTO) return thp == THP_ALWAYS;
     return sample(base, size, BLOCK_PAGES) > BLOCK_PAGES * 3 / 4;
 }

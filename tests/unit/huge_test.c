@@ -452,6 +452,51 @@ static void a_long_block_follows_the_lessons(void)
     require_advice(0, (uintptr_t)p, 100 * MIB, true);
 }
 
+/* ---- as the user wants it ---- */
+
+static void never_means_never(void)
+{
+    start();
+    option_set(OPTION_thp, THP_NEVER);
+    (void)grow_dense();
+    (void)take(1, true);
+    for (unsigned i = 0; i < 8; i++) lesson(true);
+    require(expectations() == 0 && fake.calls[FAKE_FILL_HUGE] == 0);
+    unsigned char *p = mapping_alloc(6 * MIB, 1, false);
+    memset(p, 1, 6 * MIB);
+    (void)resize(p, 12 * MIB);
+    (void)large_alloc(100 * MIB, 1, false);
+    for (unsigned i = 0; i < fake.huge_count; i++) require(!fake.huge[i].allow);
+}
+
+static void always_means_everywhere(void)
+{
+    start();
+    option_set(OPTION_thp, THP_ALWAYS);
+    (void)grow_dense();
+    (void)take(1, true);
+    struct span span = take_long(4 * SUPERSLAB_UNITS, true);
+    give(span, 4 * SUPERSLAB_UNITS);
+    (void)take(1, false);
+    (void)arena_purge(true);
+    require(fake.calls[FAKE_FILL_HUGE] == 0 && fake.huge_count == 1);
+    require(fake.huge[0].size == CHUNK_SIZE_MAX && fake.huge[0].allow);
+    unsigned char *p = large_alloc(100 * MIB, 1, false);
+    require_advice(1, (uintptr_t)p, 100 * MIB, true);
+}
+
+static void chunks_that_are_early_follow_later(void)
+{
+    start();
+    struct span span = take(1, false);
+    arena_start();
+    require(fake.huge_count == 1);
+    option_set(OPTION_thp, THP_ALWAYS);
+    arena_start();
+    require(fake.huge_count == 2);
+    require_advice(1, span.base, CHUNK_SIZE_MAX, true);
+}
+
 /* ---- broken on purpose ---- */
 
 static void verify_sees_a_unit_zero_and_not_dirty(void)
@@ -511,6 +556,9 @@ int main(void)
         TEST(a_mapping_that_was_not_filled_keeps_to_small_pages),
         TEST(an_outgrown_run_is_looked_at),
         TEST(a_long_block_follows_the_lessons),
+        TEST(never_means_never),
+        TEST(always_means_everywhere),
+        TEST(chunks_that_are_early_follow_later),
         TEST(verify_sees_a_unit_zero_and_not_dirty),
         TEST(verify_sees_a_unit_dense_and_not_occupied),
         TEST(verify_sees_a_wrong_sum_of_dense_units),
