@@ -3,10 +3,10 @@
  * Uses: option, os. Callers: large, mapping. Locks: none; threads may overwrite each other's lessons.
  *
  * A huge page costs as much as a fifth of the small pages that it replaces, but a block of which little is touched
- * must not become resident as a whole. So whoever takes a block in small pages leaves a place to look at, and the next
- * one looks there how many pages were touched since. The average of these lessons is what the next block is expected
- * to fill. Every eighth block gets small pages in any case, so that learning goes on. HAKMEM_THP=always and never answer
- * instead.
+ * must not become resident as a whole. So whoever takes a block in small pages leaves a place to look at, and the
+ * next one looks there how many pages were touched since. The average of these lessons is what the next block is
+ * expected to fill. Every eighth block gets small pages in any case, so that learning goes on. HAKMEM_THP=always
+ * and never answer instead.
  */
 #ifndef HAK_SPACE_DENSITY_H
 #define HAK_SPACE_DENSITY_H
