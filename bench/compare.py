@@ -5,7 +5,7 @@
     bench/compare.py --from FILE [--from FILE ...] [--page FILE]        prints again what was measured
 
 Every workload of workloads.py runs under every allocator, interleaved: one run of each, then the next round, which
-starts with another allocator. A figure is the median of the rounds. bench/measure.c starts the programs, and proves
+has another order. A figure is the median of the rounds. bench/measure.c starts the programs, and proves
 that the library was in the process when it ended. A program that crashes, hangs or runs without the library gets a
 cell that says so; the comparison goes on. build/bench/latency, if it is there, runs last, as the row "latency".
 

@@ -245,5 +245,5 @@ def method(document):
     terms = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in listed.items())
     peers = "".join(f"<dt>{escape(n)}</dt><dd>{escape(a['version'])}</dd>" for n, a in document["allocators"].items())
     return ('<h2 id="method">How it was measured</h2><p>Every workload ran under every allocator, preloaded into the same program, in '
-            "interleaved rounds, each of which starts with another allocator; a figure is the median. The launcher proves that the "
+            "interleaved rounds, each of which has another order; a figure is the median. The launcher proves that the "
             f"library was in the process. <code>make bench</code> repeats it.</p><dl>{terms}</dl><h2>Versions</h2><dl>{peers}</dl>")

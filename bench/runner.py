@@ -10,6 +10,7 @@ Nothing that a program does ends the comparison; only a broken launcher does.
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -131,11 +132,14 @@ class Runner:
     # ---- a row
 
     def interleave(self, workload, samples):
-        """Fills samples, a list for each allocator, round by round; each round starts with another allocator."""
+        """Fills samples, a list for each allocator, round by round.
+
+        Each round has an order of its own, the same each time the row is run: who runs behind an allocator finds the
+        system's memory as that one left it, and a fixed order would give some always the better place."""
         names = list(samples)
+        order = random.Random(workload.name)
         for turn in range(self.rounds):
-            first = turn % len(names)
-            for name in names[first:] + names[:first]:
+            for name in order.sample(names, len(names)):
                 if given_up(name, samples[name]):
                     self.progress.skip(1)
                     continue

@@ -20,10 +20,11 @@
 
 #include "space/record.c"
 #include "space/tagmap.c"
+#include "space/huge.c"
+#include "space/density.c"
 #include "space/chunk.c"
 #include "space/arena.c"
 #include "space/purge.c"
-#include "space/density.c"
 #include "space/mapping.c"
 #include "space/large.c"
 

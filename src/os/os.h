@@ -72,6 +72,7 @@ uintptr_t os_break(void);
 /* ---- time, threads, process ---- */
 
 uint64_t os_now_ms(void); /* monotonic, coarse (a few ms); libc's, which makes no system call */
+uint64_t os_now_ns(void); /* monotonic, fine; as the other, where the processor has a clock */
 void os_wait(const uint32_t *word, uint32_t value); /* sleeps while *word == value; may wake early */
 void os_wake_one(const uint32_t *word);
 const char *os_environment(const char *name); /* NULL in a setuid program */

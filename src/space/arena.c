@@ -8,6 +8,7 @@
 #include "../diag/option.h"
 #include "chunk.h"
 #include "density.h"
+#include "huge.h"
 
 enum {
     BUCKETS = SUPERSLAB_UNITS + 1,
@@ -148,7 +149,8 @@ static bool deserves_huge(const struct superslab *s)
 {
     if (s->occupied != 0 || s->dirty != 0 || s->base % SUPERSLAB_SIZE != 0) return false;
     if (option_get(OPTION_thp) != THP_AUTO) return false;
-    return arena.dense_units >= HUGE_AFTER && 2 * arena.dense_units >= arena.units - arena.free_units;
+    if (arena.dense_units < HUGE_AFTER || 2 * arena.dense_units < arena.units - arena.free_units) return false;
+    return huge_at_hand();
 }
 
 /* Fills a SuperSlab of which `run` is handed out, without the lock: what is free counts as occupied meanwhile. */
@@ -156,7 +158,7 @@ static bool fill_huge(struct superslab *s, uint32_t run)
 {
     superslab_change(s, ~UINT32_C(0), 0);
     lock_release(&arena_lock);
-    bool done = os_fill_huge((void *)s->base, SUPERSLAB_SIZE);
+    bool done = huge_fill(s->base);
     lock_acquire(&arena_lock);
     superslab_change(s, run, done ? ~run : 0);
     s->zero = s->dirty;
@@ -203,14 +205,21 @@ static struct part part_of(uint32_t record, unsigned count)
 
 /* ---- long runs ---- */
 
-/* Allows huge pages in the SuperSlabs that a run has entirely and that have no memory, one call for neighbours; or has
- * the last one watched. Their users own SuperSlabs whose unit 0 they have, `huge` included. */
+/* Of the SuperSlabs that a run has entirely and that have no memory, fills the first with a huge page, and when that
+ * was quick, allows them in the others, with one call for neighbours; or has the last one watched. Who has unit 0 of a
+ * SuperSlab owns its `huge`. */
 static void expect(bool dense, struct superslab *s, const uint32_t *dirty, unsigned whole)
 {
     unsigned neighbours = 0;
+    bool tried = false;
     if (option_get(OPTION_thp) == THP_ALWAYS) return; /* they are allowed everywhere */
     for (unsigned i = 0; i <= whole; i++) {
         bool take = i < whole && dirty[i] == 0 && !s[i].huge && s[i].base % SUPERSLAB_SIZE == 0;
+        if (take && dense && !tried) {
+            tried = true;
+            dense = huge_at_hand() && huge_fill(s[i].base) && huge_at_hand();
+            continue;
+        }
         if (take && !dense) density_watch(s[i].base);
         take &= dense && load_relaxed(&arena.huge_superslabs) < HUGE_SUPERSLABS_MAX;
         if (take) {

@@ -6,7 +6,9 @@
 
 #include "../base/bits.h"
 #include "../os/aligned.h"
+#include "../diag/option.h"
 #include "density.h"
+#include "huge.h"
 
 #define KEPT_BYTES_MAX ((size_t)64 << 20)
 #define HUGE_SIZE_MIN ((size_t)4 << 20)
@@ -149,20 +151,27 @@ static struct large *map_new(const struct shape *shape)
     return NULL;
 }
 
-static void mapping_allow_huge(struct large *l)
+/* What lies behind `from` will be filled. The first SuperSlab there is filled at once; when that was quick, the whole
+ * mapping may have huge pages, else none: in two minds it would not be one mapping. */
+static void mapping_be_dense(struct large *l, uintptr_t from)
 {
-    os_allow_huge((void *)l->map_base, l->map_size, true);
+    bool allow = option_get(OPTION_thp) == THP_ALWAYS || huge_at_hand();
+    uintptr_t first = align_up(from, SUPERSLAB_SIZE);
+    if (allow && option_get(OPTION_thp) == THP_AUTO && first + SUPERSLAB_SIZE <= l->map_base + l->map_size)
+        allow = huge_fill(first) && huge_at_hand();
+    os_allow_huge((void *)l->map_base, l->map_size, allow);
 }
 
 static void *mapping_make(const struct shape *shape, bool zeroed)
 {
     struct large *l = shape->alignment <= os_page_size() ? kept_take(shape->size) : NULL;
-    if (!l)
+    bool fresh = !l;
+    if (fresh)
         l = map_new(shape);
     else if (zeroed && !os_purge((void *)l->start, l->size))
         __builtin_memset((void *)l->start, 0, l->size);
     if (!l) return NULL;
-    if (shape->huge) mapping_allow_huge(l);
+    if (shape->huge && fresh) mapping_be_dense(l, l->start);
     enter_live(l);
     return (void *)l->start;
 }
@@ -330,8 +339,9 @@ void *mapping_resize(struct large *l, size_t size)
     }
     bool dense = size >= HUGE_SIZE_MIN && density_is_high(l->start, l->size);
     size_t room = room_for(size);
+    size_t old_size = l->map_size;
     if (!mapping_grow(l, size, room) && (room == size || !mapping_grow(l, size, size))) return NULL;
-    if (dense) mapping_allow_huge(l);
+    if (dense) mapping_be_dense(l, l->start + old_size);
     return (void *)l->start;
 }
 

@@ -89,13 +89,19 @@ class Cells(unittest.TestCase):
         line = cell["lines"][0]
         self.assertEqual((line["p50"], line["max"], line["worst"], line["quiet_max"]), (6, 20, 30, None))
 
-    def test_rounds_start_with_another_allocator_each_time(self):
+    def orders(self, rounds):
         started = []
-        run = runner.Runner("build", 3, 1, {n: {"path": "-"} for n in "abc"}, Silent())
+        run = runner.Runner("build", rounds, 1, {n: {"path": "-"} for n in "abc"}, Silent())
         run.paths = {n: n for n in "abc"}
         run.run_once = lambda workload, library: started.append(library) or {"status": "ok"}
         run.interleave(SHORT, {n: [] for n in "abc"})
-        self.assertEqual("".join(started), "abcbcacab")
+        return ["".join(started[i:i + 3]) for i in range(0, len(started), 3)]
+
+    def test_each_round_runs_all_in_an_order_of_its_own(self):
+        orders = self.orders(60)
+        self.assertEqual({"".join(sorted(o)) for o in orders}, {"abc"})
+        self.assertEqual(len(set(orders)), 6)
+        self.assertEqual(orders, self.orders(60))
 
 
 class Files(unittest.TestCase):

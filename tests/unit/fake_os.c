@@ -221,6 +221,7 @@ bool os_fill_huge(void *p, size_t size)
     (void)p;
     (void)size;
     if (fake.while_filling) fake.while_filling();
+    fake.now_ns += fake.fill_ns;
     return !fake_fails(FAKE_FILL_HUGE);
 }
 
@@ -271,6 +272,11 @@ uintptr_t os_break(void)
 }
 
 /* ---- os.h: time, threads, process ---- */
+
+uint64_t os_now_ns(void)
+{
+    return fake.now_ns;
+}
 
 uint64_t os_now_ms(void)
 {

@@ -163,6 +163,63 @@ static void a_purge_that_is_refused_keeps_nothing_zero(void)
     require(take(1, false).dirty == 1);
 }
 
+/* ---- whether they are at hand ---- */
+
+/* How many opportunities pass until the next try. */
+static unsigned passes(void)
+{
+    unsigned count = 0;
+    while (!huge_at_hand()) count++;
+    return count;
+}
+
+static void fill(uint64_t ns)
+{
+    fake.fill_ns = ns;
+    (void)huge_fill(0);
+}
+
+static void after_slow_fills_ever_more_opportunities_pass(void)
+{
+    require(passes() == 0);
+    fill(SLOW_NS - 1);
+    require(passes() == 0);
+    for (unsigned i = 1; i <= PASS_MAX; i = 2 * i + 1) {
+        fill(SLOW_NS);
+        require(passes() == i, "%u", i);
+    }
+    fill(SLOW_NS);
+    require(passes() == PASS_MAX);
+}
+
+static void quick_fills_halve_what_passes(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        fill(SLOW_NS);
+        (void)passes();
+    }
+    fill(0);
+    require(passes() == 0);
+    fill(SLOW_NS);
+    require(passes() == 15, "15, halved, doubled");
+}
+
+static void a_refused_fill_counts_as_slow(void)
+{
+    fake_fail(FAKE_FILL_HUGE, 1, 1);
+    fill(0);
+    require(passes() == 1);
+}
+
+static void a_heap_grows_in_small_pages_while_huge_ones_are_slow(void)
+{
+    start();
+    fake.fill_ns = SLOW_NS;
+    (void)grow_dense();
+    for (unsigned i = 0; i < 7 * SUPERSLAB_UNITS; i++) (void)take(1, true);
+    require(fake.calls[FAKE_FILL_HUGE] == 3, "SuperSlabs 1, 3 and 7: %zu", (size_t)fake.calls[FAKE_FILL_HUGE]);
+}
+
 /* ---- what large blocks teach ---- */
 
 static uintptr_t memory(void)
@@ -252,11 +309,11 @@ static void a_dense_run_may_have_huge_pages(void)
 {
     start();
     struct span span = take_long(4 * SUPERSLAB_UNITS + 5, true);
-    require(fake.huge_count == 2);
-    require_advice(1, span.base, 4 * (size_t)SUPERSLAB_SIZE, true);
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 2, "the first is a trial");
+    require_advice(1, span.base + SUPERSLAB_SIZE, 3 * (size_t)SUPERSLAB_SIZE, true);
     give(span, 4 * SUPERSLAB_UNITS + 5);
     require(take_long(3 * SUPERSLAB_UNITS, true).base == span.base);
-    require(fake.huge_count == 2, "they are allowed there already");
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 2, "they are allowed there already");
 }
 
 static void a_run_with_memory_is_left_alone(void)
@@ -264,9 +321,9 @@ static void a_run_with_memory_is_left_alone(void)
     start();
     struct span span = take_long(4 * SUPERSLAB_UNITS, false);
     give(span, 4 * SUPERSLAB_UNITS);
-    require(take_long(5 * SUPERSLAB_UNITS, true).base == span.base);
-    require(fake.huge_count == 2);
-    require_advice(1, span.base + 4 * (uintptr_t)SUPERSLAB_SIZE, SUPERSLAB_SIZE, true);
+    require(take_long(6 * SUPERSLAB_UNITS, true).base == span.base);
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 2);
+    require_advice(1, span.base + 5 * (uintptr_t)SUPERSLAB_SIZE, SUPERSLAB_SIZE, true);
 }
 
 static void a_sparse_run_is_watched(void)
@@ -279,32 +336,41 @@ static void a_sparse_run_is_watched(void)
 static void units_taken_singly_keep_to_small_pages(void)
 {
     start();
-    struct span span = take_long(2 * SUPERSLAB_UNITS, true);
-    give(span, 2 * SUPERSLAB_UNITS);
-    struct span unit = take(1, false);
-    require(fake.huge_count == 3);
-    require_advice(2, unit.base & ~(uintptr_t)(SUPERSLAB_SIZE - 1), SUPERSLAB_SIZE, false);
-    require(arena.huge_superslabs == 1);
+    struct span span = take_long(3 * SUPERSLAB_UNITS, true);
+    give(span, 3 * SUPERSLAB_UNITS);
+    require(arena.huge_superslabs == 2);
+    for (unsigned i = 0; i < 3; i++) (void)take(SUPERSLAB_UNITS, false);
+    require(fake.huge_count == 4 && arena.huge_superslabs == 0);
+    require(!fake.huge[2].allow && !fake.huge[3].allow);
 }
 
 static void purged_superslabs_keep_to_small_pages(void)
 {
     start();
-    struct span span = take_long(2 * SUPERSLAB_UNITS, true);
-    give(span, 2 * SUPERSLAB_UNITS);
-    require(arena_purge(true) == 2 * (size_t)SUPERSLAB_SIZE);
+    struct span span = take_long(3 * SUPERSLAB_UNITS, true);
+    give(span, 3 * SUPERSLAB_UNITS);
+    require(arena_purge(true) == 3 * (size_t)SUPERSLAB_SIZE);
     require(fake.huge_count == 4 && arena.huge_superslabs == 0);
-    require_advice(2, span.base, SUPERSLAB_SIZE, false);
-    require_advice(3, span.base + SUPERSLAB_SIZE, SUPERSLAB_SIZE, false);
+    require_advice(2, span.base + SUPERSLAB_SIZE, SUPERSLAB_SIZE, false);
+    require_advice(3, span.base + 2 * (uintptr_t)SUPERSLAB_SIZE, SUPERSLAB_SIZE, false);
+}
+
+static void a_run_has_small_pages_when_the_first_fill_is_slow(void)
+{
+    start();
+    fake.fill_ns = SLOW_NS;
+    struct span span = take_long(4 * SUPERSLAB_UNITS, true);
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 1);
+    require(watched == span.base + 3 * (uintptr_t)SUPERSLAB_SIZE, "the others are watched");
 }
 
 static void the_number_of_stretches_is_bounded(void)
 {
     start();
     arena.huge_superslabs = HUGE_SUPERSLABS_MAX - 2;
-    struct span span = take_long(4 * SUPERSLAB_UNITS, true);
+    struct span span = take_long(5 * SUPERSLAB_UNITS, true);
     require(fake.huge_count == 2);
-    require_advice(1, span.base, 2 * (size_t)SUPERSLAB_SIZE, true);
+    require_advice(1, span.base + SUPERSLAB_SIZE, 2 * (size_t)SUPERSLAB_SIZE, true);
     arena.huge_superslabs = 2;
 }
 
@@ -417,6 +483,18 @@ static void a_filled_mapping_that_grows_may_have_huge_pages(void)
     require((uintptr_t)p % SUPERSLAB_SIZE == 0 && fake.huge_count == 1);
     require_advice(0, (uintptr_t)p, 14 * MIB, true);
     require(p[6 * MIB - 1] == 1);
+}
+
+static void a_growing_mapping_is_of_one_mind(void)
+{
+    start();
+    fake.fill_ns = SLOW_NS;
+    unsigned char *p = mapping_alloc(6 * MIB, 1, false);
+    memset(p, 1, 6 * MIB);
+    fake_fail(FAKE_REMAP, 1, 1);
+    p = resize(p, 12 * MIB);
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 1);
+    require_advice(0, (uintptr_t)p, 14 * MIB, false);
 }
 
 static void a_mapping_that_was_not_filled_keeps_to_small_pages(void)
@@ -534,6 +612,10 @@ int main(void)
         TEST(a_refused_huge_page_costs_nothing),
         TEST(the_rest_of_a_huge_page_goes_back_when_idle),
         TEST(a_purge_that_is_refused_keeps_nothing_zero),
+        TEST(after_slow_fills_ever_more_opportunities_pass),
+        TEST(quick_fills_halve_what_passes),
+        TEST(a_refused_fill_counts_as_slow),
+        TEST(a_heap_grows_in_small_pages_while_huge_ones_are_slow),
         TEST(nothing_is_expected_without_a_lesson),
         TEST(a_filled_block_lets_expect_another),
         TEST(untouched_blocks_change_the_expectation),
@@ -545,6 +627,7 @@ int main(void)
         TEST(a_sparse_run_is_watched),
         TEST(units_taken_singly_keep_to_small_pages),
         TEST(purged_superslabs_keep_to_small_pages),
+        TEST(a_run_has_small_pages_when_the_first_fill_is_slow),
         TEST(the_number_of_stretches_is_bounded),
         TEST(an_empty_superslab_goes_back_but_for_its_first_unit),
         TEST(a_superslab_in_use_is_not_empty),
@@ -553,6 +636,7 @@ int main(void)
         TEST(sparse_blocks_leave_little_behind),
         TEST(filled_blocks_stay),
         TEST(a_filled_mapping_that_grows_may_have_huge_pages),
+        TEST(a_growing_mapping_is_of_one_mind),
         TEST(a_mapping_that_was_not_filled_keeps_to_small_pages),
         TEST(an_outgrown_run_is_looked_at),
         TEST(a_long_block_follows_the_lessons),
