@@ -1,6 +1,6 @@
 /* arena.c - see arena.h: buckets, taking and giving. chunk.c makes SuperSlabs, purge.c returns memory.
  *
- * Uses: tagmap, record, chunk, os. Locks: RANK_ARENA.
+ * Uses: tagmap, record, chunk, density, huge, option, os. Locks: RANK_ARENA.
  */
 #include "arena.h"
 

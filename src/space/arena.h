@@ -1,6 +1,6 @@
 /* arena.h - hands out units and runs of units from SuperSlabs, takes them back, and returns their memory.
  *
- * Uses: tagmap, record, os. Callers: large, cache (slabs), service.
+ * Uses: tagmap, record, density, huge, option, os. Callers: large, cache (slabs), service.
  * Locks: RANK_ARENA inside each call; arena_purge() also RANK_PURGE.
  *
  *   chunk       | SuperSlab | SuperSlab | SuperSlab | not committed yet ......... |

@@ -1,6 +1,6 @@
 /* chunk.c - see chunk.h.
  *
- * Uses: tagmap, record, os. Locks: none; the caller holds RANK_ARENA.
+ * Uses: tagmap, record, option, os. Locks: none; the caller holds RANK_ARENA.
  */
 #include "chunk.h"
 

@@ -1,6 +1,6 @@
 /* chunk.h - address space reserved in large pieces, and the SuperSlabs cut from it. Private to the arena.
  *
- * Uses: tagmap, record, os. Callers: arena.c, purge.c only, under RANK_ARENA.
+ * Uses: tagmap, record, option, os. Callers: arena.c, purge.c only, under RANK_ARENA.
  *
  * Chunks shrink when the system refuses: down to a few units. Memory is committed from the front, in
  * growing steps, so that strict overcommit charges little and the mapping stays one.

@@ -1,6 +1,6 @@
 /* density.h - whether large blocks get filled by their users, and so deserve huge pages.
  *
- * Uses: option, os. Callers: large, mapping. Locks: none; threads may overwrite each other's lessons.
+ * Uses: option, os. Callers: arena, large, mapping. Locks: none; threads may overwrite each other's lessons.
  *
  * A huge page costs as much as a fifth of the small pages that it replaces, but a block of which little is touched
  * must not become resident as a whole. So whoever takes a block in small pages leaves a place to look at, and the

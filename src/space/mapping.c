@@ -1,12 +1,12 @@
 /* mapping.c - see mapping.h.
  *
- * Uses: density, tagmap, record, os. Locks: RANK_LARGE, never across a system call that maps or unmaps.
+ * Uses: density, huge, tagmap, record, option, os. Locks: RANK_LARGE, never across a system call that maps or unmaps.
  */
 #include "mapping.h"
 
 #include "../base/bits.h"
-#include "../os/aligned.h"
 #include "../diag/option.h"
+#include "../os/aligned.h"
 #include "density.h"
 #include "huge.h"
 
@@ -296,7 +296,8 @@ static void mapping_set(struct large *l, uintptr_t base, size_t size, size_t map
  * anything moves, so that every failure leaves the block as it was. */
 static bool mapping_move(struct large *l, size_t size, size_t room)
 {
-    uintptr_t to = os_aligned(os_reserve, room, size >= HUGE_SIZE_MIN ? SUPERSLAB_SIZE : os_page_size());
+    bool spare = size >= HUGE_SIZE_MIN && room > size; /* addresses are not short */
+    uintptr_t to = os_aligned(os_reserve, room, spare ? SUPERSLAB_SIZE : os_page_size());
     if (!to) return false;
     if (!tagmap_claim(align_down(to, UNIT_SIZE), UNIT_SIZE)) {
         (void)os_unmap((void *)to, room);

@@ -1,7 +1,7 @@
 /* mapping.h - large blocks that have a mapping of their own: the longest, aligned ones, and those that grow by realloc.
  * Private to large.
  *
- * Uses: density, tagmap, record, os. Callers: large.c only. Locks: RANK_LARGE.
+ * Uses: density, huge, tagmap, record, option, os. Callers: large.c only. Locks: RANK_LARGE.
  *
  * A mapping grows without copying, and gets room for the next times: addresses, no memory. Freed mappings are kept for
  * a while, within a bound; one is used for a request that fills at least three quarters of it. Where blocks are

@@ -221,7 +221,7 @@ bool os_fill_huge(void *p, size_t size)
     (void)p;
     (void)size;
     if (fake.while_filling) fake.while_filling();
-    fake.now_ns += fake.fill_ns;
+    __atomic_fetch_add(&fake.now_ns, fake.fill_ns, __ATOMIC_SEQ_CST);
     return !fake_fails(FAKE_FILL_HUGE);
 }
 
@@ -275,7 +275,7 @@ uintptr_t os_break(void)
 
 uint64_t os_now_ns(void)
 {
-    return fake.now_ns;
+    return __atomic_load_n(&fake.now_ns, __ATOMIC_SEQ_CST);
 }
 
 uint64_t os_now_ms(void)
