@@ -17,7 +17,7 @@
  * add to any call. quiet_max leaves out batches in which the kernel switched the thread away, and is null when
  * there was no other batch. resident_kib is the process's memory at the end of the phase.
  *
- * Callers: latency.py. Sharing: histograms and slots belong to the main thread; `stop` is written by it alone.
+ * Callers: compare.py. Sharing: histograms and slots belong to the main thread; `stop` is written by it alone.
  */
 #include "background.h"
 #include "bench.h"
