@@ -1,6 +1,6 @@
 /* chunk.c - see chunk.h.
  *
- * Uses: tagmap, record, option, os. Locks: none; the caller holds RANK_ARENA.
+ * Uses: tagmap, record, density, option, os. Locks: none; the caller holds RANK_ARENA.
  */
 #include "chunk.h"
 
@@ -8,6 +8,7 @@
 #include "../diag/option.h"
 #include "../os/aligned.h"
 #include "arena.h"
+#include "density.h"
 
 #define CHUNK_SIZE_MAX (UINT64_C(1) << 30)
 #define COMMIT_MAX (UINT64_C(64) << 20)
@@ -193,9 +194,11 @@ static int dirty_in_front(const struct chunk *c, uint32_t index, unsigned units)
 }
 
 /* Slides a window of whole SuperSlabs and, behind it, `tail` units over the chunk. Returns the dirty units of the
- * best place before SuperSlab `end`, and the index of its first SuperSlab; -1 = there is none. */
+ * best place before SuperSlab `end`, and the index of its first SuperSlab; -1 = there is none. Where large blocks are
+ * hardly touched, dirty units are no gain, and the first place does. */
 static int chunk_search_long(const struct chunk *c, uint32_t end, unsigned whole, unsigned tail, uint32_t *first)
 {
+    int enough = density_is_low() ? 0 : (int)(whole * SUPERSLAB_UNITS + tail);
     int best = -1;
     int sum = 0;         /* dirty units of the window */
     unsigned length = 0; /* SuperSlabs of the window */
@@ -216,7 +219,7 @@ static int chunk_search_long(const struct chunk *c, uint32_t end, unsigned whole
         if (behind < 0 || sum + behind <= best) continue;
         best = sum + behind;
         *first = i + 1 - whole;
-        if (best == (int)(whole * SUPERSLAB_UNITS + tail)) break;
+        if (best >= enough) break;
     }
     return best;
 }

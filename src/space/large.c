@@ -11,7 +11,7 @@
 
 #define RUN_SIZE_MAX ((size_t)LONG_UNITS_MAX * UNIT_SIZE)
 
-enum { SPARSE_TURNS = 24 };
+enum { SPARSE_TURNS = 4 };
 
 static struct {
     size_t run_live, run_slack, mallocs, frees; /* shared counters, without a lock */

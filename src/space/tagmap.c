@@ -88,6 +88,7 @@ void tagmap_set(uintptr_t base, size_t units, uint32_t word, uint32_t record)
 {
     uint64_t entry = (uint64_t)record << 32 | (word ? word | tagmap.windowed : 0);
     uint64_t *entries = (uint64_t *)(uintptr_t)tagmap.entries;
-    for (size_t i = 0; i < units; i++)
-        store_release(&entries[index_of(base + i * UNIT_SIZE)], entry); /* pairs with tagmap_get() */
+    size_t mask = tagmap.mask;
+    for (size_t i = base >> UNIT_SHIFT, end = i + units; i < end; i++)
+        store_release(&entries[i & mask], entry); /* pairs with tagmap_get() */
 }
