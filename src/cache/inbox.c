@@ -7,7 +7,7 @@
 #include "../diag/error.h"
 #include "../diag/message.h"
 
-enum { POINTER_BITS = 48 };
+enum { POINTER_BITS = 48, ARRIVAL_BYTES_MAX = 2048 * 1024, ARRIVAL_BLOCKS_MAX = 0x6000 };
 #define POINTER_MASK ((UINT64_C(1) << POINTER_BITS) - 1)
 
 static unsigned tag_class(struct tag tag)
@@ -76,12 +76,22 @@ static bool chain_open(void *last, struct opened *o)
 
 /* ---- arrival ---- */
 
+/* Blocks that a bin may hold when some arrive. More than it keeps of its own thread's: a thread that did not run for
+ * a while finds many, and takes them from there sooner than from slabs. A bin that nobody has used takes none. */
+static uint32_t arrival_limit(const struct heap_class *c, unsigned class)
+{
+    if (c->capacity == 0) return 0;
+    uint32_t blocks = ARRIVAL_BYTES_MAX / class_stride(class);
+    if (blocks > ARRIVAL_BLOCKS_MAX) blocks = ARRIVAL_BLOCKS_MAX;
+    return blocks > 2u * c->capacity ? blocks : 2u * c->capacity;
+}
+
 /* false = no room, or not this thread's bin. What is put there counts neither as malloc nor as free. */
 static bool arrive_in_bin(struct heap *heap, unsigned class, const struct chain *chain)
 {
     struct bin *bin = &heap->front.bin[class];
     struct heap_class *c = &heap->class[class];
-    if (&heap->front != heap_self || bin_left(bin) + chain->count > 2u * c->capacity) return false;
+    if (&heap->front != heap_self || bin_left(bin) + chain->count > arrival_limit(c, class)) return false;
     link_set(chain->last, bin->head);
     bin->head = chain->first;
     store_relaxed(&bin->budget, bin->budget + chain->count);
@@ -92,8 +102,9 @@ static bool arrive_in_bin(struct heap *heap, unsigned class, const struct chain 
 
 static void arrive_in_slab(struct heap *owner, struct tag tag, void *p)
 {
+    struct slab *s = slab_at(tag.record);
     counter_add(&owner->class[tag_class(tag)].arrived, 1);
-    heap_give(owner, slab_at(tag.record), (struct chain){.first = p, .last = p, .count = 1});
+    if (unlikely(!slab_give_one(s, p))) heap_give(owner, s, (struct chain){.first = p, .last = p, .count = 1});
 }
 
 /* false = the slab has found another owner since. */

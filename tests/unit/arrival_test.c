@@ -96,15 +96,31 @@ static void blocks_of_every_class_serve_the_next_mallocs(void)
 static void an_overfull_bin_sends_the_rest_home(void)
 {
     unsigned class = class_of(64);
+    unsigned limit = ARRIVAL_BLOCKS_MAX;
     start_with_capacity(class, 100);
-    take_many(class, 1000);
-    send(1000);
+    take_many(class, limit + 1000);
+    send(limit + 1000);
     drain_as(owner);
     unsigned left = bin_left(bin_for(class));
-    require(left <= 200 && left > 200 - CHAIN_BLOCKS_MAX, "%u", left);
+    require(left <= limit && left > limit - CHAIN_BLOCKS_MAX, "%u", left);
     require(used_of(owner, class) == left && !inbox_has_mail(owner));
-    require(owner->class[class].arrived == 1000);
+    require(owner->class[class].arrived == limit + 1000);
     require_home();
+}
+
+static void arrivals_are_bounded_in_bytes_or_by_the_capacity(void)
+{
+    start();
+    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+        struct heap_class c = {.capacity = 8};
+        uint32_t limit = arrival_limit(&c, class);
+        require(limit == 16 || limit * class_stride(class) <= ARRIVAL_BYTES_MAX, "class %u: %u", class, limit);
+        require(limit >= 16 && limit <= ARRIVAL_BLOCKS_MAX && ARRIVAL_BLOCKS_MAX + GROWN_MAX < LEFT_MAX);
+        c.capacity = GROWN_MAX;
+        require(arrival_limit(&c, class) >= 2 * GROWN_MAX);
+        c.capacity = 0;
+        require(arrival_limit(&c, class) == 0, "class %u", class);
+    }
 }
 
 static void a_bin_that_nobody_uses_takes_nothing(void)
@@ -148,12 +164,12 @@ static void the_fullest_bin_is_not_distrusted(void)
     bin_flush(owner, class, 0);
     require(bin_for(class)->budget >> BIN_LEFT_BITS == GROWN_MAX);
     be(me);
-    take_many(class, 3 * GROWN_MAX);
-    send(2 * GROWN_MAX);
+    take_many(class, ARRIVAL_BLOCKS_MAX + GROWN_MAX);
+    send(ARRIVAL_BLOCKS_MAX);
     drain_as(owner);
-    require(bin_left(bin_for(class)) == 2 * GROWN_MAX);
+    require(bin_left(bin_for(class)) == ARRIVAL_BLOCKS_MAX);
     be(owner);
-    for (unsigned i = 2 * GROWN_MAX; i < 3 * GROWN_MAX; i++) {
+    for (unsigned i = ARRIVAL_BLOCKS_MAX; i < ARRIVAL_BLOCKS_MAX + GROWN_MAX; i++) {
         do_free(held[i]);
         require(bin_left(bin_for(class)) == i + 1 && i < LEFT_MAX, "%u", i);
     }
@@ -166,16 +182,16 @@ static void the_fullest_bin_is_not_distrusted(void)
 
 static void arrivals_stop_at_the_room_that_is_left(void)
 {
-    unsigned class = class_of(64);
+    unsigned class = class_of(32768);
     start_with_capacity(class, 20);
     for (unsigned round = 0; round < 10; round++) {
         take_many(class, 15);
         send(15);
         drain_as(owner);
-        require(bin_left(bin_for(class)) <= 40, "%u", bin_left(bin_for(class)));
+        require(bin_left(bin_for(class)) <= 64, "%u", bin_left(bin_for(class)));
         require_held(class, 0);
     }
-    require(bin_left(bin_for(class)) >= 30);
+    require(bin_left(bin_for(class)) >= 49);
     require_home();
 }
 
@@ -474,6 +490,7 @@ int main(void)
         TEST(only_the_last_block_is_touched),
         TEST(blocks_of_every_class_serve_the_next_mallocs),
         TEST(an_overfull_bin_sends_the_rest_home),
+        TEST(arrivals_are_bounded_in_bytes_or_by_the_capacity),
         TEST(a_bin_that_nobody_uses_takes_nothing),
         TEST(who_drains_for_another_leaves_its_bins_alone),
         TEST(the_fullest_bin_is_not_distrusted),
