@@ -10,6 +10,7 @@
 #include HAK_FAKE_OS /* the tests' system, which fails on request */
 #else
 #include "os/linux.c"
+#include "os/thread.c"
 #endif
 #include "os/aligned.c"
 #include "os/lock.c"
@@ -37,6 +38,7 @@
 #include "cache/fork.c"
 
 #include "service/reclaim.c"
+#include "service/background.c"
 #include "service/stats.c"
 
 #include "front/foreign.c"

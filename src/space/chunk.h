@@ -34,6 +34,8 @@ struct arena {
     size_t dirty_units;
     size_t dense_units;
     size_t huge_superslabs;
+    size_t run_units;       /* taken back in a row; each unit handed out takes RUN_FORGET off */
+    uint64_t clean_units;   /* handed out without memory, so far */
     struct list dirty_list; /* SuperSlabs with dirty units, oldest first */
     uint32_t tick;
 };

@@ -52,6 +52,11 @@ struct fake_os {
     unsigned huge_count;
     void (*while_filling)(void);   /* what other threads do during os_fill_huge() */
     uint64_t waits, wakes;
+    bool threads_refused;          /* what os_thread_start() says */
+    int (*thread_main)(void *);    /* of the last thread started; the test runs it where it wants */
+    uint64_t thread_starts, thread_joins;
+    bool rights_were_given_up;     /* what os_thread_outlives_rights() says */
+    void (*while_sleeping)(void);  /* what others do during os_wait_for() */
     jmp_buf *abort_to;             /* os_abort() jumps there; NULL = the process dies */
     unsigned aborts;
     bool print_through;            /* copy what is printed to standard error */
