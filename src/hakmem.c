@@ -26,6 +26,7 @@
 #include "space/chunk.c"
 #include "space/arena.c"
 #include "space/purge.c"
+#include "space/collapse.c"
 #include "space/mapping.c"
 #include "space/large.c"
 

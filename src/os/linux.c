@@ -113,6 +113,26 @@ bool os_fill_huge(void *p, size_t size)
     return os_has_memory((char *)p + size - os_page_size());
 }
 
+bool os_is_present(const void *p, size_t size)
+{
+    unsigned char present[512];
+    size_t pages = size / os_page_size();
+    if (pages > sizeof(present)) return false;
+    if (system_call_failed(system_call(SYS_mincore, (long)p, (long)size, (long)present, 0, 0, 0))) return false;
+    for (size_t i = 0; i < pages; i++)
+        if (!(present[i] & 1)) return false;
+    return true;
+}
+
+bool os_collapse(void *p, size_t size)
+{
+    enum { COLLAPSE = 25 }; /* MADV_COLLAPSE, which headers may not know yet */
+    os_allow_huge(p, size, true);
+    bool done = !system_call_failed(system_call(SYS_madvise, (long)p, (long)size, COLLAPSE, 0, 0, 0));
+    os_allow_huge(p, size, false);
+    return done;
+}
+
 bool os_peek(const void *p, void *out, size_t size)
 {
     struct iovec to = {.iov_base = out, .iov_len = size};

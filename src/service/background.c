@@ -58,7 +58,9 @@ static int background_main(void *unused)
         store_relaxed(&background_seen_ms, os_now_ms());
         os_wait_for(&background_stop, 0, round_ms());
         if (load_acquire(&background_stop) || os_thread_outlives_rights()) break;
-        idle = reclaim_round(&background_stop) ? 0 : idle + 1;
+        bool some = reclaim_round(&background_stop);
+        some |= arena_collapse() > 0;
+        idle = some ? 0 : idle + 1;
     }
     store_relaxed(&background_next_ms, os_now_ms() + RETRY_MS);
     return 0;

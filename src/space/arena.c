@@ -79,6 +79,7 @@ bool superslab_forget_huge(struct superslab *s)
 {
     bool was = s->huge;
     s->huge = false;
+    s->collapsed = false;
     if (was) sub_relaxed(&arena.huge_superslabs, 1);
     return was;
 }
@@ -171,6 +172,7 @@ static bool fill_huge(struct superslab *s, uint32_t run)
     lock_acquire(&arena_lock);
     superslab_change(s, run, done ? ~run : 0);
     s->zero = s->dirty;
+    s->collapsed = done;
     return done;
 }
 

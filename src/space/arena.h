@@ -84,6 +84,10 @@ void arena_end_run(void);
 /* A hint without a lock: arena_purge_run() may have something to do. */
 bool arena_run_is_long(void);
 
+/* Looks at the next 64 SuperSlabs, and gives up to four that are in use to the last page a huge page each. Returns how
+ * many. By one thread. */
+unsigned arena_collapse(void);
+
 /* A hint without a lock: some unit is free and has memory. */
 bool arena_has_dirty(void);
 

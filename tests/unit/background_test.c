@@ -241,6 +241,65 @@ static void a_stop_is_followed_between_steps(void)
     end_sleeper(thread);
 }
 
+/* ---- huge pages ---- */
+
+enum { FULL_BLOCKS = 8 * 32 }; /* of a unit each: eight SuperSlabs */
+
+/* Takes every unit of some SuperSlabs, in runs of one. */
+static void fill_superslabs(struct span span[FULL_BLOCKS], bool touch)
+{
+    do_free(do_malloc(1));
+    for (unsigned i = 0; i < FULL_BLOCKS; i++) {
+        require(arena_take(1, false, &span[i]));
+        if (touch) memset((void *)span[i].base, 1, UNIT_SIZE);
+    }
+}
+
+static unsigned collapse_all(void)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < 20; i++) sum += arena_collapse();
+    return sum;
+}
+
+static void full_superslabs_are_collapsed_once(void)
+{
+    static struct span span[FULL_BLOCKS];
+    fill_superslabs(span, true);
+    unsigned sum = collapse_all();
+    require(sum >= 7, "%u", sum);
+    require(fake.collapses == sum && collapse_all() == 0);
+    for (unsigned i = 0; i < FULL_BLOCKS; i++) arena_give(span[i].base, span[i].record, 1);
+    (void)arena_purge(true);
+    require(collapse_all() == 0, "what is free");
+    require_sound();
+}
+
+static void what_is_not_all_touched_is_left_alone(void)
+{
+    static struct span span[FULL_BLOCKS];
+    fill_superslabs(span, false);
+    require(collapse_all() == 0 && fake.collapses == 0);
+}
+
+static void a_refused_collapse_is_not_repeated(void)
+{
+    static struct span span[FULL_BLOCKS];
+    fake.collapse_refused = true;
+    fill_superslabs(span, true);
+    require(collapse_all() == 0 && fake.collapses > 0);
+    uint64_t collapses = fake.collapses;
+    require(collapses <= 3, "%lu: each refusal makes more opportunities pass", collapses);
+}
+
+static void never_means_never(void)
+{
+    static struct span span[FULL_BLOCKS];
+    require(option_set(OPTION_thp, THP_NEVER));
+    fill_superslabs(span, true);
+    require(collapse_all() == 0 && fake.collapses == 0);
+}
+
 /* ---- end ---- */
 
 static void it_ends_when_there_is_nothing_to_do(void)
@@ -352,6 +411,10 @@ int main(void)
         TEST(a_thread_that_works_is_left_alone),
         TEST(a_heap_at_a_visit_is_left_alone),
         TEST(a_stop_is_followed_between_steps),
+        TEST(full_superslabs_are_collapsed_once),
+        TEST(what_is_not_all_touched_is_left_alone),
+        TEST(a_refused_collapse_is_not_repeated),
+        TEST(never_means_never),
         TEST(it_ends_when_there_is_nothing_to_do),
         TEST(it_ends_when_rights_were_given_up),
         TEST(the_last_thread_to_leave_takes_it_along),

@@ -226,6 +226,22 @@ bool os_fill_huge(void *p, size_t size)
     return !fake_fails(FAKE_FILL_HUGE);
 }
 
+bool os_is_present(const void *p, size_t size)
+{
+    for (size_t at = 0; at < size; at += FAKE_PAGE)
+        if (!os_has_memory((const char *)p + at)) return false;
+    return true;
+}
+
+bool os_collapse(void *p, size_t size)
+{
+    (void)p;
+    (void)size;
+    __atomic_add_fetch(&fake.now_ns, fake.fill_ns, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&fake.collapses, 1, __ATOMIC_SEQ_CST);
+    return !fake.collapse_refused;
+}
+
 void os_populate(void *p, size_t size)
 {
     int saved = errno;

@@ -36,7 +36,9 @@ struct fake_os {
     uint64_t fail_every[FAKE_CALLS]; /* every k-th call fails; 0 = none */
     bool remap_eats_target;        /* a failed os_remap_to() leaves no reservation behind */
     uint64_t now_ms;               /* moved by tests only */
-    uint64_t fill_ns;              /* what os_fill_huge() takes */
+    uint64_t fill_ns;              /* what os_fill_huge() and os_collapse() take */
+    uint64_t collapses;            /* so far */
+    bool collapse_refused;
     uint64_t now_ns;               /* moved by that */
     size_t address_limit;          /* what os_address_limit() says */
     bool memory_is_charged;        /* what os_memory_is_charged() says */
