@@ -27,6 +27,7 @@
 #include "space/arena.c"
 #include "space/purge.c"
 #include "space/collapse.c"
+#include "space/keep.c"
 #include "space/mapping.c"
 #include "space/large.c"
 

@@ -1,6 +1,6 @@
 /* background.c - see background.h.
  *
- * Uses: heap, reclaim, arena, option, thread. Locks: none of its own.
+ * Uses: heap, reclaim, arena, keep, option, thread. Locks: none of its own.
  *
  * Started late: by a visit, when other threads are there already and the heap is large enough for anybody to care. It
  * does a round twice in purge_delay, and ends when it found nothing to do for a while: a visit starts it again. A
@@ -18,6 +18,7 @@
 #include "../cache/heap.h"
 #include "../os/thread.h"
 #include "../space/arena.h"
+#include "../space/keep.h"
 #include "reclaim.h"
 
 enum {
@@ -54,6 +55,7 @@ static int background_main(void *unused)
     (void)unused;
     heap_self = &heap_exited;
     unsigned idle = 0;
+    keep_attend(true);
     while (is_wanted() && idle < ROUNDS_IDLE_MAX) {
         store_relaxed(&background_seen_ms, os_now_ms());
         os_wait_for(&background_stop, 0, round_ms());
@@ -62,6 +64,7 @@ static int background_main(void *unused)
         some |= arena_collapse() > 0;
         idle = some ? 0 : idle + 1;
     }
+    keep_attend(false);
     store_relaxed(&background_next_ms, os_now_ms() + RETRY_MS);
     return 0;
 }
@@ -104,6 +107,7 @@ bool background_poll(void)
 
 void background_forget(void)
 {
+    keep_attend(false);
     background.id = 0;
     background_next_ms = 0;
 }

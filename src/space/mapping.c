@@ -1,6 +1,6 @@
 /* mapping.c - see mapping.h.
  *
- * Uses: density, huge, tagmap, record, option, os. Locks: RANK_LARGE, never across a system call that maps or unmaps.
+ * Uses: density, huge, keep, tagmap, record, option, os. Locks: RANK_LARGE, never across a system call that maps or unmaps.
  */
 #include "mapping.h"
 
@@ -9,10 +9,10 @@
 #include "../os/aligned.h"
 #include "density.h"
 #include "huge.h"
+#include "keep.h"
 
-#define KEPT_BYTES_MAX ((size_t)64 << 20)
 #define HUGE_SIZE_MIN ((size_t)4 << 20)
-enum { KEPT_MAX = 64, LARGE_RECORDS_PER_BLOCK = 1024 };
+enum { LARGE_RECORDS_PER_BLOCK = 1024 };
 
 struct lock large_lock = {.rank = RANK_LARGE};
 
@@ -143,12 +143,17 @@ static bool map_tagged(struct large *l, const struct shape *shape, unsigned trie
 
 static struct large *map_new(const struct shape *shape)
 {
+    uint64_t now_ms = os_now_ms();
     struct large *l = record_take();
-    if (!l || map_tagged(l, shape, 3)) return l;
+    bool done = l && map_tagged(l, shape, 3);
+    if (!l) return NULL;
     lock_acquire(&large_lock);
-    record_give_locked(l);
+    if (done)
+        keep_missed(shape->size, now_ms);
+    else
+        record_give_locked(l);
     lock_release(&large_lock);
-    return NULL;
+    return done ? l : NULL;
 }
 
 /* What lies behind `from` will be filled. The first SuperSlab there is filled at once; when that was quick, the whole
@@ -220,22 +225,21 @@ static size_t mapping_release(struct large *l)
     return bytes;
 }
 
-static bool worth_keeping(const struct large *l)
+static bool worth_keeping(const struct large *l, uint64_t now_ms)
 {
     if (l->map_size != l->size) return false; /* aligned ones are rare */
-    if (mapped.kept_count >= KEPT_MAX) return false;
-    if (mapped.kept_bytes + l->map_size > KEPT_BYTES_MAX) return false;
-    return true;
+    return keep_is_wise(l->map_size, mapped.kept_count, mapped.kept_bytes, now_ms);
 }
 
 void mapping_free(struct large *l)
 {
+    uint64_t now_ms = os_now_ms();
     lock_acquire(&large_lock);
     list_remove(&l->link);
     mapped.count--;
     count_mapping(l, false);
     if (l->start == l->map_base) l->size = l->map_size;
-    bool keep = worth_keeping(l);
+    bool keep = worth_keeping(l, now_ms);
     if (keep) {
         l->kept_tick = mapped.tick;
         publish(l, TAG_MAPPING_KEPT);

@@ -6,6 +6,7 @@
 #define os_unmap linux_unmap
 #define os_remap linux_remap
 #include "../../src/os/linux.c"
+#include "../../src/os/thread.c"
 #undef os_purge
 #undef os_unmap
 #undef os_remap

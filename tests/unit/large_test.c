@@ -21,6 +21,7 @@ static void *map_block(size_t size)
 static void start(void)
 {
     require(tagmap_init());
+    keep_attend(true);
 }
 
 static void put(void *p)
@@ -275,6 +276,40 @@ static void kept_mappings_are_bounded(void)
     put(huge);
     require(usage().kept == before);
     require(kind_of(huge) == TAG_NONE);
+}
+
+static void without_attention_little_is_kept(void)
+{
+    start();
+    keep_attend(false);
+    void *a = map_block(5 * MIB), *b = map_block(5 * MIB);
+    put(a);
+    put(b);
+    require(usage().kept == 5 * MIB);
+    void *c = map_block(90 * MIB);
+    put(c);
+    require(usage().kept == 5 * MIB);
+    require_whole();
+}
+
+static void what_is_taken_again_is_kept_for_a_while(void)
+{
+    start();
+    keep_attend(false);
+    for (unsigned regrets = 1; regrets < 4; regrets++) {
+        put(map_block(90 * MIB));
+        require(usage().kept == 0, "%u", regrets);
+        put(map_block(90 * MIB)); /* regrets */
+        require(usage().kept == 90 * MIB, "%u", regrets);
+        for (unsigned i = 0; i < 10; i++) put(map_block(90 * MIB - i * 4096));
+        fake.now_ms += REGRET_MS << regrets;
+        while (large_purge(true) > 0) continue;
+    }
+    fake.now_ms += 100;
+    put(map_block(90 * MIB));
+    fake.now_ms += REGRET_MS + 1;
+    put(map_block(90 * MIB)); /* too late to be the same */
+    require(usage().kept == 0);
 }
 
 static void kept_mappings_idle_for_a_tick_go_back(void)
@@ -650,6 +685,8 @@ int main(void)
         TEST(a_kept_mapping_needs_three_quarters_of_a_use),
         TEST(the_smallest_kept_mapping_that_fits_is_used),
         TEST(kept_mappings_are_bounded),
+        TEST(without_attention_little_is_kept),
+        TEST(what_is_taken_again_is_kept_for_a_while),
         TEST(kept_mappings_idle_for_a_tick_go_back),
         TEST(a_refused_unmap_keeps_the_mapping_and_gives_its_memory_back),
         TEST(a_run_grows_and_shrinks_in_place),

@@ -402,6 +402,7 @@ static void errno_is_kept(void)
 /* Kept mappings hold the addresses that a new block needs. */
 static void what_is_kept_is_given_for_what_is_asked(void)
 {
+    keep_attend(true);
     do_free(do_malloc(1));
     do_free(malloc_mapping(60 * MIB));
     require(large_has_kept());

@@ -1,0 +1,41 @@
+/* keep.c - see keep.h. */
+#include "keep.h"
+
+#include "../base/atomics.h"
+
+#define KEPT_BYTES_MAX ((size_t)128 << 20)
+#define KEPT_UNATTENDED_MAX ((size_t)8 << 20)
+enum { KEPT_MAX = 64, REGRET_MS = 1000, REGRETS_MAX = 6 };
+
+static uint32_t keep_attended; /* written by the background thread */
+
+/* Under RANK_LARGE. */
+static struct {
+    size_t size;        /* of the last mapping that was not kept for want of attention */
+    uint64_t at_ms;     /* when */
+    uint64_t until_ms;  /* large ones are kept */
+    unsigned regrets;
+} regret;
+
+bool keep_is_wise(size_t size, unsigned kept, size_t kept_bytes, uint64_t now_ms)
+{
+    size_t sum = kept_bytes + size;
+    if (kept >= KEPT_MAX || sum > KEPT_BYTES_MAX) return false;
+    if (sum <= KEPT_UNATTENDED_MAX || load_relaxed(&keep_attended) || now_ms < regret.until_ms) return true;
+    regret.size = size;
+    regret.at_ms = now_ms;
+    return false;
+}
+
+void keep_missed(size_t size, uint64_t now_ms)
+{
+    if (size > regret.size || now_ms - regret.at_ms > REGRET_MS) return;
+    if (regret.regrets < REGRETS_MAX) regret.regrets++;
+    regret.until_ms = now_ms + ((uint64_t)REGRET_MS << regret.regrets);
+    regret.size = 0;
+}
+
+void keep_attend(bool attended)
+{
+    store_relaxed(&keep_attended, attended);
+}
