@@ -6,7 +6,7 @@
  * bytes and write every page of them. When all are done, they free all blocks, and sleep in pthread_cond_wait for
  * SECONDS. Nobody allocates, frees or asks for anything meanwhile.
  *
- * SIZE   8 to 2^30, or `mixed`: 64, 200, 4096 and 102400 bytes at random, so often that each has a quarter of the bytes
+ * SIZE   8 to 2^30, or `mixed`: 64, 200, 4096, 102400 bytes at random, so often that each has a quarter of the bytes
  * ORDER  in which a thread frees: lifo, fifo (the default), random; remote: fifo the blocks of its neighbour
  * LEAVE  blocks of a million that stay, chosen at random; 0 by default
  *

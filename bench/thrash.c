@@ -2,15 +2,16 @@
  *
  *     thrash MIB SIZE PAUSE_MS SECONDS [PAIRS]
  *
- * In each round the program takes MIB in blocks of SIZE bytes (`whole`: one block), works on all of it, frees all of it,
- * and computes for PAUSE_MS of processor time without memory. The program that it is compared with takes the blocks once
- * and then only works and computes. Each runs for SECONDS, in a process of its own, PAIRS times (3 by default) in turn.
+ * In each round the program takes MIB in blocks of SIZE bytes (`whole`: one block), works on all of it, frees all of
+ * it, and computes for PAUSE_MS of processor time without memory. The program that it is compared with takes the
+ * blocks once, and then only works and computes. Each runs for SECONDS, in a process of its own, PAIRS times (3 by
+ * default) in turn.
  *
  * An allocator that gives memory back too early pays for it with page faults. Printed are, for both ways and each
- * round, processor time (user and system, of all threads) and page faults: the medians over the pairs, without the first
- * rounds, which take WARM_SECONDS; and the ratio of the times. The work is WORK_PASSES multiplications for each eight
- * bytes, several microseconds for a page, as a program would that fills and reads its memory: of the ratio the calls of
- * malloc and free alone make about 0.02 with blocks of 1 KiB, and nothing with larger ones.
+ * round, processor time (user and system, of all threads) and page faults: the medians over the pairs, without the
+ * first rounds, which take WARM_SECONDS; and the ratio of the times. The work is WORK_PASSES multiplications for each
+ * eight bytes, several microseconds for a page, as a program would that fills and reads its memory: of the ratio the
+ * calls of malloc and free alone make about 0.02 with blocks of 1 KiB, and nothing with larger ones.
  */
 #include "bench.h"
 
