@@ -13,9 +13,9 @@
  * A process that does nothing else starts this one and reads its resident memory (Rss of smaps_rollup). All figures are
  * less the baseline, which is read when the threads have started and the program's own tables (which are no memory of
  * the allocator's) are resident, before the first block is asked for. `peak` is read when all blocks are written and
- * none is freed. `freed` counts bytes as asked for; `returned` is 100 * (peak - resident at the end) / freed, and passes
- * 100 where blocks are larger than asked for. `lazy` is resident memory that the allocator has given up by MADV_FREE
- * and the system has not yet taken: it counts as resident.
+ * none is freed. `freed` counts bytes as asked for; `returned` is 100 * (peak - resident at the end) / freed, and
+ * passes 100 where blocks are larger than asked for. `lazy` is resident memory that the allocator has given up by
+ * MADV_FREE and the system has not yet taken: it counts as resident.
  *
  * Sharing: a thread writes its own table; with `remote` its neighbour reads it when all are filled. The rest of what is
  *          shared is under `lock`.
