@@ -62,7 +62,10 @@ def idle_rows(total=400, seconds=10):
     return rows + [idle_row("200-T1-random", 1, "200", total, seconds, "random"),
                    idle_row("200-T8-random", 8, "200", total, seconds, "random"),
                    idle_row("200-T8-remote", 8, "200", total, seconds, "remote"),
+                   idle_row("4096-T64-random", 64, "4096", total, seconds, "random"),
+                   idle_row("mixed-T64-random", 64, "mixed", total, seconds, "random"),
                    idle_row("mixed-T8-remote", 8, "mixed", total, seconds, "remote"),
+                   idle_row("mixed-T64-remote", 64, "mixed", total, seconds, "remote"),
                    idle_row("200-T8-left-100", 8, "200", total, seconds, "random", "100")]
 
 
