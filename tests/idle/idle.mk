@@ -1,5 +1,5 @@
 # idle.mk - freed memory goes back to the system by itself: a few rows in `make check`, within a minute; `make idle`
-# judges all of them, in about five. Its limits are those of the release library, so that no other build has the test.
+# judges all of them, in about four. Its limits are those of the release library, so that no other build has the test.
 
 ifeq ($(filter 1,$(DEBUG) $(CHECKED))$(SANITIZE),)
 TESTS += tests/idle/idle_test.py
