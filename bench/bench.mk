@@ -63,3 +63,33 @@ bench-latency: $(LIB_SO) bench-programs # how long single calls take
 bench-counts: $(LIB_SO) bench-programs # instructions, page faults, system calls, locked instructions
 	scripts/install-packages bench || true
 	bench/counts.py $(BENCH_FLAGS)
+
+# ---- memory that goes back, and comes again ----------------------------------------------------------
+
+# IDLE_FLAGS and SERVER_FLAGS go to bench/memory_tables.py, for instance
+#     make server-sim SECONDS=7200 SERVER_FLAGS='--lib snmalloc=PATH --json server.json'
+
+BENCH_MEMORY  = $(addprefix build/bench/,idle thrash server_sim)
+IDLE_FLAGS   ?=
+SERVER_FLAGS ?=
+SECONDS      ?= 60
+
+build/bench/idle build/bench/server_sim: bench/threads.h
+$(BENCH_MEMORY): build/bench/%: bench/%.c bench/bench.h bench/process.h
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -D_GNU_SOURCE -pthread $< -o $@
+
+.PHONY: idle-table thrash-table server-sim
+bench-programs: $(BENCH_MEMORY)
+
+idle-table: $(LIB_SO) bench-programs # what is resident after ten seconds without a call
+	scripts/install-packages bench || true
+	bench/memory_tables.py idle $(IDLE_FLAGS)
+
+thrash-table: $(LIB_SO) bench-programs # what it costs to free memory and take it again
+	scripts/install-packages bench || true
+	bench/memory_tables.py thrash $(IDLE_FLAGS)
+
+server-sim: $(LIB_SO) bench-programs # a server over SECONDS, all allocators at once
+	scripts/install-packages bench || true
+	bench/memory_tables.py server --seconds $(SECONDS) $(SERVER_FLAGS)
