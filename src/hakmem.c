@@ -12,6 +12,7 @@
 #include "os/linux.c"
 #endif
 #include "os/aligned.c"
+#include "os/cgroup.c"
 #include "os/lock.c"
 
 #include "diag/message.c"
@@ -21,6 +22,7 @@
 #include "space/record.c"
 #include "space/tagmap.c"
 #include "space/huge.c"
+#include "space/limit.c"
 #include "space/density.c"
 #include "space/chunk.c"
 #include "space/arena.c"
@@ -37,6 +39,7 @@
 #include "cache/fork.c"
 
 #include "service/reclaim.c"
+#include "service/pressure.c"
 #include "service/stats.c"
 
 #include "front/foreign.c"

@@ -177,17 +177,28 @@ size_t os_address_limit(void)
     return limit_of(RLIMIT_AS);
 }
 
+bool os_read_text(const char *path, char *text, size_t size)
+{
+    size_t length = 0;
+    long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0, 0, 0);
+    if (failed(file)) return false;
+    while (length < size - 1) {
+        long got = system_call(SYS_read, file, (long)(text + length), (long)(size - 1 - length), 0, 0, 0);
+        if (got == -EINTR) continue;
+        if (got <= 0) break;
+        length += (size_t)got;
+    }
+    (void)system_call(SYS_close, file, 0, 0, 0, 0, 0);
+    text[length] = 0;
+    return length > 0;
+}
+
 static bool never_overcommits; /* written once, before there are threads */
 
 void os_start(void)
 {
-    char mode = '0';
-    const char *path = "/proc/sys/vm/overcommit_memory";
-    long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
-    if (failed(file)) return;
-    (void)system_call(SYS_read, file, (long)&mode, 1, 0, 0, 0);
-    (void)system_call(SYS_close, file, 0, 0, 0, 0, 0);
-    never_overcommits = mode == '2';
+    char mode[4];
+    never_overcommits = os_read_text("/proc/sys/vm/overcommit_memory", mode, sizeof(mode)) && mode[0] == '2';
 }
 
 bool os_memory_is_charged(void)

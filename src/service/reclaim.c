@@ -1,6 +1,6 @@
 /* reclaim.c - see reclaim.h.
  *
- * Uses: cache, space, option, os. Locks: one heap's at a time.
+ * Uses: pressure, cache, space, option, os. Locks: one heap's at a time.
  */
 #include "reclaim.h"
 
@@ -9,6 +9,7 @@
 #include "../os/os.h"
 #include "../space/arena.h"
 #include "../space/large.h"
+#include "pressure.h"
 
 static uint64_t next_tick_ms; /* shared; who moves it does the work */
 static uint32_t pass_open;    /* shared: a pass of the arena has steps left, for anybody */
@@ -18,12 +19,14 @@ static bool something_to_do(void)
     return arena_has_dirty() || large_has_kept();
 }
 
-/* true = a tick begins, and this thread has its work. */
+/* true = a tick begins, and this thread has its work. A date further off than a delay that has become shorter would set
+ * it is brought forward. */
 static bool tick_is_due(uint64_t delay)
 {
     uint64_t now = os_now_ms();
     uint64_t due = load_relaxed(&next_tick_ms);
     uint64_t next = now + (delay >= 2 ? delay / 2 : 1);
+    if (next < due && swap_if_acquire(&next_tick_ms, &due, next)) return false;
     return now >= due && swap_if_acquire(&next_tick_ms, &due, next);
 }
 
@@ -32,7 +35,7 @@ bool reclaim_poll(void)
     bool begin = !load_relaxed(&pass_open);
     if (begin) {
         if (!something_to_do()) return false; /* small programs never look at the clock */
-        uint64_t delay = (uint64_t)option_get(OPTION_purge_delay);
+        uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
         if (!tick_is_due(delay)) return false;
         heap_dissolve_parked();
         (void)large_purge(delay == 0);

@@ -7,7 +7,7 @@
  * A block that outgrows its run by realloc becomes a mapping, because mappings grow without copying.
  *
  * I1  a mapping's record has start == the block's address; the tag of the unit there carries the record
- * I2  kept_bytes is the sum of the kept mappings' sizes; above KEPT_BYTES_MAX only while the system refuses to
+ * I2  kept_bytes is the sum of the kept mappings' sizes; above its bound only while the system refuses to
  *     unmap
  */
 #ifndef HAK_SPACE_LARGE_H
@@ -59,6 +59,9 @@ void *large_resize(void *p, struct tag tag, size_t size);
 
 /* Gives kept mappings back: those that were idle for a tick, or all. Returns bytes. */
 size_t large_purge(bool all);
+
+/* Most bytes of mappings that are kept from now on; never more than by default. */
+void large_bound_kept(size_t bytes);
 
 /* A hint without a lock: some freed mapping is kept. */
 bool large_has_kept(void);

@@ -1,6 +1,6 @@
 /* mapping.c - see mapping.h.
  *
- * Uses: density, huge, tagmap, record, option, os. Locks: RANK_LARGE, never across a system call that maps or unmaps.
+ * Uses: density, huge, limit, tagmap, record, option, os. Locks: RANK_LARGE, never across a system call that maps or unmaps.
  */
 #include "mapping.h"
 
@@ -9,6 +9,7 @@
 #include "../os/aligned.h"
 #include "density.h"
 #include "huge.h"
+#include "limit.h"
 
 #define KEPT_BYTES_MAX ((size_t)64 << 20)
 #define HUGE_SIZE_MIN ((size_t)4 << 20)
@@ -23,9 +24,10 @@ static struct {
     struct large *free_records;
     unsigned kept_count;
     size_t kept_bytes;
+    size_t kept_bytes_max; /* less beside a limit; shared */
     size_t live_bytes, slack_bytes, count;
     uint32_t tick;
-} mapped;
+} mapped = {.kept_bytes_max = KEPT_BYTES_MAX};
 
 /* ---- records ---- */
 
@@ -120,8 +122,12 @@ static bool map_fresh(struct large *l, const struct shape *shape)
     size_t extra = shape->alignment > page ? shape->alignment - page : 0;
     size_t map_size;
     if (__builtin_add_overflow(shape->room, extra, &map_size)) return false;
+    if (!limit_map(map_size)) return false;
     uintptr_t base = shape->huge ? os_aligned(os_map, map_size, SUPERSLAB_SIZE) : (uintptr_t)os_map(map_size);
-    if (!base) return false;
+    if (!base) {
+        limit_unmap(map_size);
+        return false;
+    }
     l->map_base = base;
     l->map_size = map_size;
     l->start = align_up(base, shape->alignment);
@@ -138,6 +144,7 @@ static bool map_tagged(struct large *l, const struct shape *shape, unsigned trie
     size_t held_size = l->map_size;
     bool done = tries > 0 && map_tagged(l, shape, tries - 1);
     (void)os_unmap(held, held_size);
+    limit_unmap(held_size);
     return done;
 }
 
@@ -208,6 +215,7 @@ static size_t mapping_release(struct large *l)
         (void)os_purge((void *)l->map_base, l->map_size);
         publish(l, TAG_MAPPING_KEPT);
     }
+    if (gone) limit_unmap(bytes);
     lock_acquire(&large_lock);
     if (gone) {
         record_give_locked(l);
@@ -220,11 +228,16 @@ static size_t mapping_release(struct large *l)
     return bytes;
 }
 
+COLD void large_bound_kept(size_t bytes)
+{
+    store_relaxed(&mapped.kept_bytes_max, bytes < KEPT_BYTES_MAX ? bytes : KEPT_BYTES_MAX);
+}
+
 static bool worth_keeping(const struct large *l)
 {
     if (l->map_size != l->size) return false; /* aligned ones are rare */
     if (mapped.kept_count >= KEPT_MAX) return false;
-    if (mapped.kept_bytes + l->map_size > KEPT_BYTES_MAX) return false;
+    if (mapped.kept_bytes + l->map_size > load_relaxed(&mapped.kept_bytes_max)) return false;
     return true;
 }
 
@@ -318,14 +331,22 @@ static bool mapping_move(struct large *l, size_t size, size_t room)
 
 static bool mapping_grow(struct large *l, size_t size, size_t room)
 {
-    if (!os_remap((void *)l->map_base, l->map_size, room)) return mapping_move(l, size, room);
-    mapping_set(l, l->map_base, size, room);
-    return true;
+    size_t more = room - l->map_size;
+    if (!limit_map(more)) return false;
+    if (os_remap((void *)l->map_base, l->map_size, room)) {
+        mapping_set(l, l->map_base, size, room);
+        return true;
+    }
+    bool moved = mapping_move(l, size, room);
+    if (!moved) limit_unmap(more);
+    return moved;
 }
 
 static bool mapping_shrink(struct large *l, size_t size)
 {
+    size_t less = l->map_size - size;
     if (!os_remap((void *)l->map_base, l->map_size, size)) return false;
+    limit_unmap(less);
     mapping_set(l, l->map_base, size, size);
     return true;
 }

@@ -52,6 +52,7 @@ struct fake_os {
     unsigned huge_count;
     void (*while_filling)(void);   /* what other threads do during os_fill_huge() */
     uint64_t waits, wakes;
+    uint64_t files_read;           /* calls of os_read_text() */
     jmp_buf *abort_to;             /* os_abort() jumps there; NULL = the process dies */
     unsigned aborts;
     bool print_through;            /* copy what is printed to standard error */
@@ -71,6 +72,9 @@ const char *fake_take_printed(void);
 
 /* name must stay valid; value NULL = unset. */
 void fake_set_environment(const char *name, const char *value);
+
+/* What os_read_text() finds there. path and text must stay valid; text NULL = no such file, as is everything else. */
+void fake_set_file(const char *path, const char *text);
 
 const char *fake_call_name(enum fake_call call);
 

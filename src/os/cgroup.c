@@ -1,0 +1,139 @@
+/* cgroup.c - what the process's control group allows and holds, from the system's text files.
+ *
+ * Uses: os_read_text() of this layer. Callers: service, through os.h.
+ * Locks: none; no state either.
+ *
+ * Only cgroup v2 is read, where it is mounted as systemd and containers mount it. The limits of a group hold for all
+ * groups in it, so the way leads from the own group up to the root of the mount. In a container that root is a group of
+ * its own, and the path told by the kernel may be one that only the host can see: then the root is all there is.
+ */
+#include "os.h"
+
+#define CGROUP_MOUNT "/sys/fs/cgroup"
+enum {
+    LIST_MAX = 2048,  /* of /proc/self/cgroup: v1 hierarchies come first in it */
+    GROUP_MAX = 512,
+    VALUE_MAX = 160,
+    STALL_MAX = 10000,
+};
+
+/* A number at the start of the text, "max" for none, or one too large to be counted. false = it is neither. */
+static bool read_value(const char *text, size_t *value)
+{
+    *value = SIZE_MAX;
+    if (__builtin_strncmp(text, "max", 3) == 0) return true;
+    if (*text < '0' || *text > '9') return false;
+    size_t sum = 0;
+    for (; *text >= '0' && *text <= '9'; text++) {
+        if (__builtin_mul_overflow(sum, 10, &sum)) return true;
+        if (__builtin_add_overflow(sum, (size_t)(*text - '0'), &sum)) return true;
+    }
+    if (*text != 0 && *text != '\n' && *text != ' ') return false;
+    *value = sum;
+    return true;
+}
+
+/* The text of a group's file. false = there is none. */
+static bool read_group_file(const char *group, const char *name, char text[VALUE_MAX])
+{
+    char path[sizeof(CGROUP_MOUNT) + GROUP_MAX + 32];
+    const char *const parts[] = {CGROUP_MOUNT, group, name};
+    size_t length = 0;
+    for (unsigned i = 0; i < array_length(parts); i++)
+        for (const char *c = parts[i]; *c; c++) path[length++] = *c;
+    path[length] = 0;
+    return os_read_text(path, text, VALUE_MAX);
+}
+
+static bool read_group_value(const char *group, const char *name, size_t *value)
+{
+    char text[VALUE_MAX];
+    return read_group_file(group, name, text) && read_value(text, value);
+}
+
+/* Takes the path behind "0::" over, without a closing slash. false = it is not there, or no place below the mount. */
+static bool read_own_group(char group[GROUP_MAX])
+{
+    char list[LIST_MAX];
+    group[0] = 0;
+    if (!os_read_text("/proc/self/cgroup", list, sizeof(list))) return false;
+    const char *line = list;
+    while (line && __builtin_strncmp(line, "0::/", 4) != 0) {
+        line = __builtin_strchr(line, '\n');
+        if (line) line++;
+    }
+    if (!line) return false;
+    const char *path = line + 3;
+    size_t length = 0;
+    while (path[length] && path[length] != '\n') length++;
+    if (length >= GROUP_MAX || path[length] == 0 || __builtin_strncmp(path, "/..", 3) == 0) return true;
+    while (length > 0 && path[length - 1] == '/') length--;
+    __builtin_memcpy(group, path, length);
+    group[length] = 0;
+    return true;
+}
+
+/* "some avg10=1.25 ...": 125. Anything else: 0. */
+static uint32_t parse_stall(const char *text)
+{
+    static const char head[] = "some avg10=";
+    size_t whole = 0;
+    if (__builtin_strncmp(text, head, sizeof(head) - 1) != 0) return 0;
+    text += sizeof(head) - 1;
+    if (*text < '0' || *text > '9') return 0;
+    for (; *text >= '0' && *text <= '9' && whole < STALL_MAX; text++) whole = whole * 10 + (size_t)(*text - '0');
+    whole *= 100;
+    if (text[0] == '.' && text[1] >= '0' && text[1] <= '9' && text[2] >= '0' && text[2] <= '9')
+        whole += (size_t)((text[1] - '0') * 10 + (text[2] - '0'));
+    return whole < STALL_MAX ? (uint32_t)whole : STALL_MAX;
+}
+
+static uint32_t read_stall(const char *group)
+{
+    char text[VALUE_MAX];
+    if (!read_group_file(group, "/memory.pressure", text) && !os_read_text("/proc/pressure/memory", text, VALUE_MAX))
+        return 0;
+    return parse_stall(text);
+}
+
+static void look_at_memory(const char *group, struct os_pressure *out)
+{
+    size_t limit = SIZE_MAX, high = SIZE_MAX, current = 0;
+    bool known = read_group_value(group, "/memory.max", &limit);
+    known |= read_group_value(group, "/memory.high", &high);
+    if (high < limit) limit = high;
+    if (!known || limit == SIZE_MAX) return;
+    if (limit < out->limit) out->limit = limit;
+    if (!read_group_value(group, "/memory.current", &current)) return;
+    size_t percent = current >= limit ? 100 : current / (limit / 100 + 1);
+    if (percent > out->percent) out->percent = (uint32_t)percent;
+}
+
+/* "150000 100000" is a processor and a half, which makes two. */
+static void look_at_processors(const char *group, struct os_pressure *out)
+{
+    char text[VALUE_MAX];
+    size_t quota, period;
+    if (!read_group_file(group, "/cpu.max", text) || !read_value(text, &quota) || quota == SIZE_MAX) return;
+    const char *second = __builtin_strchr(text, ' ');
+    if (!second || !read_value(second + 1, &period) || period == 0 || period == SIZE_MAX) return;
+    size_t count = quota / period + (quota % period > 0);
+    if (count > 0 && count < UINT32_MAX && (out->processors == 0 || count < out->processors))
+        out->processors = (uint32_t)count;
+}
+
+COLD void os_pressure(struct os_pressure *out)
+{
+    char group[GROUP_MAX];
+    *out = (struct os_pressure){.limit = SIZE_MAX};
+    bool known = read_own_group(group);
+    out->stall = read_stall(group);
+    if (!known) return;
+    for (;;) {
+        look_at_memory(group, out);
+        look_at_processors(group, out);
+        char *slash = __builtin_strrchr(group, '/');
+        if (!slash) return;
+        *slash = 0;
+    }
+}
