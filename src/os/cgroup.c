@@ -14,6 +14,7 @@ enum {
     LIST_MAX = 2048,  /* of /proc/self/cgroup: v1 hierarchies come first in it */
     GROUP_MAX = 512,
     VALUE_MAX = 160,
+    TABLE_MAX = 4096, /* of memory.stat */
     STALL_MAX = 10000,
 };
 
@@ -33,8 +34,8 @@ static bool read_value(const char *text, size_t *value)
     return true;
 }
 
-/* The text of a group's file. false = there is none. */
-static bool read_group_file(const char *group, const char *name, char text[VALUE_MAX])
+/* The text of a group's file, as much as fits. false = there is none. */
+static bool read_group_file(const char *group, const char *name, char *text, size_t size)
 {
     char path[sizeof(CGROUP_MOUNT) + GROUP_MAX + 32];
     const char *const parts[] = {CGROUP_MOUNT, group, name};
@@ -42,13 +43,13 @@ static bool read_group_file(const char *group, const char *name, char text[VALUE
     for (unsigned i = 0; i < array_length(parts); i++)
         for (const char *c = parts[i]; *c; c++) path[length++] = *c;
     path[length] = 0;
-    return os_read_text(path, text, VALUE_MAX);
+    return os_read_text(path, text, size);
 }
 
 static bool read_group_value(const char *group, const char *name, size_t *value)
 {
     char text[VALUE_MAX];
-    return read_group_file(group, name, text) && read_value(text, value);
+    return read_group_file(group, name, text, VALUE_MAX) && read_value(text, value);
 }
 
 /* Takes the path behind "0::" over, without a closing slash. false = it is not there, or no place below the mount. */
@@ -91,9 +92,19 @@ static uint32_t parse_stall(const char *text)
 static uint32_t read_stall(const char *group)
 {
     char text[VALUE_MAX];
-    if (!read_group_file(group, "/memory.pressure", text) && !os_read_text("/proc/pressure/memory", text, VALUE_MAX))
-        return 0;
-    return parse_stall(text);
+    bool known = read_group_file(group, "/memory.pressure", text, VALUE_MAX);
+    return known || os_read_text("/proc/pressure/memory", text, VALUE_MAX) ? parse_stall(text) : 0;
+}
+
+/* Pages of files that nobody has used for a while: the system drops them before it misses anything. */
+static size_t read_idle_files(const char *group)
+{
+    static const char name[] = "\ninactive_file ";
+    char table[TABLE_MAX];
+    size_t bytes = 0;
+    if (!read_group_file(group, "/memory.stat", table, TABLE_MAX)) return 0;
+    const char *line = __builtin_strstr(table, name);
+    return line && read_value(line + sizeof(name) - 1, &bytes) && bytes != SIZE_MAX ? bytes : 0;
 }
 
 static void look_at_memory(const char *group, struct os_pressure *out)
@@ -105,6 +116,8 @@ static void look_at_memory(const char *group, struct os_pressure *out)
     if (!known || limit == SIZE_MAX) return;
     if (limit < out->limit) out->limit = limit;
     if (!read_group_value(group, "/memory.current", &current)) return;
+    size_t idle = read_idle_files(group);
+    current = current > idle ? current - idle : 0;
     size_t percent = current >= limit ? 100 : current / (limit / 100 + 1);
     if (percent > out->percent) out->percent = (uint32_t)percent;
 }
@@ -114,7 +127,7 @@ static void look_at_processors(const char *group, struct os_pressure *out)
 {
     char text[VALUE_MAX];
     size_t quota, period;
-    if (!read_group_file(group, "/cpu.max", text) || !read_value(text, &quota) || quota == SIZE_MAX) return;
+    if (!read_group_file(group, "/cpu.max", text, VALUE_MAX) || !read_value(text, &quota) || quota == SIZE_MAX) return;
     const char *second = __builtin_strchr(text, ' ');
     if (!second || !read_value(second + 1, &period) || period == 0 || period == SIZE_MAX) return;
     size_t count = quota / period + (quota % period > 0);

@@ -73,7 +73,7 @@ bool os_read_text(const char *path, char *text, size_t size);
 /* What is known of the memory of the process's control group (cgroup v2) and those around it. In cgroup.c. */
 struct os_pressure {
     size_t limit;        /* least of all memory.max and memory.high; SIZE_MAX = there is none, or it is not known */
-    uint32_t percent;    /* most that some memory.current has of its limit, up to 100; 0 = none */
+    uint32_t percent;    /* most that some group uses of its limit, up to 100, idle pages of files aside */
     uint32_t stall;      /* hundredths of a percent of the last ten seconds in which somebody waited for memory */
     uint32_t processors; /* least cpu.max, rounded up; 0 = none */
 };
