@@ -107,13 +107,19 @@ static size_t read_idle_files(const char *group)
     return line && read_value(line + sizeof(name) - 1, &bytes) && bytes != SIZE_MAX ? bytes : 0;
 }
 
+/* Its limit, if it has one, else SIZE_MAX. */
+static size_t read_limit(const char *group)
+{
+    size_t most = SIZE_MAX, high = SIZE_MAX;
+    if (!read_group_value(group, "/memory.max", &most)) return SIZE_MAX; /* no group, or one without a limit of its own */
+    (void)read_group_value(group, "/memory.high", &high);
+    return high < most ? high : most;
+}
+
 static void look_at_memory(const char *group, struct os_pressure *out)
 {
-    size_t limit = SIZE_MAX, high = SIZE_MAX, current = 0;
-    bool known = read_group_value(group, "/memory.max", &limit);
-    known |= read_group_value(group, "/memory.high", &high);
-    if (high < limit) limit = high;
-    if (!known || limit == SIZE_MAX) return;
+    size_t limit = read_limit(group), current = 0;
+    if (limit == SIZE_MAX) return;
     if (limit < out->limit) out->limit = limit;
     if (!read_group_value(group, "/memory.current", &current)) return;
     size_t idle = read_idle_files(group);
@@ -135,6 +141,14 @@ static void look_at_processors(const char *group, struct os_pressure *out)
         out->processors = (uint32_t)count;
 }
 
+/* Makes the path that of the group around it. false = it was the root. */
+static bool go_up(char *group)
+{
+    char *slash = __builtin_strrchr(group, '/');
+    if (slash) *slash = 0;
+    return slash != NULL;
+}
+
 COLD void os_pressure(struct os_pressure *out)
 {
     char group[GROUP_MAX];
@@ -142,11 +156,20 @@ COLD void os_pressure(struct os_pressure *out)
     bool known = read_own_group(group);
     out->stall = read_stall(group);
     if (!known) return;
-    for (;;) {
+    do {
         look_at_memory(group, out);
         look_at_processors(group, out);
-        char *slash = __builtin_strrchr(group, '/');
-        if (!slash) return;
-        *slash = 0;
-    }
+    } while (go_up(group));
+}
+
+COLD size_t os_memory_limit(void)
+{
+    char group[GROUP_MAX];
+    size_t least = SIZE_MAX;
+    if (!read_own_group(group)) return SIZE_MAX;
+    do {
+        size_t limit = read_limit(group);
+        if (limit < least) least = limit;
+    } while (go_up(group));
+    return least;
 }

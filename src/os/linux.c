@@ -179,18 +179,13 @@ size_t os_address_limit(void)
 
 bool os_read_text(const char *path, char *text, size_t size)
 {
-    size_t length = 0;
-    long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0, 0, 0);
+    long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (failed(file)) return false;
-    while (length < size - 1) {
-        long got = system_call(SYS_read, file, (long)(text + length), (long)(size - 1 - length), 0, 0, 0);
-        if (got == -EINTR) continue;
-        if (got <= 0) break;
-        length += (size_t)got;
-    }
+    long length = system_call(SYS_read, file, (long)text, (long)size - 1, 0, 0, 0); /* the kernel's files: all at once */
     (void)system_call(SYS_close, file, 0, 0, 0, 0, 0);
+    if (length <= 0) return false;
     text[length] = 0;
-    return length > 0;
+    return true;
 }
 
 static bool never_overcommits; /* written once, before there are threads */

@@ -81,6 +81,9 @@ struct os_pressure {
 /* Opens files: see os_read_text(). What cannot be read counts as no limit and no pressure. */
 void os_pressure(struct os_pressure *out);
 
+/* Its limit alone, for which fewer files will do. */
+size_t os_memory_limit(void);
+
 /* End of the program's break segment, where libc's own allocator lives. hakmem never moves it. */
 uintptr_t os_break(void);
 

@@ -40,20 +40,27 @@ static void bound_caches(size_t limit)
     large_bound_kept(limit / KEPT_PART);
 }
 
-COLD void pressure_start(void)
+COLD static void print_group(void)
 {
     struct os_pressure group;
+    os_pressure(&group);
+    if (group.limit == SIZE_MAX && group.processors == 0) return;
+    message_print("control group: memory %zu MiB, %u %% used; processors %u (0 = no limit)", group.limit >> 20,
+                  group.percent, group.processors);
+}
+
+COLD void pressure_start(void)
+{
+    size_t group_limit = os_memory_limit();
     size_t soft = option_bytes(OPTION_limit_soft);
     size_t hard = option_bytes(OPTION_limit_hard);
-    os_pressure(&group);
     if (hard > 0 && soft > hard) {
         message_print("bad option: HAKMEM_LIMIT_SOFT is above HAKMEM_LIMIT_HARD; it is not used");
         soft = 0;
     }
     if (soft > 0 || hard > 0) limit_set(soft, hard);
-    bound_caches(hard > 0 && hard < group.limit ? hard : group.limit);
-    if (!option_get(OPTION_verbose) || group.limit == SIZE_MAX) return;
-    message_print("control group: memory %zu MiB, processors %u (0 = no limit)", group.limit >> 20, group.processors);
+    bound_caches(hard > 0 && hard < group_limit ? hard : group_limit);
+    if (option_get(OPTION_verbose)) print_group();
 }
 
 static enum shortness shortness_of(uint32_t percent)

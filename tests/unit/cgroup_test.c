@@ -9,6 +9,7 @@ static struct os_pressure look(void)
 {
     struct os_pressure seen;
     os_pressure(&seen);
+    require(os_memory_limit() == seen.limit);
     return seen;
 }
 
@@ -61,8 +62,11 @@ static void memory_high_is_a_limit(void)
     fake_set_file(MOUNT "/app/memory.high", "50000000");
     fake_set_file(MOUNT "/app/memory.current", "45000000");
     require(look().limit == 50000000 && look().percent == 89, "%u", look().percent);
-    fake_set_file(MOUNT "/app/memory.max", NULL);
+    fake_set_file(MOUNT "/app/memory.max", "max\n");
     require(look().limit == 50000000);
+    fake_set_file(MOUNT "/app/memory.max", "garbage");
+    require(look().limit == SIZE_MAX);
+    fake_set_file(MOUNT "/app/memory.max", "max\n");
     fake_set_file(MOUNT "/app/memory.high", "max\n");
     require(look().limit == SIZE_MAX && look().percent == 0);
 }
