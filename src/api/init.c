@@ -1,7 +1,7 @@
 /* init.c - what happens when the library is loaded and when the process ends.
  *
- * Uses: os, option, arena, fork, foreign, pressure, stats. Allocation does not wait for this: calls made earlier get the
- * default options.
+ * Uses: os, option, arena, fork, foreign, pressure, stats. Allocation does not wait for this: calls made earlier get
+ * the default options.
  */
 #include <pthread.h>
 

@@ -111,7 +111,7 @@ static size_t read_idle_files(const char *group)
 static size_t read_limit(const char *group)
 {
     size_t most = SIZE_MAX, high = SIZE_MAX;
-    if (!read_group_value(group, "/memory.max", &most)) return SIZE_MAX; /* no group, or one without a limit of its own */
+    if (!read_group_value(group, "/memory.max", &most)) return SIZE_MAX; /* no group, or the host's root */
     (void)read_group_value(group, "/memory.high", &high);
     return high < most ? high : most;
 }

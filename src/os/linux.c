@@ -181,7 +181,7 @@ bool os_read_text(const char *path, char *text, size_t size)
 {
     long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (failed(file)) return false;
-    long length = system_call(SYS_read, file, (long)text, (long)size - 1, 0, 0, 0); /* the kernel's files: all at once */
+    long length = system_call(SYS_read, file, (long)text, (long)size - 1, 0, 0, 0); /* kernel's files: at once */
     (void)system_call(SYS_close, file, 0, 0, 0, 0, 0);
     if (length <= 0) return false;
     text[length] = 0;

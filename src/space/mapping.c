@@ -1,6 +1,7 @@
 /* mapping.c - see mapping.h.
  *
- * Uses: density, huge, limit, tagmap, record, option, os. Locks: RANK_LARGE, never across a system call that maps or unmaps.
+ * Uses: density, huge, limit, tagmap, record, option, os. Locks: RANK_LARGE, never across a system call that maps or
+ * unmaps.
  */
 #include "mapping.h"
 

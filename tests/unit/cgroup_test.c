@@ -109,7 +109,7 @@ static void version_1_is_not_read(void)
     fake_set_file(MOUNT "/app/memory.max", "1000");
     struct os_pressure seen = look();
     require_nothing(seen);
-    fake_set_file("/proc/self/cgroup", "12:memory:/\n1:name=systemd:/\n0::/app\n"); /* both: the second version's line */
+    fake_set_file("/proc/self/cgroup", "12:memory:/\n1:name=systemd:/\n0::/app\n"); /* both versions */
     require(look().limit == 1000);
 }
 

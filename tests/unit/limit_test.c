@@ -82,6 +82,21 @@ static void refusals_of_the_system_leave_the_sum_exact(void)
     require(limits.mapped == 0, "%zu", limits.mapped);
 }
 
+static void a_mapping_that_cannot_grow_leaves_the_sum_exact(void)
+{
+    start();
+    void *p = malloc_mapping(3 * MIB);
+    fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
+    fake_fail(FAKE_REMAP_TO, 1, FAKE_FOR_GOOD);
+    p = do_realloc(p, 30 * MIB); /* a copy, elsewhere */
+    require(p != NULL);
+    fake_fail_nothing();
+    require_exact();
+    do_free(p);
+    (void)hak_purge();
+    require(limits.mapped == 0, "%zu", limits.mapped);
+}
+
 /* ---- the hard limit ---- */
 
 static void requests_above_the_hard_limit_get_enomem(void)
@@ -192,7 +207,7 @@ static void a_run_grows_only_as_far_as_the_limit(void)
 static void a_huge_page_is_filled_only_where_there_is_room(void)
 {
     start();
-    for (unsigned i = 0; i < 20000; i++) require(do_malloc(1024) != NULL); /* they are dense: the next has a huge page */
+    for (unsigned i = 0; i < 20000; i++) require(do_malloc(1024) != NULL); /* dense: huge pages */
     uint64_t fills = fake.calls[FAKE_FILL_HUGE];
     require(fills > 0);
     for (size_t more = 0; more < 3 * MIB; more += MIB / 2) {
@@ -430,6 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_held_is_what_statistics_say),
         TEST(refusals_of_the_system_leave_the_sum_exact),
+        TEST(a_mapping_that_cannot_grow_leaves_the_sum_exact),
         TEST(requests_above_the_hard_limit_get_enomem),
         TEST(memory_freed_at_the_limit_serves_another_size),
         TEST(dirty_units_can_be_had_above_the_limit),
