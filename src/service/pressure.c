@@ -57,6 +57,7 @@ COLD void pressure_start(void)
     if (hard > 0 && soft > hard) {
         message_print("bad option: HAKMEM_LIMIT_SOFT is above HAKMEM_LIMIT_HARD; it is not used");
         soft = 0;
+        (void)option_set(OPTION_limit_soft, 0);
     }
     if (soft > 0 || hard > 0) limit_set(soft, hard);
     bound_caches(hard > 0 && hard < group_limit ? hard : group_limit);

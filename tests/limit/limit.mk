@@ -4,7 +4,6 @@
 ifeq ($(SANITIZE),)
 TEST_PROGRAMS += $(BUILD)/tests/limit/at_limit
 TESTS += tests/limit/limit_test tests/limit/container_test
-tests/limit/limit_test tests/limit/container_test: export HAKMEM_LIMIT_BUILD := $(abspath $(BUILD))
 check-built: export HAKMEM_LIMIT_BUILD := $(abspath $(BUILD))
 endif
 

@@ -365,6 +365,39 @@ static void growing_by_realloc_crosses_too(void)
     require((q = do_realloc(q, 20 * MIB)) && heard.calls == 2, "%u", heard.calls);
 }
 
+static uint64_t inside, entered_twice, told;
+
+static void look_around(size_t held, size_t soft, void *context)
+{
+    if (add_relaxed(&inside, 1) > 0 || held == 0 || soft != limits.soft || context != &told) add_relaxed(&entered_twice, 1);
+    add_relaxed(&told, 1);
+    do_free(do_malloc(held % 100000));
+    sub_relaxed(&inside, 1);
+}
+
+static void *cross_often(void *argument)
+{
+    for (unsigned i = 0; i < 300; i++) {
+        void *p[8];
+        for (unsigned k = 0; k < 8; k++) require((p[k] = do_malloc(MIB + (uintptr_t)argument)) != NULL);
+        for (unsigned k = 0; k < 8; k++) do_free(p[k]);
+        if (i % 16 == 0) (void)hak_purge();
+    }
+    return NULL;
+}
+
+static void threads_that_cross_together_call_one_at_a_time(void)
+{
+    pthread_t thread[8];
+    start();
+    require(hak_limit_set(limit_held() + 16 * MIB, 0) == 0);
+    hak_limit_callback(look_around, &told);
+    for (uintptr_t i = 0; i < 8; i++) require(pthread_create(&thread[i], NULL, cross_often, (void *)i) == 0);
+    for (unsigned i = 0; i < 8; i++) require(pthread_join(thread[i], NULL) == 0);
+    require(load_relaxed(&told) > 0 && load_relaxed(&entered_twice) == 0, "%lu, %lu", told, entered_twice);
+    require_sound();
+}
+
 static void errno_is_kept_by_a_callback(void)
 {
     start();
@@ -408,6 +441,7 @@ static void a_soft_limit_above_the_hard_one_is_refused(void)
     pressure_start();
     require_text("HAKMEM_LIMIT_SOFT is above HAKMEM_LIMIT_HARD");
     require(limits.soft == SIZE_MAX && limits.hard == 5 * MIB);
+    require(option_get(OPTION_limit_soft) == 0);
 }
 
 /* ---- near the limit ---- */
@@ -460,6 +494,7 @@ int main(void)
         TEST(the_next_crossing_needs_a_sixteenth_in_between),
         TEST(the_callback_is_not_entered_twice),
         TEST(growing_by_realloc_crosses_too),
+        TEST(threads_that_cross_together_call_one_at_a_time),
         TEST(errno_is_kept_by_a_callback),
         TEST(a_child_of_a_callback_s_process_is_told),
         TEST(limits_come_from_options),
