@@ -381,7 +381,7 @@ static void *cross_often(void *argument)
         void *p[8];
         for (unsigned k = 0; k < 8; k++) require((p[k] = do_malloc(MIB + (uintptr_t)argument)) != NULL);
         for (unsigned k = 0; k < 8; k++) do_free(p[k]);
-        if (i % 16 == 0) (void)hak_purge();
+        if (i % 4 == 0) (void)hak_purge();
     }
     return NULL;
 }
@@ -390,7 +390,7 @@ static void threads_that_cross_together_call_one_at_a_time(void)
 {
     pthread_t thread[8];
     start();
-    require(hak_limit_set(limit_held() + 16 * MIB, 0) == 0);
+    require(hak_limit_set(limit_held() + 4 * MIB, 0) == 0);
     hak_limit_callback(look_around, &told);
     for (uintptr_t i = 0; i < 8; i++) require(pthread_create(&thread[i], NULL, cross_often, (void *)i) == 0);
     for (unsigned i = 0; i < 8; i++) require(pthread_join(thread[i], NULL) == 0);
