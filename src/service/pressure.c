@@ -20,7 +20,8 @@ enum { NEAR_PART = 10, KEPT_PART = 64, BIN_PART = 512 };
 
 enum shortness { MEMORY_ENOUGH = 0, MEMORY_NEAR, MEMORY_GONE };
 
-static uint32_t group_shortness; /* enum shortness, as pressure_look() last found it; shared */
+static size_t group_limit = SIZE_MAX; /* of the control group, as last found; shared, as is the next */
+static uint32_t group_shortness;      /* enum shortness, as pressure_look() last found it */
 
 static struct {
     void (*call)(size_t held, size_t soft, void *context); /* under arena_lock, as is the next */
@@ -51,7 +52,7 @@ COLD static void print_group(void)
 
 COLD void pressure_start(void)
 {
-    size_t group_limit = os_memory_limit();
+    size_t group = os_memory_limit();
     size_t soft = option_bytes(OPTION_limit_soft);
     size_t hard = option_bytes(OPTION_limit_hard);
     if (hard > 0 && soft > hard) {
@@ -60,7 +61,8 @@ COLD void pressure_start(void)
         (void)option_set(OPTION_limit_soft, 0);
     }
     if (soft > 0 || hard > 0) limit_set(soft, hard);
-    bound_caches(hard > 0 && hard < group_limit ? hard : group_limit);
+    store_relaxed(&group_limit, group);
+    bound_caches(hard > 0 && hard < group ? hard : group);
     if (option_get(OPTION_verbose)) print_group();
 }
 
@@ -76,13 +78,22 @@ COLD void pressure_look(void)
     os_pressure(&group);
     enum shortness shortness = shortness_of(group.percent);
     if (shortness == MEMORY_ENOUGH && group.stall > STALL_NEAR) shortness = MEMORY_NEAR;
+    store_relaxed(&group_limit, group.limit);
     store_relaxed(&group_shortness, (uint32_t)shortness);
+}
+
+/* From what hakmem itself holds. Not all of that was touched, so for the group it is no more than a hint. */
+static enum shortness own_shortness(void)
+{
+    enum shortness own = shortness_of(limit_percent(load_relaxed(&limits.hard)));
+    if (own != MEMORY_ENOUGH) return own;
+    return limit_percent(load_relaxed(&group_limit)) > NEAR_PERCENT ? MEMORY_NEAR : MEMORY_ENOUGH;
 }
 
 uint64_t pressure_delay(uint64_t delay)
 {
     enum shortness shortness = load_relaxed(&group_shortness);
-    enum shortness own = shortness_of(limit_percent());
+    enum shortness own = own_shortness();
     if (own > shortness) shortness = own;
     if (likely(shortness == MEMORY_ENOUGH)) return delay;
     return shortness == MEMORY_GONE ? 0 : delay / NEAR_PART;

@@ -20,7 +20,7 @@ void limit_set(size_t soft, size_t hard)
 {
     lock_acquire(&arena_lock);
     limits.soft = soft > 0 ? soft : SIZE_MAX;
-    limits.hard = hard > 0 ? hard : SIZE_MAX;
+    store_relaxed(&limits.hard, hard > 0 ? hard : SIZE_MAX);
     limits.armed = 1;
     store_relaxed(&limits.passed, 0);
     store_relaxed(&limits.is_set, soft > 0 || hard > 0);
@@ -75,13 +75,9 @@ size_t limit_held(void)
     return bytes;
 }
 
-unsigned limit_percent(void)
+unsigned limit_percent(size_t of)
 {
-    if (!limit_is_set()) return 0;
-    lock_acquire(&arena_lock);
-    size_t hard = limits.hard;
-    size_t bytes = held_bytes();
-    lock_release(&arena_lock);
-    if (hard == SIZE_MAX) return 0;
-    return bytes >= hard ? 100 : (unsigned)(bytes / (hard / 100 + 1));
+    if (of == SIZE_MAX) return 0;
+    size_t bytes = limit_held();
+    return bytes >= of ? 100 : (unsigned)(bytes / (of / 100 + 1));
 }

@@ -16,12 +16,12 @@
 #include "../base/atomics.h"
 
 struct limits {
-    size_t soft;     /* bytes; SIZE_MAX = none; under arena_lock, as are the next two */
-    size_t hard;     /* likewise */
-    size_t mapped;   /* bytes in mappings */
-    uint32_t is_set; /* some limit is; written under arena_lock, read by anyone */
-    uint32_t armed;  /* the next crossing of `soft` counts; under arena_lock */
-    uint32_t passed; /* `soft` was crossed, and nobody has followed; shared */
+    uint32_t is_set;           /* some limit is; written under arena_lock, read by anyone, as is the next */
+    size_t hard;               /* bytes; SIZE_MAX = none */
+    uint32_t passed;           /* `soft` was crossed, and nobody has followed; shared */
+    CACHE_ALIGNED size_t soft; /* bytes; SIZE_MAX = none; under arena_lock, as are the next two */
+    size_t mapped;             /* bytes in mappings */
+    uint32_t armed;            /* the next crossing of `soft` counts */
 };
 
 extern struct limits limits;
@@ -49,8 +49,9 @@ bool limit_has_room(size_t more);
 bool limit_map(size_t more);
 void limit_unmap(size_t less);
 
-/* What is held, and of the hard limit how many percent; 0 = there is none. */
 size_t limit_held(void);
-unsigned limit_percent(void);
+
+/* What is held, in percent of so many bytes, up to 100; of SIZE_MAX, no limit, 0. */
+unsigned limit_percent(size_t of);
 
 #endif

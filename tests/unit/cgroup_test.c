@@ -317,6 +317,25 @@ static void purging_hastens_as_the_group_fills(void)
     require(pressure_delay(1000) == 100 && pressure_delay(0) == 0);
 }
 
+/* Without anybody who reads the files again. */
+static void purging_hastens_as_the_process_fills_its_group(void)
+{
+    do_free(do_malloc(1));
+    void *p = do_malloc(60 * MIB);
+    set_group("100000000", "0");
+    pressure_start();
+    require(pressure_delay(1000) == 1000);
+    void *q = do_malloc(30 * MIB);
+    require(pressure_delay(1000) == 100);
+    void *r = do_malloc(60 * MIB); /* more than there is: it cannot all be touched */
+    require(pressure_delay(1000) == 100);
+    do_free(q);
+    do_free(r);
+    (void)hak_purge();
+    require(pressure_delay(1000) == 1000);
+    do_free(p);
+}
+
 static void a_full_group_gets_memory_back_at_once(void)
 {
     do_free(do_malloc(1));
@@ -353,6 +372,7 @@ int main(void)
         TEST(mappings_are_kept_up_to_their_bound),
         TEST(start_reads_files_and_visits_do_not),
         TEST(purging_hastens_as_the_group_fills),
+        TEST(purging_hastens_as_the_process_fills_its_group),
         TEST(a_full_group_gets_memory_back_at_once),
     };
     return run_unit_tests(tests);

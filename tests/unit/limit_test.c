@@ -449,12 +449,12 @@ static void a_soft_limit_above_the_hard_one_is_refused(void)
 static void purging_hastens_near_the_hard_limit(void)
 {
     start();
-    require(pressure_delay(1000) == 1000 && limit_percent() == 0);
+    require(pressure_delay(1000) == 1000 && limit_percent(limits.hard) == 0);
     void *p = do_malloc(60 * MIB);
     size_t held = limit_held();
     require(hak_limit_set(0, 2 * held) == 0 && pressure_delay(1000) == 1000);
-    require(hak_limit_set(0, held / 85 * 100) == 0 && pressure_delay(1000) == 100, "%u %%", limit_percent());
-    require(hak_limit_set(0, held + MIB) == 0 && pressure_delay(1000) == 0, "%u %%", limit_percent());
+    require(hak_limit_set(0, held / 85 * 100) == 0 && pressure_delay(1000) == 100, "%u %%", limit_percent(limits.hard));
+    require(hak_limit_set(0, held + MIB) == 0 && pressure_delay(1000) == 0, "%u %%", limit_percent(limits.hard));
     require(hak_limit_set(0, held / 2) == 0 && pressure_delay(1000) == 0);
     require(hak_limit_set(held / 2, 0) == 0 && pressure_delay(1000) == 1000, "a soft limit is none to be near");
     do_free(p);
