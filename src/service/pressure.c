@@ -46,8 +46,9 @@ COLD static void print_group(void)
     struct os_pressure group;
     os_pressure(&group);
     if (group.limit == SIZE_MAX && group.processors == 0) return;
-    message_print("control group: memory %zu MiB, %u %% used; processors %u (0 = no limit)", group.limit >> 20,
-                  group.percent, group.processors);
+    size_t mib = group.limit == SIZE_MAX ? 0 : group.limit >> 20;
+    message_print("control group: memory %zu MiB, %u %% used; processors %u (0 = no limit)", mib, group.percent,
+                  group.processors);
 }
 
 COLD void pressure_start(void)

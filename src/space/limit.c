@@ -37,16 +37,21 @@ static void look_at_soft(size_t before, size_t after)
     store_relaxed(&limits.passed, 1);
 }
 
+static bool fits(size_t before, size_t more)
+{
+    return before <= limits.hard && more <= limits.hard - before;
+}
+
 bool limit_has_room(size_t more)
 {
-    return !limit_is_set() || more == 0 || held_bytes() + more <= limits.hard;
+    return !limit_is_set() || fits(held_bytes(), more);
 }
 
 bool limit_allows(size_t more)
 {
     if (likely(!limit_is_set()) || more == 0) return true;
     size_t before = held_bytes();
-    if (before + more > limits.hard) return false;
+    if (!fits(before, more)) return false;
     look_at_soft(before, before + more);
     return true;
 }

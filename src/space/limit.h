@@ -8,7 +8,7 @@
  * Where no limit is set, all that a taker of units does is to read one word.
  *
  * I1  mapped == sizes of all mappings that were asked for here and not given back
- * I2  no request that is granted makes the sum larger than `hard`
+ * I2  no request that is granted makes the sum larger than `hard`; bookkeeping asks nobody
  */
 #ifndef HAK_SPACE_LIMIT_H
 #define HAK_SPACE_LIMIT_H
@@ -49,9 +49,10 @@ bool limit_has_room(size_t more);
 bool limit_map(size_t more);
 void limit_unmap(size_t less);
 
+/* What is held, in bytes. */
 size_t limit_held(void);
 
-/* What is held, in percent of so many bytes, up to 100; of SIZE_MAX, no limit, 0. */
+/* The same in percent of so many bytes, up to 100; of SIZE_MAX, no limit, 0. */
 unsigned limit_percent(size_t of);
 
 #endif

@@ -297,6 +297,20 @@ static void start_reads_files_and_visits_do_not(void)
     require(fake.files_read > files);
 }
 
+static void verbose_tells_of_the_group(void)
+{
+    require(option_set(OPTION_verbose, 1));
+    pressure_start();
+    require_only_text("");
+    fake_set_file("/proc/self/cgroup", "0::/app\n");
+    fake_set_file(MOUNT "/app/cpu.max", "150000 100000\n");
+    pressure_start();
+    require_only_text("hakmem: control group: memory 0 MiB, 0 % used; processors 2 (0 = no limit)\n");
+    set_group("104857600", "52428800");
+    pressure_start();
+    require_only_text("hakmem: control group: memory 100 MiB, 49 % used; processors 2 (0 = no limit)\n");
+}
+
 static void purging_hastens_as_the_group_fills(void)
 {
     static const struct {
@@ -371,6 +385,7 @@ int main(void)
         TEST(bins_grow_no_further_than_their_bound),
         TEST(mappings_are_kept_up_to_their_bound),
         TEST(start_reads_files_and_visits_do_not),
+        TEST(verbose_tells_of_the_group),
         TEST(purging_hastens_as_the_group_fills),
         TEST(purging_hastens_as_the_process_fills_its_group),
         TEST(a_full_group_gets_memory_back_at_once),
