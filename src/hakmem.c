@@ -13,6 +13,7 @@
 #include "os/thread.c"
 #endif
 #include "os/aligned.c"
+#include "os/cgroup.c"
 #include "os/lock.c"
 
 #include "diag/message.c"
@@ -22,6 +23,7 @@
 #include "space/record.c"
 #include "space/tagmap.c"
 #include "space/huge.c"
+#include "space/limit.c"
 #include "space/density.c"
 #include "space/chunk.c"
 #include "space/arena.c"
@@ -41,6 +43,7 @@
 
 #include "service/reclaim.c"
 #include "service/background.c"
+#include "service/pressure.c"
 #include "service/stats.c"
 
 #include "front/foreign.c"

@@ -78,6 +78,24 @@ HAK_API bool hak_owns(const void *p) HAK_NOTHROW;
  * by this call. Follows: malloc_trim, mallctl("arena.0.purge"). */
 HAK_API size_t hak_purge(void) HAK_NOTHROW;
 
+/* Limits for the memory that hakmem holds of the system, in bytes, 0 for none: blocks as the slabs, units and mappings
+ * that they are in, free memory that was not given back, and bookkeeping. What is held already stays, whatever the
+ * limits. HAKMEM_LIMIT_SOFT and HAKMEM_LIMIT_HARD (in MiB) set them at start.
+ * hard: a call that would need more first gives back what can be had, and then returns NULL and ENOMEM; realloc leaves
+ * the block as it was. Memory that is freed can be had again.
+ * soft: the call that makes the sum larger succeeds, and before it returns, caches are emptied, free memory goes back,
+ * and the function of hak_limit_callback is called. The next crossing counts when a sixteenth of the limit was
+ * free in between.
+ * Returns 0, or EINVAL (nothing is changed) when soft is above hard. Thread-safe.
+ * Follows: tcmalloc's MallocExtension::SetMemoryLimit. */
+HAK_API int hak_limit_set(size_t soft, size_t hard) HAK_NOTHROW;
+
+/* Sets the function that is called when the soft limit was crossed, with what is held by now, the limit and
+ * `context`, by the thread that crossed it, with no lock of hakmem's held. It may allocate and free, and must return;
+ * it is not called again while it runs, in any thread. A call already under way may still use what was set before.
+ * NULL: none. Thread-safe. Follows: mimalloc (mi_register_deferred_free), which is called by count. */
+HAK_API void hak_limit_callback(void (*call)(size_t held, size_t soft, void *context), void *context) HAK_NOTHROW;
+
 /* All in bytes. Exact when no other thread is inside the allocator; else each figure is from a moment
  * during the call.  mapped == live + cached + dirty + purged + (slack of slabs, carved or not). */
 struct hak_stats {

@@ -7,6 +7,7 @@
 #include "../../include/hakmem/hakmem.h"
 #include "../front/front.h"
 #include "../os/os.h"
+#include "../service/pressure.h"
 #include "../service/reclaim.h"
 #include "../service/stats.h"
 #include "../diag/message.h"
@@ -108,6 +109,18 @@ HAK_API bool hak_owns(const void *p)
 HAK_API size_t hak_purge(void)
 {
     return reclaim_all();
+}
+
+HAK_API int hak_limit_set(size_t soft, size_t hard)
+{
+    if (hard > 0 && soft > hard) return EINVAL;
+    limit_set(soft, hard);
+    return 0;
+}
+
+HAK_API void hak_limit_callback(void (*call)(size_t held, size_t soft, void *context), void *context)
+{
+    pressure_set_callback(call, context);
 }
 
 HAK_API int hak_stats(struct hak_stats *out)

@@ -17,6 +17,7 @@ enum { REFILL_BYTES = 16 * 1024, GROWN_BYTES = 2048 * 1024, GROWN_MAX = 4096, GR
 enum { LEFT_MAX = 0xc000 }; /* more than a refill and a budget can make */
 
 uint32_t cache_epoch;
+static uint32_t grown_bytes = GROWN_BYTES; /* what a bin may grow to; less beside a limit; shared */
 
 static uint64_t make_budget(uint32_t room, uint32_t left)
 {
@@ -218,9 +219,16 @@ void *heap_common_malloc(unsigned class)
 
 /* ---- free ---- */
 
+COLD void bin_bound(size_t bytes)
+{
+    if (bytes > GROWN_BYTES) bytes = GROWN_BYTES;
+    if (bytes < CAPACITY_BYTES) bytes = CAPACITY_BYTES;
+    store_relaxed(&grown_bytes, (uint32_t)bytes);
+}
+
 static uint32_t capacity_most(unsigned class)
 {
-    uint32_t most = GROWN_BYTES / class_stride(class);
+    uint32_t most = load_relaxed(&grown_bytes) / class_stride(class);
     if (most < GROWN_MIN) return GROWN_MIN;
     return most > GROWN_MAX ? GROWN_MAX : most;
 }

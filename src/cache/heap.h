@@ -181,6 +181,9 @@ void heap_free_visit(struct heap *heap, unsigned class, void *p);
 /* Takes over what the hit paths counted since the last visit. */
 void bin_account(struct heap *heap, unsigned class);
 
+/* Most bytes that bins grow to from now on; never more than by default, nor less than they start with. */
+void bin_bound(size_t bytes);
+
 /* Gives all bins back to their slabs. */
 void heap_flush_bins(struct heap *heap);
 

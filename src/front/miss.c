@@ -1,6 +1,6 @@
 /* miss.c - what malloc and free do when they do not hit, in the order of likelihood.
  *
- * Uses: cache, large, reclaim, foreign. Callers: front.h, api.
+ * Uses: cache, large, reclaim, pressure, foreign. Callers: front.h, api.
  * Locks: each step takes and releases its own; none is held between steps.
  */
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include "../cache/inbox.h"
 #include "../diag/error.h"
 #include "../service/background.h"
+#include "../service/pressure.h"
 #include "../service/reclaim.h"
 #include "../space/arena.h"
 #include "../space/large.h"
@@ -45,9 +46,14 @@ static struct heap *own_heap(void)
 static void *small_malloc(unsigned class)
 {
     struct heap *heap = own_heap();
-    if (unlikely(!heap)) return load_acquire(&heap_common) ? heap_common_malloc(class) : NULL;
-    void *p = heap_malloc_visit(heap, class);
-    poll_sometimes(heap, 1);
+    void *p = NULL;
+    if (likely(heap != NULL)) {
+        p = heap_malloc_visit(heap, class);
+        poll_sometimes(heap, 1);
+    } else if (load_acquire(&heap_common)) {
+        p = heap_common_malloc(class);
+    }
+    pressure_poll();
     return p;
 }
 
@@ -56,6 +62,7 @@ static void *large_malloc(size_t size, size_t alignment, bool zeroed)
     if (unlikely(!own_heap()) && !load_acquire(&heap_common)) return NULL; /* not even the tag map */
     void *p = large_alloc(size, alignment, zeroed);
     poll_after_large(size);
+    pressure_poll();
     return p;
 }
 

@@ -1,10 +1,11 @@
 /* realloc.c - resizing: in place where the class, the run or the mapping allows it, else by copying.
  *
- * Uses: large, foreign, front. Callers: api. Locks: none held across steps.
+ * Uses: large, pressure, foreign, front. Callers: api. Locks: none held across steps.
  */
 #include <errno.h>
 
 #include "../diag/error.h"
+#include "../service/pressure.h"
 #include "../space/large.h"
 #include "foreign.h"
 #include "front.h"
@@ -37,12 +38,24 @@ static NOINLINE void *move_down(void *p, size_t size)
     return p;
 }
 
+/* When there is no room for a copy beside the block, memory given back meanwhile may do for what it grows by. */
+static NOINLINE void *large_move_up(void *p, struct tag tag, size_t usable, size_t size)
+{
+    int saved = errno;
+    void *q = move(p, usable, size);
+    if (q) return q;
+    q = large_resize(p, tag, size);
+    if (q) errno = saved;
+    return q;
+}
+
 static void *large_realloc(void *p, struct tag tag, size_t usable, size_t size)
 {
     void *q = size > SMALL_SIZE_MAX ? large_resize(p, tag, size) : NULL;
+    pressure_poll();
     if (q) return q;
     if (stays(usable, size)) return p;
-    return usable < size ? move(p, usable, size) : move_down(p, size);
+    return usable < size ? large_move_up(p, tag, usable, size) : move_down(p, size);
 }
 
 /* Not a live block of ours. */

@@ -153,17 +153,23 @@ size_t os_address_limit(void)
     return limit_of(RLIMIT_AS);
 }
 
+bool os_read_text(const char *path, char *text, size_t size)
+{
+    long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    if (system_call_failed(file)) return false;
+    long length = system_call(SYS_read, file, (long)text, (long)size - 1, 0, 0, 0); /* kernel's files: at once */
+    (void)system_call(SYS_close, file, 0, 0, 0, 0, 0);
+    if (length <= 0) return false;
+    text[length] = 0;
+    return true;
+}
+
 static bool never_overcommits; /* written once, before there are threads */
 
 void os_start(void)
 {
-    char mode = '0';
-    const char *path = "/proc/sys/vm/overcommit_memory";
-    long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
-    if (system_call_failed(file)) return;
-    (void)system_call(SYS_read, file, (long)&mode, 1, 0, 0, 0);
-    (void)system_call(SYS_close, file, 0, 0, 0, 0, 0);
-    never_overcommits = mode == '2';
+    char mode[4];
+    never_overcommits = os_read_text("/proc/sys/vm/overcommit_memory", mode, sizeof(mode)) && mode[0] == '2';
 }
 
 bool os_memory_is_charged(void)

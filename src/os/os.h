@@ -73,6 +73,24 @@ bool os_memory_is_charged(void);
  * grants: under mlockall(MCL_FUTURE) all of it would be filled. */
 void os_start(void);
 
+/* Reads a text file from its beginning, as much as fits with a closing zero; without stdio. false = it cannot be read.
+ * When the library is loaded, and later only on a thread of its own. */
+bool os_read_text(const char *path, char *text, size_t size);
+
+/* What is known of the memory of the process's control group (cgroup v2) and those around it. In cgroup.c. */
+struct os_pressure {
+    size_t limit;        /* least of all memory.max and memory.high; SIZE_MAX = there is none, or it is not known */
+    uint32_t percent;    /* most that some group uses of its limit, up to 100, idle pages of files aside */
+    uint32_t stall;      /* hundredths of a percent of the last ten seconds in which somebody waited for memory */
+    uint32_t processors; /* least cpu.max, rounded up; 0 = none */
+};
+
+/* Opens files: see os_read_text(). What cannot be read counts as no limit and no pressure. */
+void os_pressure(struct os_pressure *out);
+
+/* Its limit alone, for which fewer files will do. */
+size_t os_memory_limit(void);
+
 /* End of the program's break segment, where libc's own allocator lives. hakmem never moves it. */
 uintptr_t os_break(void);
 

@@ -1,6 +1,6 @@
 /* background.c - see background.h.
  *
- * Uses: heap, reclaim, arena, keep, option, thread. Locks: none of its own.
+ * Uses: heap, reclaim, pressure, arena, keep, option, thread. Locks: none of its own.
  *
  * Started late: by a visit, when other threads are there already and the heap is large enough for anybody to care. It
  * does a round twice in purge_delay, and ends when it found nothing to do for a while: a visit starts it again. A
@@ -19,6 +19,7 @@
 #include "../os/thread.h"
 #include "../space/arena.h"
 #include "../space/keep.h"
+#include "pressure.h"
 #include "reclaim.h"
 
 enum {
@@ -26,6 +27,7 @@ enum {
     UNITS_MIN = 512,             /* 32 MiB: smaller heaps are left to visits */
     ROUNDS_IDLE_MAX = 8,
     RETRY_MS = 10000,            /* after a refusal, and after an end for want of work */
+    LOOK_MS = 1000,
     PAUSE_MS = 100,              /* after an end for want of threads */
     LATE_MS = 10000,             /* a thread that has not been seen for so long is none: a raw fork has lost it */
 };
@@ -37,7 +39,7 @@ static uint64_t background_next_ms;   /* no start before */
 
 static uint64_t round_ms(void)
 {
-    uint64_t delay = (uint64_t)option_get(OPTION_purge_delay);
+    uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
     return delay >= 2 ? delay / 2 : 1;
 }
 
@@ -50,6 +52,16 @@ static bool is_wanted(void)
 
 /* ---- on the thread ---- */
 
+/* Files are read once a second, however short the delay has become. */
+static void look_around(void)
+{
+    static uint64_t next_ms;
+    uint64_t now_ms = os_now_ms();
+    if (now_ms < next_ms) return;
+    next_ms = now_ms + LOOK_MS;
+    pressure_look();
+}
+
 static int background_main(void *unused)
 {
     (void)unused;
@@ -60,6 +72,7 @@ static int background_main(void *unused)
         store_relaxed(&background_seen_ms, os_now_ms());
         os_wait_for(&background_stop, 0, round_ms());
         if (load_acquire(&background_stop) || os_thread_outlives_rights()) break;
+        look_around();
         bool some = reclaim_round(&background_stop);
         some |= arena_collapse() > 0;
         idle = some ? 0 : idle + 1;

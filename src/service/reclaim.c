@@ -1,6 +1,6 @@
 /* reclaim.c - see reclaim.h.
  *
- * Uses: cache, space, option, os. Locks: one heap's at a time.
+ * Uses: pressure, cache, space, option, os. Locks: one heap's at a time.
  */
 #include "reclaim.h"
 
@@ -9,6 +9,7 @@
 #include "../os/os.h"
 #include "../space/arena.h"
 #include "../space/large.h"
+#include "pressure.h"
 
 enum { RUN_DELAY_MAX_MS = 10000 }; /* who wants memory kept for longer wants it kept in long runs of frees, too */
 
@@ -20,12 +21,14 @@ static bool something_to_do(void)
     return arena_has_dirty() || large_has_kept();
 }
 
-/* true = a tick begins, and this thread has its work. */
+/* true = a tick begins, and this thread has its work. A date further off than a delay that has become shorter would set
+ * it is brought forward. */
 static bool tick_is_due(uint64_t delay)
 {
     uint64_t now = os_now_ms();
     uint64_t due = load_relaxed(&next_tick_ms);
     uint64_t next = now + (delay >= 2 ? delay / 2 : 1);
+    if (next < due && swap_if_acquire(&next_tick_ms, &due, next)) return false;
     return now >= due && swap_if_acquire(&next_tick_ms, &due, next);
 }
 
@@ -51,7 +54,7 @@ bool reclaim_poll(void)
     bool begin = !load_relaxed(&pass_open);
     if (begin) {
         if (!something_to_do()) return false; /* small programs never look at the clock */
-        uint64_t delay = (uint64_t)option_get(OPTION_purge_delay);
+        uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
         if (delay <= RUN_DELAY_MAX_MS)
             arena_purge_run(os_now_ms());
         else
@@ -79,7 +82,7 @@ static void release_idle_heap(struct heap *heap, void *context)
 
 bool reclaim_round(const uint32_t *stop)
 {
-    uint64_t delay = (uint64_t)option_get(OPTION_purge_delay);
+    uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
     heap_each(release_idle_heap, NULL);
     bool some = something_to_do();
     start_tick(delay);

@@ -1,6 +1,6 @@
 /* arena.c - see arena.h: buckets, taking and giving. chunk.c makes SuperSlabs, purge.c returns memory.
  *
- * Uses: tagmap, record, chunk, density, huge, option, os. Locks: RANK_ARENA.
+ * Uses: tagmap, record, chunk, density, huge, limit, option, os. Locks: RANK_ARENA.
  */
 #include "arena.h"
 
@@ -9,6 +9,7 @@
 #include "chunk.h"
 #include "density.h"
 #include "huge.h"
+#include "limit.h"
 
 enum {
     BUCKETS = SUPERSLAB_UNITS + 1,
@@ -154,13 +155,19 @@ static void hand_out(struct superslab *s, uint32_t run, bool dense)
     arena.dense_units += bit_count(run);
 }
 
+/* true = with these units the process would hold more than it may. Dirty ones it holds already. */
+static bool over_limit(const struct superslab *s, uint32_t units)
+{
+    return unlikely(limit_is_set()) && !limit_allows(bit_count(units & ~s->dirty) * (size_t)UNIT_SIZE);
+}
+
 /* true = the SuperSlab has no memory, and will soon be full. */
 static bool deserves_huge(const struct superslab *s)
 {
     if (s->occupied != 0 || s->dirty != 0 || s->base % SUPERSLAB_SIZE != 0) return false;
     if (option_get(OPTION_thp) != THP_AUTO) return false;
     if (arena.dense_units < HUGE_AFTER || 2 * arena.dense_units < arena.units - arena.free_units) return false;
-    return huge_at_hand();
+    return limit_has_room(SUPERSLAB_SIZE) && huge_at_hand();
 }
 
 /* Fills a SuperSlab of which `run` is handed out, without the lock: what is free counts as occupied meanwhile. */
@@ -181,9 +188,10 @@ bool arena_take(unsigned count, bool dense, struct span *span)
     bool forbid = false;
     lock_acquire(&arena_lock);
     struct superslab *s = find_superslab(count);
+    unsigned first = s ? (unsigned)find_run(s, count) : 0;
+    uint32_t run = bit_run(first, count);
+    if (s && over_limit(s, run)) s = NULL;
     if (s) {
-        unsigned first = (unsigned)find_run(s, count);
-        uint32_t run = bit_run(first, count);
         span->base = s->base + first * (uintptr_t)UNIT_SIZE;
         span->record = s->record + first;
         span->dirty = (s->dirty & ~s->zero & run) >> first;
@@ -244,14 +252,28 @@ static void expect(bool dense, struct superslab *s, const uint32_t *dirty, unsig
     }
 }
 
+/* Units without memory of a free run. */
+static size_t clean_units(uint32_t record, unsigned count)
+{
+    size_t clean = 0;
+    while (count > 0) {
+        struct part part = part_of(record, count);
+        clean += bit_count(part.units & ~part.superslab->dirty);
+        record += part.count;
+        count -= part.count;
+    }
+    return clean;
+}
+
 bool arena_take_long(unsigned count, bool dense, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
 {
     struct stretch stretch;
+    unsigned superslabs = (count + SUPERSLAB_UNITS - 1) / SUPERSLAB_UNITS;
     lock_acquire(&arena_lock);
     bool done = chunk_find_long(count, &stretch);
+    for (unsigned i = superslabs - stretch.unused; done && i < superslabs; i++) superslab_enter(stretch.first + i);
+    if (done && limit_is_set()) done = limit_allows(clean_units(stretch.first->record, count) * UNIT_SIZE);
     if (done) {
-        unsigned superslabs = (count + SUPERSLAB_UNITS - 1) / SUPERSLAB_UNITS;
-        for (unsigned i = superslabs - stretch.unused; i < superslabs; i++) superslab_enter(stretch.first + i);
         *span = (struct span){.base = stretch.first->base, .record = stretch.first->record};
         for (unsigned i = 0; i < superslabs; i++) {
             struct superslab *s = stretch.first + i;
@@ -298,6 +320,7 @@ bool arena_extend(uint32_t record, unsigned count, unsigned more)
     lock_acquire(&arena_lock);
     record += count;
     bool done = units_are_free(record, more);
+    if (done && limit_is_set()) done = limit_allows(clean_units(record, more) * UNIT_SIZE);
     while (done && more > 0) {
         struct part part = part_of(record, more);
         struct superslab *s = part.superslab;

@@ -1,6 +1,6 @@
 /* arena.h - hands out units and runs of units from SuperSlabs, takes them back, and returns their memory.
  *
- * Uses: tagmap, record, density, huge, option, os. Callers: large, cache (slabs), service.
+ * Uses: tagmap, record, density, huge, limit, option, os. Callers: large, cache (slabs), service.
  * Locks: RANK_ARENA inside each call; arena_purge() also RANK_PURGE.
  *
  *   chunk       | SuperSlab | SuperSlab | SuperSlab | not committed yet ......... |
@@ -47,7 +47,8 @@ enum {
 /* Once, after the options were read: chunks that are there already follow HAKMEM_THP. */
 void arena_start(void);
 
-/* A run of `count` (1 ... 32) units. dense = all of it will be written. false = the system refuses memory. */
+/* A run of `count` (1 ... 32) units. dense = all of it will be written. false = the system refuses memory, or the limit
+ * of the process does (limit.h); so with the other two calls that take units. */
 bool arena_take(unsigned count, bool dense, struct span *span);
 
 /* A run of `count` (33 ... LONG_UNITS_MAX) units. dense = all of it will be written; it may get huge pages where it has

@@ -7,7 +7,8 @@
 #define KEPT_UNATTENDED_MAX ((size_t)8 << 20)
 enum { KEPT_MAX = 64, REGRET_MS = 1000, REGRETS_MAX = 6 };
 
-static uint32_t keep_attended; /* written by the background thread */
+static uint32_t keep_attended;                 /* written by the background thread */
+static size_t kept_bytes_max = KEPT_BYTES_MAX; /* less beside a limit */
 
 /* Under RANK_LARGE. */
 static struct {
@@ -20,7 +21,7 @@ static struct {
 bool keep_is_wise(size_t size, unsigned kept, size_t kept_bytes, uint64_t now_ms)
 {
     size_t sum = kept_bytes + size;
-    if (kept >= KEPT_MAX || sum > KEPT_BYTES_MAX) return false;
+    if (kept >= KEPT_MAX || sum > load_relaxed(&kept_bytes_max)) return false;
     if (sum <= KEPT_UNATTENDED_MAX || load_relaxed(&keep_attended) || now_ms < regret.until_ms) return true;
     regret.size = size;
     regret.at_ms = now_ms;
@@ -38,4 +39,9 @@ void keep_missed(size_t size, uint64_t now_ms)
 void keep_attend(bool attended)
 {
     store_relaxed(&keep_attended, attended);
+}
+
+COLD void keep_bound(size_t bytes)
+{
+    store_relaxed(&kept_bytes_max, bytes < KEPT_BYTES_MAX ? bytes : KEPT_BYTES_MAX);
 }

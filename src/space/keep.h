@@ -1,6 +1,6 @@
 /* keep.h - which freed mappings are kept for the next block.
  *
- * Uses: nothing. Callers: mapping, under RANK_LARGE; background. Locks: none of its own.
+ * Uses: nothing. Callers: mapping, under RANK_LARGE; background, pressure. Locks: none of its own.
  *
  * A mapping that is kept saves page faults if the program takes it again, and stays for ever if the program falls
  * silent and nobody gives it back. So where nobody would, large ones are not kept, until the program is seen to take
@@ -19,5 +19,8 @@ void keep_missed(size_t size, uint64_t now_ms);
 
 /* Whether a thread of ours gives back what is kept, also when the program makes no call. */
 void keep_attend(bool attended);
+
+/* At most so many bytes are kept, where a limit makes memory scarce. */
+void keep_bound(size_t bytes);
 
 #endif

@@ -7,7 +7,7 @@
  * A block that outgrows its run by realloc becomes a mapping, because mappings grow without copying.
  *
  * I1  a mapping's record has start == the block's address; the tag of the unit there carries the record
- * I2  kept_bytes is the sum of the kept mappings' sizes; above KEPT_BYTES_MAX only while the system refuses to
+ * I2  kept_bytes is the sum of the kept mappings' sizes; above its bound only while the system refuses to
  *     unmap
  */
 #ifndef HAK_SPACE_LARGE_H

@@ -1,6 +1,6 @@
 /* mapping.c - see mapping.h.
  *
- * Uses: density, huge, keep, tagmap, record, option, os.
+ * Uses: density, huge, keep, limit, tagmap, record, option, os.
  * Locks: RANK_LARGE, never across a system call that maps or unmaps.
  */
 #include "mapping.h"
@@ -11,6 +11,7 @@
 #include "density.h"
 #include "huge.h"
 #include "keep.h"
+#include "limit.h"
 
 #define HUGE_SIZE_MIN ((size_t)4 << 20)
 enum { LARGE_RECORDS_PER_BLOCK = 1024 };
@@ -121,8 +122,12 @@ static bool map_fresh(struct large *l, const struct shape *shape)
     size_t extra = shape->alignment > page ? shape->alignment - page : 0;
     size_t map_size;
     if (__builtin_add_overflow(shape->room, extra, &map_size)) return false;
+    if (!limit_map(map_size)) return false;
     uintptr_t base = shape->huge ? os_aligned(os_map, map_size, SUPERSLAB_SIZE) : (uintptr_t)os_map(map_size);
-    if (!base) return false;
+    if (!base) {
+        limit_unmap(map_size);
+        return false;
+    }
     l->map_base = base;
     l->map_size = map_size;
     l->start = align_up(base, shape->alignment);
@@ -139,6 +144,7 @@ static bool map_tagged(struct large *l, const struct shape *shape, unsigned trie
     size_t held_size = l->map_size;
     bool done = tries > 0 && map_tagged(l, shape, tries - 1);
     (void)os_unmap(held, held_size);
+    limit_unmap(held_size);
     return done;
 }
 
@@ -214,6 +220,7 @@ static size_t mapping_release(struct large *l)
         (void)os_purge((void *)l->map_base, l->map_size);
         publish(l, TAG_MAPPING_KEPT);
     }
+    if (gone) limit_unmap(bytes);
     lock_acquire(&large_lock);
     if (gone) {
         record_give_locked(l);
@@ -323,14 +330,22 @@ static bool mapping_move(struct large *l, size_t size, size_t room)
 
 static bool mapping_grow(struct large *l, size_t size, size_t room)
 {
-    if (!os_remap((void *)l->map_base, l->map_size, room)) return mapping_move(l, size, room);
-    mapping_set(l, l->map_base, size, room);
-    return true;
+    size_t more = room - l->map_size;
+    if (!limit_map(more)) return false;
+    if (os_remap((void *)l->map_base, l->map_size, room)) {
+        mapping_set(l, l->map_base, size, room);
+        return true;
+    }
+    bool moved = mapping_move(l, size, room);
+    if (!moved) limit_unmap(more);
+    return moved;
 }
 
 static bool mapping_shrink(struct large *l, size_t size)
 {
+    size_t less = l->map_size - size;
     if (!os_remap((void *)l->map_base, l->map_size, size)) return false;
+    limit_unmap(less);
     mapping_set(l, l->map_base, size, size);
     return true;
 }

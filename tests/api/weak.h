@@ -31,6 +31,8 @@
 #pragma weak hak_usable_size
 #pragma weak hak_owns
 #pragma weak hak_purge
+#pragma weak hak_limit_set
+#pragma weak hak_limit_callback
 #pragma weak hak_stats
 #pragma weak hak_check
 #pragma weak hak_option_get

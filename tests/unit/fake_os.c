@@ -23,7 +23,7 @@
 #include "../../src/os/os.h"
 #include "../../src/os/thread.h"
 
-enum { FAKE_PAGE = 4096, FAKE_VARIABLES = 32 };
+enum { FAKE_PAGE = 4096, FAKE_VARIABLES = 32, FAKE_FILES = 32 };
 
 struct fake_os fake = {
     .now_ms = 1000000,
@@ -36,6 +36,11 @@ static struct {
     const char *name;
     const char *value;
 } fake_variable[FAKE_VARIABLES];
+
+static struct {
+    const char *path;
+    const char *text;
+} fake_file[FAKE_FILES];
 
 /* ---- for tests ---- */
 
@@ -71,6 +76,17 @@ void fake_set_environment(const char *name, const char *value)
         if (fake_variable[i].name && strcmp(fake_variable[i].name, name) != 0) continue;
         fake_variable[i].name = name;
         fake_variable[i].value = value;
+        return;
+    }
+    abort();
+}
+
+void fake_set_file(const char *path, const char *text)
+{
+    for (int i = 0; i < FAKE_FILES; i++) {
+        if (fake_file[i].path && strcmp(fake_file[i].path, path) != 0) continue;
+        fake_file[i].path = path;
+        fake_file[i].text = text;
         return;
     }
     abort();
@@ -281,6 +297,20 @@ bool os_memory_is_charged(void)
 
 void os_start(void)
 {
+}
+
+bool os_read_text(const char *path, char *text, size_t size)
+{
+    __atomic_add_fetch(&fake.files_read, 1, __ATOMIC_SEQ_CST);
+    for (int i = 0; i < FAKE_FILES; i++) {
+        if (!fake_file[i].path || !fake_file[i].text || strcmp(fake_file[i].path, path) != 0) continue;
+        size_t length = strlen(fake_file[i].text);
+        if (length > size - 1) length = size - 1;
+        memcpy(text, fake_file[i].text, length);
+        text[length] = 0;
+        return length > 0;
+    }
+    return false;
 }
 
 uintptr_t os_break(void)

@@ -59,6 +59,7 @@ struct fake_os {
     uint64_t thread_starts, thread_joins;
     bool rights_were_given_up;     /* what os_thread_outlives_rights() says */
     void (*while_sleeping)(void);  /* what others do during os_wait_for() */
+    uint64_t files_read;           /* calls of os_read_text() */
     jmp_buf *abort_to;             /* os_abort() jumps there; NULL = the process dies */
     unsigned aborts;
     bool print_through;            /* copy what is printed to standard error */
@@ -78,6 +79,9 @@ const char *fake_take_printed(void);
 
 /* name must stay valid; value NULL = unset. */
 void fake_set_environment(const char *name, const char *value);
+
+/* What os_read_text() finds there. path and text must stay valid; text NULL = no such file, as is everything else. */
+void fake_set_file(const char *path, const char *text);
 
 const char *fake_call_name(enum fake_call call);
 

@@ -1,0 +1,88 @@
+/* limit.c - see limit.h.
+ *
+ * Uses: arena, chunk, record. Locks: RANK_ARENA.
+ */
+#include "limit.h"
+
+#include "arena.h"
+#include "chunk.h"
+
+struct limits limits = {.soft = SIZE_MAX, .hard = SIZE_MAX, .armed = 1};
+
+/* Under arena_lock. */
+static size_t held_bytes(void)
+{
+    size_t units = arena.units - arena.free_units + arena.dirty_units;
+    return units * UNIT_SIZE + limits.mapped + record_bytes();
+}
+
+void limit_set(size_t soft, size_t hard)
+{
+    lock_acquire(&arena_lock);
+    limits.soft = soft > 0 ? soft : SIZE_MAX;
+    store_relaxed(&limits.hard, hard > 0 ? hard : SIZE_MAX);
+    limits.armed = 1;
+    store_relaxed(&limits.passed, 0);
+    store_relaxed(&limits.is_set, soft > 0 || hard > 0);
+    lock_release(&arena_lock);
+}
+
+/* A crossing counts again when a sixteenth of the limit was free in between: else who works at the limit would be told
+ * at every other call. */
+static void look_at_soft(size_t before, size_t after)
+{
+    if (before <= limits.soft - limits.soft / 16) limits.armed = 1;
+    if (after <= limits.soft || !limits.armed) return;
+    limits.armed = 0;
+    store_relaxed(&limits.passed, 1);
+}
+
+static bool fits(size_t before, size_t more)
+{
+    return before <= limits.hard && more <= limits.hard - before;
+}
+
+bool limit_has_room(size_t more)
+{
+    return !limit_is_set() || fits(held_bytes(), more);
+}
+
+bool limit_allows(size_t more)
+{
+    if (likely(!limit_is_set()) || more == 0) return true;
+    size_t before = held_bytes();
+    if (!fits(before, more)) return false;
+    look_at_soft(before, before + more);
+    return true;
+}
+
+bool limit_map(size_t more)
+{
+    lock_acquire(&arena_lock);
+    bool done = limit_allows(more);
+    if (done) limits.mapped += more;
+    lock_release(&arena_lock);
+    return done;
+}
+
+void limit_unmap(size_t less)
+{
+    lock_acquire(&arena_lock);
+    limits.mapped -= less;
+    lock_release(&arena_lock);
+}
+
+size_t limit_held(void)
+{
+    lock_acquire(&arena_lock);
+    size_t bytes = held_bytes();
+    lock_release(&arena_lock);
+    return bytes;
+}
+
+unsigned limit_percent(size_t of)
+{
+    if (of == SIZE_MAX) return 0;
+    size_t bytes = limit_held();
+    return bytes >= of ? 100 : (unsigned)(bytes / (of / 100 + 1));
+}
