@@ -53,7 +53,7 @@ static bool is_wanted(void)
 /* ---- on the thread ---- */
 
 /* Files are read once a second, however short the delay has become. */
-static void look_around(void)
+static void look_at_group(void)
 {
     static uint64_t next_ms;
     uint64_t now_ms = os_now_ms();
@@ -72,7 +72,7 @@ static int background_main(void *unused)
         store_relaxed(&background_seen_ms, os_now_ms());
         os_wait_for(&background_stop, 0, round_ms());
         if (load_acquire(&background_stop) || os_thread_outlives_rights()) break;
-        look_around();
+        look_at_group();
         bool some = reclaim_round(&background_stop);
         some |= arena_collapse() > 0;
         idle = some ? 0 : idle + 1;

@@ -180,6 +180,7 @@ static void realloc_keeps_the_block_at_the_limit(void)
 static void realloc_grows_in_place_into_what_is_given_back(void)
 {
     start();
+    require(option_set(OPTION_purge_delay, RUN_DELAY_MAX_MS + 1)); /* it stays, until it is needed */
     void *p = malloc_mapping(20 * MIB), *cached = do_malloc(10 * MIB);
     do_free(cached);
     allow_more(0);
@@ -299,6 +300,7 @@ static void crossing_the_soft_limit_is_told_once(void)
 static void caches_are_emptied_when_the_soft_limit_is_crossed(void)
 {
     start();
+    keep_attend(true);
     do_free(do_malloc(10 * MIB));
     do_free(malloc_mapping(10 * MIB));
     require(arena_has_dirty() && large_has_kept());
