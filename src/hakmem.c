@@ -11,6 +11,7 @@
 #else
 #include "os/linux.c"
 #include "os/thread.c"
+#include "os/sleep.c"
 #endif
 #include "os/aligned.c"
 #include "os/cgroup.c"
@@ -39,6 +40,7 @@
 #include "cache/heap.c"
 #include "cache/bin.c"
 #include "cache/attach.c"
+#include "cache/recall.c"
 #include "cache/fork.c"
 
 #include "service/reclaim.c"

@@ -22,6 +22,8 @@
 /* true = stored; false = *expected now holds what was there */
 #define swap_if_release(p, expected, v) \
     __atomic_compare_exchange_n(p, expected, v, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+#define swap_if_seq(p, expected, v) \
+    __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)
 #define swap_if_acquire(p, expected, v) \
     __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
 

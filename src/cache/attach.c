@@ -17,6 +17,7 @@
  */
 #include <pthread.h>
 
+#include "../os/thread.h"
 #include "heap.h"
 #include "inbox.h"
 
@@ -26,7 +27,9 @@ enum { PARKED_MAX = 8, HEAPS_PER_BLOCK = 16, HEAP_BLOCKS = (OWNER_MAX + 1) / HEA
 
 struct heap_front heap_none = {.entries = tagmap_nothing, .tag = ~0u, .bin_of_size = NO_BINS};
 struct heap_front heap_exited = {.entries = tagmap_nothing, .tag = ~0u, .bin_of_size = NO_BINS};
+struct heap_front heap_called = {.entries = tagmap_nothing, .tag = ~0u, .bin_of_size = NO_BINS};
 TLS_INITIAL_EXEC struct heap_front *heap_self = &heap_none;
+TLS_INITIAL_EXEC struct heap *heap_mine;
 struct heap *heap_common;
 uint32_t heap_threads;
 void (*heap_when_alone)(void);
@@ -140,8 +143,9 @@ static bool park(struct heap *heap)
 
 static void detach(struct heap *heap)
 {
-    heap_self = &heap_exited;
     lock_acquire(&heap->lock);
+    heap->slot = NULL;
+    store_relaxed(&heap_self, &heap_exited);
     outbox_post_all(heap);     /* others wait for these */
     inbox_drain(heap);
     heap_orphan_surplus(heap); /* what the next thread may not need, others do */
@@ -168,22 +172,53 @@ static void thread_exit(void *value)
     detach(value);
 }
 
+static void introduce(struct heap *heap)
+{
+    store_relaxed(&heap_self, &heap->front);
+    heap_mine = heap;
+    heap->slot = &heap_self;
+    heap->thread = os_thread_number();
+    heap->process = os_process_number();
+}
+
+/* This thread was called. Who called may still be busy with the heap. */
+static struct heap *resume(struct heap *heap)
+{
+    lock_acquire(&heap->lock);
+    store_relaxed(&heap_self, &heap->front);
+    lock_release(&heap->lock);
+    return heap;
+}
+
 COLD struct heap *heap_attach(void)
 {
-    if (heap_self == &heap_exited) return NULL;
+    const struct heap_front *self = load_relaxed(&heap_self);
+    if (self == &heap_exited) return NULL;
+    if (self == &heap_called) return resume(heap_mine);
     struct heap *heap = take_heap();
     if (!heap) return NULL;
     lock_acquire(&heap->lock);
     if (load_relaxed(&heap->inbox) == INBOX_CLOSED) { /* a parked heap's is open */
         heap->epoch = load_relaxed(&cache_epoch);
+        heap->trimmed = load_relaxed(&trim_epoch);
         inbox_open(heap);
     }
+    introduce(heap);
     lock_release(&heap->lock);
-    heap_self = &heap->front;
     add_relaxed(&heap_threads, 1);
     if (pthread_setspecific(exit_key, heap) == 0) return heap;
     detach(heap);
     return NULL;
+}
+
+COLD void heap_renumber(void)
+{
+    const struct heap_front *self = load_relaxed(&heap_self);
+    bool has_heap = self->id != 0 || self == &heap_called;
+    store_relaxed(&heap_threads, has_heap);
+    if (!has_heap || !heap_mine) return;
+    heap_mine->thread = os_thread_number();
+    heap_mine->process = os_process_number();
 }
 
 void heap_each(void (*visit)(struct heap *heap, void *context), void *context)

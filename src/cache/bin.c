@@ -13,10 +13,12 @@
 #include "inbox.h"
 
 enum { CAPACITY_BYTES = 64 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048, LIMIT_MIN = 32, CAPACITY_VAIN = 64 };
+enum { TRIM_BLOCKS = 1024 };
 enum { REFILL_BYTES = 16 * 1024, GROWN_BYTES = 2048 * 1024, GROWN_MAX = 4096, GROWN_MIN = 16 };
 enum { LEFT_MAX = 0xc000 }; /* more than a refill and a budget can make */
 
 uint32_t cache_epoch;
+uint32_t trim_epoch;
 static uint32_t grown_bytes = GROWN_BYTES; /* what a bin may grow to; less beside a limit; shared */
 
 static uint64_t make_budget(uint32_t room, uint32_t left)
@@ -119,6 +121,38 @@ void heap_flush_bins(struct heap *heap)
     }
 }
 
+/* A class that was not used since the last trim keeps nothing, others no more than was taken from them. Returns how
+ * many blocks went: at most TRIM_BLOCKS, and then there may be more. */
+static uint32_t bin_trim(struct heap *heap, unsigned class)
+{
+    struct heap_class *c = &heap->class[class];
+    bin_account(heap, class);
+    uint32_t taken = (uint32_t)c->mallocs - c->mallocs_seen;
+    uint32_t surplus = c->left_set > taken ? c->left_set - taken : 0;
+    if (surplus >= TRIM_BLOCKS) {
+        bin_flush(heap, class, c->left_set - TRIM_BLOCKS);
+        return TRIM_BLOCKS;
+    }
+    c->mallocs_seen = (uint32_t)c->mallocs;
+    if (surplus == 0) return 0;
+    while (c->capacity > CAPACITY_MIN && c->capacity / 2u > taken) c->capacity /= 2;
+    c->limit = c->capacity;
+    bin_flush(heap, class, taken);
+    return surplus;
+}
+
+/* Bin by bin, and no visit for long. */
+static void follow_trim(struct heap *heap)
+{
+    uint32_t epoch = load_relaxed(&trim_epoch);
+    for (uint32_t blocks = 0; heap->trim_class < CLASS_COUNT; heap->trim_class++) {
+        blocks += bin_trim(heap, heap->trim_class);
+        if (blocks >= TRIM_BLOCKS) return;
+    }
+    heap->trim_class = 0;
+    heap->trimmed = epoch;
+}
+
 /* A list that ends before or after its count was written to, or holds a block twice: nothing in it can be
  * trusted, so all of it is left alone. Call bin_account() first. */
 static void bin_distrust(struct heap *heap, unsigned class)
@@ -144,6 +178,7 @@ static void follow_epoch(struct heap *heap)
 
 static void visit_duties(struct heap *heap)
 {
+    if (unlikely(heap->trimmed != load_relaxed(&trim_epoch))) follow_trim(heap);
     if (unlikely(heap->epoch != load_relaxed(&cache_epoch))) follow_epoch(heap);
     if (inbox_has_mail(heap) && option_get(OPTION_drain)) inbox_drain(heap);
 }

@@ -57,10 +57,11 @@ COLD void fork_parent(void)
 static void bury(struct heap *heap, void *context)
 {
     (void)context;
-    if (heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE || &heap->front == heap_self) return;
+    if (heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE || heap_is_own(heap)) return;
     lock_acquire(&heap->lock);
     heap_orphan_slabs(heap);
     inbox_close(heap);
+    heap->slot = NULL;
     store_relaxed(&heap->state, HEAP_GONE);
     lock_release(&heap->lock);
 }
@@ -73,5 +74,5 @@ COLD void fork_child(void)
     }
     unlock_all();
     heap_each(bury, NULL);
-    store_relaxed(&heap_threads, heap_self->id != 0);
+    heap_renumber();
 }

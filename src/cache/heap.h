@@ -68,6 +68,7 @@ struct heap_class {
     uint16_t left_set;
     uint16_t capacity;              /* blocks that the bin may hold; adapts */
     uint16_t limit;                 /* the same, for now: less in a long run of frees */
+    uint32_t mallocs_seen;          /* mallocs at the last trim */
     uint32_t empty;                 /* slabs without a used block */
     bool refilled;                  /* since the last flush */
     uint8_t populate;               /* slabs without memory taken so far, up to POPULATE_AFTER */
@@ -105,6 +106,11 @@ struct heap {
     struct heap *next;            /* likewise: in the list of free or of parked heaps */
     uint32_t work;                /* since start, weighted; tells when to look at the clock */
     uint32_t work_seen;           /* by who reclaims, at the last look */
+    uint32_t trimmed;             /* last trim_epoch that was followed */
+    uint32_t trim_class;          /* classes below it follow the next already */
+    struct heap_front **slot;     /* heap_self of its thread; NULL = it has none. Under the lock, as are the next */
+    uint32_t thread;              /* its number */
+    uint32_t process;             /* and its process's */
     uint32_t epoch;               /* last cache_epoch that was followed */
     uint32_t reserve_count;
     struct span reserve[RESERVE_MAX];
@@ -114,16 +120,26 @@ struct heap {
 };
 
 /* The heap of this thread; heap_none or heap_exited when it has none. */
-extern TLS_INITIAL_EXEC struct heap_front *heap_self;
+extern TLS_INITIAL_EXEC struct heap_front *heap_self; /* others may put heap_called there */
 extern struct heap_front heap_none;   /* before the first call: attach */
+extern struct heap_front heap_called; /* it has one, heap_mine, and is to visit: see recall.h */
+extern TLS_INITIAL_EXEC struct heap *heap_mine; /* the heap of this thread when heap_self is &heap_called */
 extern struct heap_front heap_exited; /* after the exit handler, or no heap to be had: use the common heap */
 
 extern struct heap *heap_common;      /* NULL until the first call of the process */
 extern uint32_t cache_epoch;          /* raised to make all threads flush their caches */
+extern uint32_t trim_epoch;           /* raised to make all threads flush what they do not use */
 
 ALWAYS_INLINE struct heap *heap_of(struct heap_front *front)
 {
     return container_of(front, struct heap, front);
+}
+
+/* true = it is this thread's. */
+ALWAYS_INLINE bool heap_is_own(const struct heap *heap)
+{
+    const struct heap_front *self = load_relaxed(&heap_self);
+    return self == &heap->front || (self == &heap_called && heap == heap_mine);
 }
 
 ALWAYS_INLINE uint32_t heap_tag(uint32_t id)
@@ -178,6 +194,12 @@ void *heap_common_malloc(unsigned class);
 /* free found its bin without room; the push was counted and did not happen. */
 void heap_free_visit(struct heap *heap, unsigned class, void *p);
 
+/* true = a visit would have more to do than its own. */
+ALWAYS_INLINE bool heap_has_duties(const struct heap *heap)
+{
+    return heap->trimmed != load_relaxed(&trim_epoch) || heap->epoch != load_relaxed(&cache_epoch);
+}
+
 /* Takes over what the hit paths counted since the last visit. */
 void bin_account(struct heap *heap, unsigned class);
 
@@ -187,12 +209,16 @@ void bin_bound(size_t bytes);
 /* Gives all bins back to their slabs. */
 void heap_flush_bins(struct heap *heap);
 
+
 const char *heap_verify_bins(struct heap *heap);
 
 /* ---- attach.c: threads and their heaps ---- */
 
 /* A heap for this thread, made or found at its first call; NULL = none to be had: use the common heap. */
 struct heap *heap_attach(void);
+
+/* In the child of a fork: this thread has another number. */
+void heap_renumber(void);
 
 /* Dissolves parked heaps: their blocks go home and their slabs become orphans. */
 void heap_dissolve_parked(void);

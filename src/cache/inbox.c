@@ -91,7 +91,7 @@ static bool arrive_in_bin(struct heap *heap, unsigned class, const struct chain 
 {
     struct bin *bin = &heap->front.bin[class];
     struct heap_class *c = &heap->class[class];
-    if (&heap->front != heap_self || bin_left(bin) + chain->count > arrival_limit(c, class)) return false;
+    if (!heap_is_own(heap) || bin_left(bin) + chain->count > arrival_limit(c, class)) return false;
     link_set(chain->last, bin->head);
     bin->head = chain->first;
     store_relaxed(&bin->budget, bin->budget + chain->count);

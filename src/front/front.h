@@ -42,7 +42,7 @@ ALWAYS_INLINE bool front_push(struct bin *bin, void *p)
 
 ALWAYS_INLINE void *front_malloc(size_t size)
 {
-    struct heap_front *self = heap_self;
+    struct heap_front *self = load_relaxed(&heap_self);
     if (unlikely(size > TABLE_SIZE_MAX)) return front_malloc_medium(size);
     void *block = front_pop(front_bin(self, self->bin_of_size[(size + 7) / 8]));
     return likely(block) ? block : front_malloc_miss(size);
@@ -50,7 +50,7 @@ ALWAYS_INLINE void *front_malloc(size_t size)
 
 ALWAYS_INLINE void front_free(void *p)
 {
-    struct heap_front *self = heap_self;
+    struct heap_front *self = load_relaxed(&heap_self);
     uint64_t offset = tagmap_word(self->entries, self->mask, p) ^ self->tag; /* the one load: mine? which bin? */
     if (unlikely(offset > TAG_OFFSET_MASK))
         front_free_miss(p);

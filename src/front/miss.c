@@ -30,14 +30,14 @@ static void poll_sometimes(struct heap *heap, uint32_t weight)
 
 static void poll_after_large(size_t size)
 {
-    struct heap_front *self = heap_self;
+    struct heap_front *self = load_relaxed(&heap_self);
     if (self->id != 0) poll_sometimes(heap_of(self), size > SUPERSLAB_SIZE ? MAPPING_WEIGHT : RUN_WEIGHT);
 }
 
 /* This thread's heap, attached on its first call; NULL = it can have none. */
 static struct heap *own_heap(void)
 {
-    struct heap_front *self = heap_self;
+    struct heap_front *self = load_relaxed(&heap_self);
     return likely(self->id != 0) ? heap_of(self) : heap_attach();
 }
 
@@ -68,7 +68,7 @@ static void *large_malloc(size_t size, size_t alignment, bool zeroed)
 
 static void *class_malloc(unsigned class)
 {
-    void *block = front_pop(&heap_self->bin[class]);
+    void *block = front_pop(&load_relaxed(&heap_self)->bin[class]);
     return likely(block) ? block : small_malloc(class);
 }
 
@@ -108,7 +108,7 @@ static const uint16_t medium_bin[SMALL_SIZE_MAX / 256] = {OFFSET_64(0), OFFSET_6
 NOINLINE void *front_malloc_medium(size_t size)
 {
     if (unlikely(size > SMALL_SIZE_MAX)) return front_malloc_miss(size);
-    void *block = front_pop(front_bin(heap_self, medium_bin[(size - 1) / 256]));
+    void *block = front_pop(front_bin(load_relaxed(&heap_self), medium_bin[(size - 1) / 256]));
     return likely(block) ? block : front_malloc_miss(size);
 }
 
@@ -194,6 +194,16 @@ static COLD void bad_free(void *p)
     }
 }
 
+static void own_free(struct heap *heap, uint32_t offset, void *p)
+{
+    struct bin *bin = front_bin(&heap->front, offset);
+    if (heap_has_duties(heap))
+        (void)add_carries(&bin->budget, BIN_PUSH); /* as a push that failed */
+    else if (front_push(bin, p))
+        return;
+    heap_free_visit(heap, class_of_offset(offset), p);
+}
+
 static void slab_free(void *p, struct tag tag)
 {
     if (unlikely(!slab_is_block(slab_at(tag.record), p))) {
@@ -205,8 +215,8 @@ static void slab_free(void *p, struct tag tag)
         inbox_post_block(p, tag);
     } else if (likely(tag_owner(tag) != heap->front.id)) {
         outbox_add(heap, p, tag);
-    } else if (!front_push(front_bin(&heap->front, tag_offset(tag)), p)) { /* own: in a window, or just attached */
-        heap_free_visit(heap, class_of_offset(tag_offset(tag)), p);
+    } else { /* own: in a window, or just attached, or called */
+        own_free(heap, tag_offset(tag), p);
     }
 }
 
@@ -231,7 +241,7 @@ NOINLINE void front_free_miss(void *p)
 
 NOINLINE void front_free_full(void *p, uint64_t offset)
 {
-    struct heap *heap = heap_of(heap_self);
+    struct heap *heap = own_heap(); /* it may have been called since */
     heap_free_visit(heap, class_of_offset((uint32_t)offset), p);
     poll_sometimes(heap, 1);
 }

@@ -91,7 +91,7 @@ static NOINLINE void *realloc_miss(void *p, size_t size)
 /* The hit path: a block of this heap. */
 void *front_realloc(void *p, size_t size)
 {
-    struct heap_front *self = heap_self;
+    struct heap_front *self = load_relaxed(&heap_self);
     uint64_t entry = load_relaxed(tagmap_entry(self->entries, self->mask, p));
     if (unlikely(((uint32_t)entry ^ self->tag) > TAG_OFFSET_MASK || size - 1 >= SMALL_SIZE_MAX))
         return realloc_miss(p, size);

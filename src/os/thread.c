@@ -196,10 +196,19 @@ bool os_thread_start(struct os_thread *thread, int (*main)(void *))
     return clone_thread(thread, storage + below, storage);
 }
 
+uint32_t os_thread_number(void)
+{
+    return (uint32_t)system_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+uint32_t os_process_number(void)
+{
+    return (uint32_t)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
 static bool is_there(uint32_t id)
 {
-    long process = system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
-    return system_call(SYS_tgkill, process, id, 0, 0, 0, 0) != -ESRCH;
+    return system_call(SYS_tgkill, os_process_number(), id, 0, 0, 0, 0) != -ESRCH;
 }
 
 /* The system wakes those who wait for a shared word. It does not in the child of a fork that libc did not see. */

@@ -1,6 +1,6 @@
 /* thread.h - a thread that the C library does not know of.
  *
- * Implemented by thread.c, and by the tests' fake. Callers: service.
+ * Implemented by thread.c and sleep.c, and by the tests' fake. Callers: cache, service.
  *
  * pthread_create() may not be called out of malloc: it allocates, takes locks of libc and may be interposed; and a
  * thread of libc's counts when main has returned or the last thread ends. So this one is made by clone(). It shares
@@ -27,6 +27,14 @@ void os_thread_join(const struct os_thread *thread, uint32_t id);
 
 /* Sleeps while *word == value, up to a time. */
 void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms);
+
+/* The calling thread's number, and its process's. */
+uint32_t os_thread_number(void);
+uint32_t os_process_number(void);
+
+/* true = the thread with this number waits in a system call, and nothing that it, or what a signal interrupted in it,
+ * has begun in this library is unfinished. `storage` is a thread-local variable of it. Opens a file. */
+bool os_thread_sleeps(uint32_t number, const void *storage);
 
 /* By that thread: the process has given up rights since the thread was made, which it would still hold. */
 bool os_thread_outlives_rights(void);

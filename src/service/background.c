@@ -15,7 +15,7 @@
  */
 #include "background.h"
 
-#include "../cache/heap.h"
+#include "../cache/recall.h"
 #include "../os/thread.h"
 #include "../space/arena.h"
 #include "../space/keep.h"
@@ -68,6 +68,7 @@ static int background_main(void *unused)
     heap_self = &heap_exited;
     unsigned idle = 0;
     keep_attend(true);
+    heap_allow_files(true);
     while (is_wanted() && idle < ROUNDS_IDLE_MAX) {
         store_relaxed(&background_seen_ms, os_now_ms());
         os_wait_for(&background_stop, 0, round_ms());

@@ -6,6 +6,7 @@
 
 #include "../cache/heap.h"
 #include "../cache/inbox.h"
+#include "../cache/recall.h"
 #include "../os/os.h"
 #include "../space/arena.h"
 #include "../space/large.h"
@@ -35,6 +36,7 @@ static bool tick_is_due(uint64_t delay)
 /* What a tick begins with. */
 static void start_tick(uint64_t delay)
 {
+    add_relaxed(&trim_epoch, 1);
     heap_dissolve_parked();
     (void)large_purge(delay == 0);
     if (delay == 0) (void)arena_purge(true);
@@ -76,6 +78,10 @@ static void release_idle_heap(struct heap *heap, void *context)
     if (!idle || heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE) return;
     if (!lock_try_peer(&heap->lock)) return;
     inbox_drain(heap);
+    if (heap_sleeps(heap)) {
+        heap_flush_bins(heap);
+        outbox_post_all(heap);
+    }
     heap_release_empty(heap);
     lock_release_peer(&heap->lock);
 }
@@ -96,9 +102,11 @@ static void release_heap(struct heap *heap, void *context)
     (void)context;
     lock_acquire(&heap->lock);
     inbox_drain(heap); /* before the flush: what arrives may go to bins */
-    if (&heap->front == heap_self) {
+    if (heap_is_own(heap) || heap_sleeps(heap)) {
         heap_flush_bins(heap);
         outbox_post_all(heap);
+    } else {
+        (void)heap_recall(heap); /* it flushes them with its next call */
     }
     heap_release_empty(heap);
     lock_release(&heap->lock);

@@ -171,7 +171,7 @@ struct verdict {
 static bool stands_still(const struct heap *heap)
 {
     uint32_t state = load_relaxed(&heap->state);
-    return heap == heap_common || &heap->front == heap_self || state == HEAP_FREE || state == HEAP_PARKED;
+    return heap == heap_common || heap_is_own(heap) || state == HEAP_FREE || state == HEAP_PARKED;
 }
 
 static void verify_heap(struct heap *heap, void *context)

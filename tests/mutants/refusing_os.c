@@ -7,6 +7,7 @@
 #define os_remap linux_remap
 #include "../../src/os/linux.c"
 #include "../../src/os/thread.c"
+#include "../../src/os/sleep.c"
 #undef os_purge
 #undef os_unmap
 #undef os_remap

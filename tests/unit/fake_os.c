@@ -364,6 +364,21 @@ void os_thread_join(const struct os_thread *thread, uint32_t id)
     if (thread->id == id) ((struct os_thread *)(uintptr_t)thread)->id = 0;
 }
 
+uint32_t os_thread_number(void)
+{
+    return (uint32_t)syscall(SYS_gettid);
+}
+
+uint32_t os_process_number(void)
+{
+    return (uint32_t)getpid();
+}
+
+bool os_thread_sleeps(uint32_t number, const void *storage)
+{
+    return fake.threads_sleep && number != 0 && storage;
+}
+
 bool os_thread_outlives_rights(void)
 {
     return fake.rights_were_given_up;

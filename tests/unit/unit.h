@@ -132,7 +132,7 @@ UNUSED static bool reads_as_zero(const void *p, size_t size)
 
 UNUSED static struct heap *my_heap(void)
 {
-    return heap_of(heap_self);
+    return heap_self == &heap_called ? heap_mine : heap_of(heap_self);
 }
 
 /* A block in a mapping of its own, whatever the size, counted as large_alloc() counts. The library must be in use. */

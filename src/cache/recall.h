@@ -1,0 +1,30 @@
+/* recall.h - reaching a thread that makes no visit.
+ *
+ * Uses: heap, os. Callers: service, under heap->lock. Locks: none of its own.
+ *
+ * A bin belongs to its thread, and the hit paths take no lock. But they begin with one load, of heap_self. Who has the
+ * heap's lock may put heap_called in its place: then the thread's next call does not hit, and visits.
+ *
+ *   heap_self   &heap->front --- heap_recall() --> &heap_called --- the thread's next call --> &heap->front
+ *
+ * A thread that sleeps in a system call after that has ended every hit that it had begun, and will begin none before it
+ * gets the lock. So its bins may be flushed by who has the lock.
+ *
+ * I1  heap_self is &heap_called only for a thread whose heap_mine is a live heap
+ */
+#ifndef HAK_CACHE_RECALL_H
+#define HAK_CACHE_RECALL_H
+
+#include "heap.h"
+
+/* Makes the heap's thread visit with its next call. false = it has no thread, or that is about to change. */
+bool heap_recall(struct heap *heap);
+
+/* The same. true = the thread sleeps: bins and outbox are in nobody's hands as long as the lock is held. Opens a file:
+ * by the background thread only; true of no heap elsewhere. */
+bool heap_sleeps(struct heap *heap);
+
+/* By the background thread, when it begins and ends. */
+void heap_allow_files(bool allowed);
+
+#endif

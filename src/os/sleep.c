@@ -1,0 +1,127 @@
+/* sleep.c - whether a thread sleeps in the kernel, and in the middle of what: the second half of thread.h.
+ *
+ * Uses: os. Callers: through thread.h. Opens a file: for the background thread only.
+ * Locks: none.
+ *
+ * A thread that waits in a system call has ended whatever it did before in this library, with one exception: a signal
+ * may have interrupted it there, and the handler may wait. Then the kernel has saved where it was on the stack of the
+ * handler, as a frame of known shape. So the stack is searched for one whose program counter is ours.
+ */
+#include "thread.h"
+
+#include <sys/syscall.h>
+
+#include "../base/bits.h"
+
+enum { SCAN_MAX = 8 << 20, SCAN_STEP = 4096, SLEEPER_TEXT = 256 };
+
+struct sleeper {
+    long call;         /* number of the system call */
+    uintptr_t stack;   /* stack pointer */
+    uintptr_t counter; /* program counter */
+};
+
+/* ---- what the kernel says ---- */
+
+static const char *read_word(const char *text, uint64_t *value)
+{
+    *value = 0;
+    while (*text == ' ') text++;
+    bool hex = text[0] == '0' && text[1] == 'x';
+    for (text += hex ? 2 : 0;; text++) {
+        unsigned digit = *text >= '0' && *text <= '9' ? (unsigned)(*text - '0')
+                         : *text >= 'a' && *text <= 'f' ? (unsigned)(*text - 'a') + 10 : 16;
+        if (digit >= (hex ? 16u : 10u)) return text;
+        *value = *value * (hex ? 16 : 10) + digit;
+    }
+}
+
+/* "running", or "-1 SP PC" where it waits for a page, or the call, six arguments, SP and PC. */
+static bool parse_sleeper(const char *text, struct sleeper *s)
+{
+    uint64_t word[9];
+    if (*text < '0' || *text > '9') return false;
+    for (unsigned i = 0; i < 9; i++) {
+        const char *next = read_word(text, &word[i]);
+        if (next == text) return false;
+        text = next;
+    }
+    *s = (struct sleeper){.call = (long)word[0], .stack = word[7], .counter = word[8]};
+    return s->stack != 0;
+}
+
+static char *append_number(char *to, uint32_t number)
+{
+    char digits[10];
+    unsigned count = 0;
+    do digits[count++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    while (count > 0) *to++ = digits[--count];
+    return to;
+}
+
+static bool find_sleeper(uint32_t number, struct sleeper *s)
+{
+    char path[64] = "/proc/self/task/";
+    char text[SLEEPER_TEXT];
+    char *end = append_number(path + __builtin_strlen(path), number);
+    __builtin_memcpy(end, "/syscall", sizeof("/syscall"));
+    return os_read_text(path, text, sizeof(text)) && parse_sleeper(text, s);
+}
+
+/* The child of vfork() runs in the thread's place while the thread waits. */
+static bool lends_its_place(long call)
+{
+#if defined(SYS_vfork)
+    if (call == SYS_vfork) return true;
+#endif
+    return call == SYS_clone || call == SYS_clone3;
+}
+
+/* ---- frames of signals ---- */
+
+static bool is_ours(uintptr_t counter)
+{
+    extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+    extern const char etext[] __attribute__((visibility("hidden")));
+    return counter - (uintptr_t)__ehdr_start < (uintptr_t)etext - (uintptr_t)__ehdr_start;
+}
+
+#if defined(__x86_64__)
+/* Program counter, flags, and the selectors of user code. */
+static bool is_frame(const uint64_t *word)
+{
+    return is_ours(word[0]) && (word[2] & 0xffff) == 0x33 && word[1] < 1 << 22;
+}
+#else
+static bool is_frame(const uint64_t *word)
+{
+    (void)word;
+    return true; /* what it looks like here nobody has written down: all sleepers are left alone */
+}
+#endif
+
+/* false also where there is more to search than makes sense. */
+static bool has_no_frame(uintptr_t from, uintptr_t to)
+{
+    uint64_t word[2 + SCAN_STEP / 8] = {0, 0}; /* the last two of the step before, and a step */
+    bool bounded = to > from && to - from < SCAN_MAX;
+    if (!bounded) to = from + SCAN_MAX;
+    for (uintptr_t at = align_down(from, 8), end; at < to; at = end) {
+        end = align_down(at + SCAN_STEP, SCAN_STEP);
+        size_t count = (end - at) / 8;
+        if (!os_peek((const void *)at, &word[2], count * 8)) return !bounded; /* the end of the stack */
+        for (size_t i = 0; i < count; i++)
+            if (is_frame(&word[i])) return false;
+        word[0] = word[count];
+        word[1] = word[count + 1];
+    }
+    return bounded;
+}
+
+bool os_thread_sleeps(uint32_t number, const void *storage)
+{
+    struct sleeper s;
+    if (!find_sleeper(number, &s) || lends_its_place(s.call) || is_ours(s.counter)) return false;
+    return has_no_frame(s.stack, (uintptr_t)storage);
+}
