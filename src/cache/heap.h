@@ -68,9 +68,13 @@ struct heap_class {
     uint16_t left_set;
     uint16_t capacity;              /* blocks that the bin may hold; adapts */
     uint16_t limit;                 /* the same, for now: less in a long run of frees */
+    uint8_t idle;                   /* ticks without a call; and the next three: see sparse.c */
+    uint8_t lean;                   /* log of the ticks that it must have been idle */
     uint32_t empty;                 /* slabs without a used block */
     bool refilled;                  /* since the last flush */
     uint8_t populate;               /* slabs without memory taken so far, up to POPULATE_AFTER */
+    bool revived;                   /* absent blocks were needed since the last sweep */
+    uint32_t seen;                  /* activity, at the last tick */
 };
 
 /* Blocks of one class and one other heap, on their way. */
@@ -155,6 +159,10 @@ struct chain heap_take(struct heap *heap, unsigned class, uint32_t want);
 /* Gives used blocks of a slab of this heap back. */
 void heap_give(struct heap *heap, struct slab *s, struct chain chain);
 
+/* Gives back the pages of a slab that only free blocks overlap, if there are a few; an empty slab retires. Returns bytes
+ * given back. */
+size_t heap_purge_slab(struct heap *heap, struct slab *s);
+
 /* Retires all empty slabs and the reserve. */
 void heap_release_empty(struct heap *heap);
 
@@ -197,6 +205,9 @@ void heap_dissolve_parked(void);
 void heap_each(void (*visit)(struct heap *heap, void *context), void *context);
 
 struct heap *heap_at(uint32_t id);
+
+/* Highest id given out; 0 = there is no heap yet. */
+uint32_t heap_last_id(void);
 
 extern struct lock registry_lock; /* for fork */
 
