@@ -159,8 +159,8 @@ struct chain heap_take(struct heap *heap, unsigned class, uint32_t want);
 /* Gives used blocks of a slab of this heap back. */
 void heap_give(struct heap *heap, struct slab *s, struct chain chain);
 
-/* Gives back the pages of a slab that only free blocks overlap, if there are a few; an empty slab retires. Returns bytes
- * given back. */
+/* Gives back the pages of a slab that only free blocks overlap, if there are a few; an empty slab retires. Returns
+ * bytes given back. */
 size_t heap_purge_slab(struct heap *heap, struct slab *s);
 
 /* Retires all empty slabs and the reserve. */

@@ -14,10 +14,9 @@
 #include "heap.h"
 
 enum {
-    STEP_WORK = 16 * 1024,  /* free blocks looked at, in a step */
-    SLAB_WORK = 256,        /* a slab counts as much, besides its blocks */
-    HEAP_WORK = 512,        /* a heap, too */
-    LOCKED_SLABS = 16,      /* looked at while a heap's lock is held */
+    STEP_WORK = 16 * 1024,  /* free blocks looked at in a step, and while a heap's lock is held */
+    SLAB_WORK = 1024,       /* a slab counts as much, besides its blocks */
+    HEAP_WORK = 1024,       /* a heap, too */
     LEAN_MAX = 6,
     IDLE_SWEPT = UINT8_MAX, /* swept since it was used */
 };
@@ -31,7 +30,7 @@ static struct {
     bool sweeping;   /* this class */
     uint8_t number;  /* of the pass, from 1 */
     size_t gained;   /* by this class */
-    uint32_t work;   /* in this step */
+    uint32_t work;   /* in this step, up to STEP_WORK and a slab more */
 } pass;
 
 static bool found_use; /* shared, a hint: the pass met a class that was not swept before */
@@ -68,12 +67,12 @@ static struct slab *next_slab(struct list *slabs)
     return s;
 }
 
-/* Looks at some slabs of a class; those to be carved first, since others may become such. Under heap->lock.
- * true = that was the last. */
+/* Looks at slabs of a class, as many as the step has time for; those to be carved first, since others may become such.
+ * Under heap->lock. true = that was the last. */
 static bool sweep_some(struct heap *heap, unsigned class)
 {
     struct list *lists = heap->class[class].slabs;
-    for (unsigned i = 0; i < LOCKED_SLABS; i++) {
+    while (pass.work < STEP_WORK) {
         struct slab *s = next_slab(&lists[SLAB_UNCARVED]);
         if (!s) s = next_slab(&lists[SLAB_PARTIAL]);
         if (!s) return true;
@@ -122,9 +121,8 @@ static void sweep_is_over(struct heap_class *c)
     c->idle = IDLE_SWEPT;
 }
 
-/* Goes on with the class whose turn it is, and comes to the next. Under heap->lock. false = the lock was held for long
- * enough. */
-static bool visit_class(struct heap *heap)
+/* Goes on with the class whose turn it is, and comes to the next if there is time. Under heap->lock. */
+static void visit_class(struct heap *heap)
 {
     struct heap_class *c = &heap->class[pass.class];
     if (!pass.sweeping) {
@@ -134,12 +132,11 @@ static bool visit_class(struct heap *heap)
         pass.sweeping = false; /* it woke up */
     }
     if (pass.sweeping) {
-        if (!sweep_some(heap, pass.class)) return false;
+        if (!sweep_some(heap, pass.class)) return;
         sweep_is_over(c);
     }
     pass.sweeping = false;
     pass.class++;
-    return true;
 }
 
 static void visit_heap(struct heap *heap)
@@ -150,8 +147,7 @@ static void visit_heap(struct heap *heap)
         next_heap();
         return;
     }
-    bool more = true;
-    while (more && pass.class < CLASS_COUNT && pass.work < STEP_WORK) more = visit_class(heap);
+    while (pass.class < CLASS_COUNT && pass.work < STEP_WORK) visit_class(heap);
     lock_release_peer(&heap->lock);
     if (pass.class == CLASS_COUNT) next_heap();
 }
@@ -185,6 +181,7 @@ static void sweep_heap(struct heap *heap, void *context)
     for (unsigned class = 0; class < CLASS_COUNT;) {
         lock_acquire(&heap->lock);
         pass.gained = 0;
+        pass.work = 0;
         while (class < CLASS_COUNT && sweep_some(heap, class)) class++;
         lock_release(&heap->lock);
         *bytes += pass.gained;
