@@ -28,7 +28,7 @@ static struct {
     uint32_t heap;   /* whose turn it is; 0 = no pass is under way */
     unsigned class;
     bool sweeping;   /* this class */
-    uint8_t number;  /* of the pass, from 1 */
+    uint32_t number; /* of the pass, from 1 */
     size_t gained;   /* by this class */
     uint32_t work;   /* in this step, up to STEP_WORK and a slab more */
 } pass;
@@ -41,7 +41,7 @@ static void pass_begin(void)
     pass.heap = heap_last_id() > 0 ? HEAP_COMMON : 0;
     pass.class = 0;
     pass.sweeping = false;
-    pass.number = pass.number < UINT8_MAX ? pass.number + 1 : 1; /* 0 = a slab that no pass has met */
+    pass.number++;
     store_relaxed(&found_use, false);
 }
 

@@ -35,8 +35,8 @@ struct chain slab_carve(struct slab *s, uint32_t want)
     struct chain chain = {.first = block, .count = count};
     for (uint32_t i = 1; i < count; i++, block += s->stride) link_set(block, block + s->stride);
     chain.last = block;
-    store_relaxed(&s->carved, s->carved + count);
-    s->used += count;
+    store_relaxed(&s->carved, (uint16_t)(s->carved + count));
+    s->used += (uint16_t)count;
     return chain;
 }
 
@@ -44,7 +44,7 @@ struct chain slab_take_free(struct slab *s)
 {
     struct chain chain = {.first = s->free, .last = s->free_tail, .count = slab_free_count(s)};
     s->free = NULL;
-    s->used += chain.count;
+    s->used += (uint16_t)chain.count;
     return chain;
 }
 
@@ -63,14 +63,14 @@ bool slab_give(struct slab *s, struct chain chain)
     if (!s->free) s->free_tail = chain.last;
     link_set(chain.last, s->free);
     s->free = chain.first;
-    s->used -= chain.count;
+    s->used -= (uint16_t)chain.count;
     return true;
 }
 
 COLD void slab_distrust(struct slab *s)
 {
     s->free = NULL;
-    s->used = s->carved - slab_absent_count(s);
+    s->used = (uint16_t)(s->carved - slab_absent_count(s));
 }
 
 COLD const char *slab_verify(const struct slab *s)

@@ -31,8 +31,9 @@ struct slab {
     uintptr_t base;    /* of block 0 */
     void *free;        /* list of free blocks, linked by their first word */
     void *free_tail;   /* last of the list; any value when the list is empty */
-    uint32_t used;     /* carved blocks that are neither listed nor absent: the program's, in bins, on their way */
-    uint32_t carved;   /* blocks cut so far; only grows until retire; others read it */
+    uint32_t swept;    /* the pass that looked here for pages to give back; see cache/sparse.c */
+    uint16_t used;     /* carved blocks that are neither listed nor absent: the program's, in bins, on their way */
+    uint16_t carved;   /* blocks cut so far; only grows until retire; others read it */
     uint16_t capacity; /* blocks that fit */
     uint16_t absent;   /* bit per granule whose memory was given back */
     uint32_t stride;   /* bytes per block */
@@ -41,7 +42,7 @@ struct slab {
     uint8_t class;
     uint8_t units;     /* 1 or POOL_UNITS; 0 = the record is not a slab */
     uint8_t place;     /* enum slab_place */
-    uint8_t swept;     /* the pass that looked here for pages to give back; see cache/sparse.c */
+    uint8_t unused;
 };
 
 _Static_assert(sizeof(struct slab) == sizeof(struct record), "a record is 64 bytes");
