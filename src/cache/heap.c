@@ -294,6 +294,7 @@ static void orphan(struct heap *heap, struct slab *s)
     heap_unplace(heap, s);
     tag_slab(s, HEAP_COMMON);
     heap_place(heap_common, s, false);
+    heap_common->class[s->class].idle = 0; /* there is something to look at again */
 }
 
 void heap_orphan_slabs(struct heap *heap)

@@ -29,7 +29,8 @@ static struct {
     unsigned class;
     bool sweeping;   /* this class */
     uint32_t number; /* of the pass, from 1 */
-    size_t gained;   /* by this class */
+    uint32_t looked; /* slabs of this class so far */
+    size_t gained;   /* bytes, by them */
     uint32_t work;   /* in this step, up to STEP_WORK and a slab more */
 } pass;
 
@@ -77,6 +78,7 @@ static bool sweep_some(struct heap *heap, unsigned class)
         if (!s) s = next_slab(&lists[SLAB_PARTIAL]);
         if (!s) return true;
         pass.work += SLAB_WORK + slab_free_count(s);
+        pass.looked++;
         pass.gained += heap_purge_slab(heap, s);
     }
     return false;
@@ -84,13 +86,12 @@ static bool sweep_some(struct heap *heap, unsigned class)
 
 /* ---- which classes ---- */
 
-/* Differs after every call that concerns the class, whoever made it. */
-static uint32_t activity(const struct heap *heap, unsigned class)
+/* Grows with every call that concerns the class, whoever made it; hits are seen as they were made. */
+static uint32_t activity(struct heap *heap, unsigned class)
 {
     const struct heap_class *c = &heap->class[class];
-    uint64_t calls = c->mallocs + c->frees + c->returned + load_relaxed(&c->arrived);
-    uint64_t mixed = (load_relaxed(&heap->front.bin[class].budget) + (calls << 32)) * UINT64_C(0x9e3779b97f4a7c15);
-    return (uint32_t)(mixed >> 32);
+    bin_account(heap, class);
+    return (uint32_t)(c->mallocs + c->frees + c->returned + c->arrived);
 }
 
 /* Once a tick. true = to be swept. */
@@ -112,11 +113,11 @@ static bool was_idle(struct heap *heap, unsigned class)
 
 static void sweep_is_over(struct heap_class *c)
 {
-    bool in_vain = pass.gained == 0 || c->revived;
-    if (!in_vain)
-        c->lean = 0;
-    else if (c->lean < LEAN_MAX)
+    bool in_vain = pass.looked > 0 && (pass.gained == 0 || c->revived);
+    if (in_vain && c->lean < LEAN_MAX)
         c->lean++;
+    else if (pass.gained > 0 && !in_vain)
+        c->lean = 0;
     c->revived = false;
     c->idle = IDLE_SWEPT;
 }
@@ -127,6 +128,7 @@ static void visit_class(struct heap *heap)
     struct heap_class *c = &heap->class[pass.class];
     if (!pass.sweeping) {
         pass.sweeping = was_idle(heap, pass.class);
+        pass.looked = 0;
         pass.gained = 0;
     } else if (c->seen != activity(heap, pass.class)) {
         pass.sweeping = false; /* it woke up */
