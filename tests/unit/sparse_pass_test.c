@@ -3,7 +3,7 @@
 
 #include <semaphore.h>
 
-enum { SIZE = 64, BLOCKS = 5 * 16 * UNIT_SIZE / SIZE, EVERY = 701, HELD = 4 * UNIT_SIZE / SIZE };
+enum { SIZE = 64, BLOCKS = 3 * 16 * UNIT_SIZE / SIZE, EVERY = 701, HELD = 4 * UNIT_SIZE / SIZE, MOST = BLOCKS / 5 * 4 * SIZE };
 
 static void *block[BLOCKS];
 
@@ -14,7 +14,7 @@ static size_t absent_bytes(void)
     return stats.absent_bytes;
 }
 
-/* 5 MiB of small blocks, of which nearly all are free. */
+/* 3 MiB of small blocks, of which nearly all are free. */
 static void *make_sparse(void *unused)
 {
     for (unsigned i = 0; i < BLOCKS; i++) block[i] = do_malloc(SIZE);
@@ -70,7 +70,7 @@ static void an_idle_class_is_swept(void)
     tick(); /* sees how many calls there were */
     require(absent_bytes() == 0);
     tick();
-    require(absent_bytes() > 4 << 20, "%zu", absent_bytes());
+    require(absent_bytes() > MOST, "%zu", absent_bytes());
     require_sound();
 }
 
@@ -89,7 +89,7 @@ static void a_class_in_use_is_left_alone(void)
     require(others < 1 << 20, "%zu", others); /* of classes that were idle */
     tick();
     tick();
-    require(absent_bytes() > 4 << 20);
+    require(absent_bytes() > MOST);
 }
 
 static void what_was_swept_is_not_looked_at_again(void)
@@ -181,7 +181,7 @@ static void a_step_is_short(void)
         require(fake.calls[FAKE_PURGE] - calls <= 16 * SLAB_GRANULES / 2);
     } while (steps < 1000);
     require(steps > 5 && steps < 100, "%u", steps);
-    require(absent_bytes() > 4 << 20);
+    require(absent_bytes() > MOST);
 }
 
 static void a_class_that_wakes_up_is_left_alone(void)
@@ -194,7 +194,7 @@ static void a_class_that_wakes_up_is_left_alone(void)
     do_free(do_malloc(SIZE)); /* between two steps */
     while (reclaim_poll()) continue;
     require(absent_bytes() < before + UNIT_SIZE * 2, "%zu, then %zu", before, absent_bytes());
-    require(ticks_until_swept(5) > 0 && absent_bytes() > 4 << 20);
+    require(ticks_until_swept(5) > 0 && absent_bytes() > MOST);
     require_sound();
 }
 
@@ -240,7 +240,7 @@ static void others_sweep_for_an_idle_thread(void)
     sem_wait(&full);
     tick();
     tick();
-    require(absent_bytes() > 4 << 20, "%zu", absent_bytes());
+    require(absent_bytes() > MOST, "%zu", absent_bytes());
     require_sound();
     sem_post(&over);
     require(pthread_join(thread, NULL) == 0);
@@ -255,7 +255,7 @@ static void what_threads_left_behind_is_swept(void)
     tick(); /* dissolves the parked heap */
     tick();
     tick();
-    require(absent_bytes() > 4 << 20, "%zu", absent_bytes());
+    require(absent_bytes() > MOST, "%zu", absent_bytes());
     for (unsigned i = 0; i < BLOCKS; i++)
         if (i % EVERY != 0) block[i] = do_malloc(SIZE);
     for (unsigned i = 0; i < BLOCKS; i++) *(unsigned *)block[i] = i;
@@ -274,7 +274,7 @@ static void a_heap_that_is_busy_is_passed_over(void)
     lock_release_peer(&my_heap()->lock);
     require(absent_bytes() == 0);
     tick();
-    require(absent_bytes() > 4 << 20);
+    require(absent_bytes() > MOST);
 }
 
 static void nobody_waits_for_who_is_at_it(void)
@@ -311,7 +311,7 @@ static void a_purge_on_demand_ends_the_pass(void)
     while (absent_bytes() == 0) require(reclaim_poll());
     require(pass.heap > 0);
     (void)hak_purge();
-    require(pass.heap == 0 && absent_bytes() > 4 << 20);
+    require(pass.heap == 0 && absent_bytes() > MOST);
     bool more = true;
     require(sparse_step(false, &more) && !more);
     require_sound();
