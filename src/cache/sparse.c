@@ -31,11 +31,11 @@ static struct {
     uint32_t number; /* of the pass, from 1 */
     uint32_t looked; /* slabs of this class so far */
     size_t gained;   /* bytes, by them */
+    bool found_use;  /* it met a class that was not swept before */
     uint32_t work;   /* in this step, up to STEP_WORK and a slab more */
 } pass;
 
-static bool found_use; /* shared, a hint: the pass met a class that was not swept before */
-static bool is_quiet;  /* likewise: the last pass did not */
+static bool is_quiet; /* shared, a hint: the last pass found no use */
 
 static void pass_begin(void)
 {
@@ -43,7 +43,7 @@ static void pass_begin(void)
     pass.class = 0;
     pass.sweeping = false;
     pass.number++;
-    store_relaxed(&found_use, false);
+    pass.found_use = false;
 }
 
 static void next_heap(void)
@@ -51,7 +51,7 @@ static void next_heap(void)
     pass.class = 0;
     pass.sweeping = false;
     pass.heap = pass.heap < heap_last_id() ? pass.heap + 1 : 0;
-    if (pass.heap == 0) store_relaxed(&is_quiet, !found_use);
+    if (pass.heap == 0) store_relaxed(&is_quiet, !pass.found_use);
 }
 
 /* ---- sweeping ---- */
@@ -107,7 +107,7 @@ static bool was_idle(struct heap *heap, unsigned class)
     } else if (c->idle < IDLE_SWEPT - 1) {
         c->idle++;
     }
-    store_relaxed(&found_use, true);
+    pass.found_use = true;
     return c->idle >= 1u << c->lean;
 }
 
@@ -145,7 +145,7 @@ static void visit_heap(struct heap *heap)
 {
     pass.work += HEAP_WORK;
     if (!lock_try_peer(&heap->lock)) {
-        store_relaxed(&found_use, true);
+        pass.found_use = true;
         next_heap();
         return;
     }
