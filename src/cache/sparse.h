@@ -15,8 +15,8 @@
 /* A hint without a lock: the process has so much memory that a pass may find something. */
 bool sparse_is_due(void);
 
-/* Begins a pass unless one is under way, or goes on with it for about 0.1 ms, and tells whether more is left. One pass a
- * tick, or idle time is not what it should be. Does not wait: false = another thread is at it, and nothing was done. */
+/* Begins a pass unless one is under way, or goes on with it for about 0.1 ms, and tells whether more is left. One pass
+ * a tick, or idle time is not what it should be. Does not wait: false = another thread is at it, nothing was done. */
 bool sparse_step(bool begin, bool *more);
 
 /* Sweeps every class of all heaps at once, idle or not. Returns bytes given back. */

@@ -73,11 +73,16 @@ static void release_heap(struct heap *heap, void *context)
     lock_release(&heap->lock);
 }
 
-COLD size_t reclaim_all(void)
+COLD size_t reclaim_units(void)
 {
     add_relaxed(&cache_epoch, 1);
     heap_dissolve_parked();
     heap_each(release_heap, NULL);
-    size_t bytes = sparse_purge_all();
-    return bytes + arena_purge(true) + large_purge(true);
+    return arena_purge(true) + large_purge(true);
+}
+
+COLD size_t reclaim_all(void)
+{
+    size_t bytes = reclaim_units();
+    return bytes + sparse_purge_all();
 }

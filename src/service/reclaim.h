@@ -7,13 +7,16 @@
 
 #include "../base/compiler.h"
 
-/* Called at visits: once per half purge_delay idle memory goes back, a step at each call. Returns whether there is
- * more to do: then the next visit should call again. */
+/* Called at visits: once per half purge_delay idle memory goes back, units and then pages inside slabs, a step at each
+ * call. Returns whether there is more to do: then the next visit should call again. */
 bool reclaim_poll(void);
 
-/* Gives back all that can be had: inboxes are drained, empty slabs and reserves of all heaps retire, dirty
+/* Gives back what may serve another call: inboxes are drained, empty slabs and reserves of all heaps retire, dirty
  * units and kept mappings go to the system. Other threads flush their bins at their next visit.
  * Returns bytes given back by now. */
+size_t reclaim_units(void);
+
+/* The same, and pages inside slabs, which only the system can use for something else. */
 size_t reclaim_all(void);
 
 #endif

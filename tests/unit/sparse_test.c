@@ -151,6 +151,14 @@ static void absent_blocks_serve_before_a_slab_is_taken(void)
     require_sound();
 }
 
+static void a_call_without_memory_leaves_pages_alone(void)
+{
+    (void)make_sparse(class_of(64), 700);
+    uint64_t calls = fake.calls[FAKE_PURGE];
+    require(!do_malloc(PTRDIFF_MAX / 2) && errno == ENOMEM);
+    require(absent_bytes() == 0 && fake.calls[FAKE_PURGE] <= calls + 1, "a program may try this often");
+}
+
 static void figures_count_them_as_purged(void)
 {
     (void)make_sparse(class_of(64), 700);
@@ -360,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(pages_without_used_blocks_go_back),
         TEST(absent_blocks_serve_before_a_slab_is_taken),
+        TEST(a_call_without_memory_leaves_pages_alone),
         TEST(figures_count_them_as_purged),
         TEST(what_the_system_refuses_stays_as_it_was),
         TEST(one_granule_is_not_worth_a_call),
