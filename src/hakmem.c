@@ -35,12 +35,14 @@
 #include "space/large.c"
 
 #include "slab/slab.c"
+#include "slab/absent.c"
 
 #include "cache/inbox.c"
 #include "cache/heap.c"
 #include "cache/bin.c"
 #include "cache/attach.c"
 #include "cache/recall.c"
+#include "cache/sparse.c"
 #include "cache/fork.c"
 
 #include "service/reclaim.c"

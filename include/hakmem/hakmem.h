@@ -74,8 +74,9 @@ HAK_API bool hak_owns(const void *p) HAK_NOTHROW;
 /* ---- giving back and looking in ---------------------------------------------------------------- */
 
 /* Gives all free memory back to the system now: the caller's caches, what waits in every thread's
- * inbox, and, at their next visit to the slow side, the caches of all other threads. Returns the bytes given back
- * by this call. Follows: malloc_trim, mallctl("arena.0.purge"). */
+ * inbox, and, at their next visit to the slow side, the caches of all other threads. Pages on which no
+ * block is in use go, too, where others share their slab. Returns the bytes given back by this call. Follows:
+ * malloc_trim, mallctl("arena.0.purge"). */
 HAK_API size_t hak_purge(void) HAK_NOTHROW;
 
 /* Limits for the memory that hakmem holds of the system, in bytes, 0 for none: blocks as the slabs, units and mappings
@@ -101,7 +102,7 @@ HAK_API void hak_limit_callback(void (*call)(size_t held, size_t soft, void *con
 struct hak_stats {
     size_t live;          /* usable bytes of the blocks that the program holds */
     size_t cached;        /* free blocks kept in thread bins, outboxes and inboxes */
-    size_t free_in_slabs; /* free blocks (carved or not) and block-size remainders inside slabs */
+    size_t free_in_slabs; /* free blocks (carved or not) and remainders inside slabs, without their purged pages */
     size_t dirty;         /* free units and kept mappings that still have RAM */
     size_t purged;        /* address space without RAM: given back, or never used */
     size_t mapped;        /* address space for blocks: the sum of all above */

@@ -221,8 +221,13 @@ COLD void heap_renumber(void)
     heap_mine->process = os_process_number();
 }
 
+uint32_t heap_last_id(void)
+{
+    return load_acquire(&heap_count);
+}
+
 void heap_each(void (*visit)(struct heap *heap, void *context), void *context)
 {
-    uint32_t count = load_acquire(&heap_count);
+    uint32_t count = heap_last_id();
     for (uint32_t id = HEAP_COMMON; id <= count; id++) visit(heap_at(id), context);
 }

@@ -29,7 +29,7 @@ static uint64_t make_budget(uint32_t room, uint32_t left)
 void bin_account(struct heap *heap, unsigned class)
 {
     struct heap_class *c = &heap->class[class];
-    uint64_t budget = heap->front.bin[class].budget;
+    uint64_t budget = load_relaxed(&heap->front.bin[class].budget);
     uint32_t left = (uint32_t)(budget & ((1u << BIN_LEFT_BITS) - 1));
     uint32_t room = (uint32_t)(budget >> BIN_LEFT_BITS);
     int32_t frees = (int32_t)(c->room_set - room); /* -1: a push that failed was seen before it was undone */

@@ -1,12 +1,13 @@
 /* fork.c - see fork.h.
  *
- * Uses: heap, inbox, arena, large, tagmap, record. Locks: all of them, in rank order.
+ * Uses: heap, inbox, sparse, arena, large, tagmap, record. Locks: all of them, in rank order.
  */
 #include "fork.h"
 
 #include "../space/large.h"
 #include "heap.h"
 #include "inbox.h"
+#include "sparse.h"
 
 static uint32_t depth;        /* calls of fork_prepare() beyond the first; by the thread that holds all locks */
 
@@ -32,6 +33,7 @@ COLD void fork_prepare(void)
         return;
     }
     lock_acquire(&registry_lock);
+    lock_acquire_peer(&sparse_lock);
     heap_each(lock_heap, NULL);
     if (heap_common) lock_acquire_peer(&heap_common->lock);
     for (unsigned i = 0; i < array_length(upper_locks); i++) lock_acquire_peer(upper_locks[i]);
@@ -43,6 +45,7 @@ static void unlock_all(void)
     store_relaxed(&lock_fork_thread, NULL);
     for (unsigned i = array_length(upper_locks); i > 0; i--) lock_release_peer(upper_locks[i - 1]);
     heap_each(unlock_heap, NULL);
+    lock_release_peer(&sparse_lock);
     lock_release(&registry_lock);
 }
 

@@ -1,9 +1,10 @@
-/* heap.c - the slabs of a heap: placing, taking, adopting, retiring. See heap.h.
+/* heap.c - the slabs of a heap: placing, taking, adopting, retiring, purging. See heap.h.
  *
  * Uses: slab, arena, tagmap. Locks: under heap->lock; takes the common heap's to adopt and to orphan.
  */
 #include "heap.h"
 
+#include "../base/bits.h"
 #include "../diag/error.h"
 #include "../diag/message.h"
 #include "inbox.h"
@@ -12,10 +13,12 @@ enum {
     CARVE_BYTES = 4096,
     POPULATE_AFTER = 8,       /* slabs without memory that a class took before it is taken to grow */
     DENSE_STRIDE_MAX = 2048,  /* larger blocks may leave pages untouched */
+    PURGE_GRANULES_MIN = 2,   /* fewer are not worth a call */
 };
 
 /* Classes of which the common heap has slabs to adopt; a hint, read without its lock. */
 static uint64_t adoptable;
+static uint64_t adoptable_absent; /* the same, of slabs that have nothing but absent blocks to give */
 
 void heap_init(struct heap *heap, uint32_t id)
 {
@@ -41,13 +44,18 @@ static void count_empty(struct heap_class *class, const struct slab *s, bool was
     class->empty += (uint32_t)is_empty - (uint32_t)was_empty;
 }
 
+static void note_class(uint64_t *classes, unsigned class, bool some)
+{
+    uint64_t bit = UINT64_C(1) << class;
+    if (some && !(load_relaxed(classes) & bit)) or_relaxed(classes, bit);
+    if (!some && (load_relaxed(classes) & bit)) and_relaxed(classes, ~bit);
+}
+
 static void note_adoptable(const struct heap *heap, unsigned class)
 {
-    const struct heap_class *c = &heap->class[class];
-    bool some = !list_is_empty(&c->slabs[SLAB_PARTIAL]) || !list_is_empty(&c->slabs[SLAB_UNCARVED]);
-    uint64_t bit = UINT64_C(1) << class;
-    if (some && !(load_relaxed(&adoptable) & bit)) or_relaxed(&adoptable, bit);
-    if (!some && (load_relaxed(&adoptable) & bit)) and_relaxed(&adoptable, ~bit);
+    const struct list *lists = heap->class[class].slabs;
+    note_class(&adoptable, class, !list_is_empty(&lists[SLAB_PARTIAL]) || !list_is_empty(&lists[SLAB_UNCARVED]));
+    note_class(&adoptable_absent, class, !list_is_empty(&lists[SLAB_ABSENT]));
 }
 
 /* Puts a slab that has changed where it belongs. New partial slabs come first: their blocks are warm. */
@@ -109,14 +117,16 @@ static struct slab *new_slab(struct heap *heap, unsigned class)
     return s;
 }
 
-/* The tags change while the common lock is held: who frees into an orphan looks at them under it. */
-static struct slab *adopt(struct heap *heap, unsigned class)
+/* From the list of the first place that has one, up to `last`. The tags change while the common lock is held: who frees
+ * into an orphan looks at them under it. */
+static struct slab *adopt(struct heap *heap, unsigned class, const uint64_t *hint, enum slab_place last)
 {
     struct slab *s = NULL;
-    if (heap == heap_common || !(load_relaxed(&adoptable) >> class & 1)) return NULL;
+    if (heap == heap_common || !(load_relaxed(hint) >> class & 1)) return NULL;
     lock_acquire(&heap_common->lock);
     struct list *lists = heap_common->class[class].slabs;
-    struct list *from = !list_is_empty(&lists[SLAB_PARTIAL]) ? &lists[SLAB_PARTIAL] : &lists[SLAB_UNCARVED];
+    struct list *from = lists;
+    while (list_is_empty(from) && from < &lists[last]) from++;
     if (!list_is_empty(from)) {
         s = container_of(from->next, struct slab, link);
         heap_unplace(heap_common, s);
@@ -144,6 +154,10 @@ static struct chain take_from(struct heap *heap, struct slab *s, uint32_t want)
 {
     struct chain chain;
     bool was_empty = is_empty(s);
+    if (s->place == SLAB_ABSENT) {
+        slab_revive(s);
+        heap->class[s->class].revived = true;
+    }
     if (!s->free) {
         uint32_t step = CARVE_BYTES / s->stride;
         chain = slab_carve(s, want < step ? want : step > 0 ? step : 1);
@@ -163,7 +177,9 @@ static struct slab *first_slab(struct heap_class *class, enum slab_place place)
     return list_is_empty(head) ? NULL : container_of(head->next, struct slab, link);
 }
 
-/* Free lists of partly used slabs first, several if they are short; else a step of a slab not carved to the end. */
+/* Free lists of partly used slabs first, several if they are short; else a step of a slab not carved to the end. What
+ * has memory, here or among the orphans, comes before what has none; and a hole in a slab that is there anyhow before a
+ * whole slab of holes. */
 struct chain heap_take(struct heap *heap, unsigned class, uint32_t want)
 {
     struct heap_class *c = &heap->class[class];
@@ -172,7 +188,9 @@ struct chain heap_take(struct heap *heap, unsigned class, uint32_t want)
     while (all.count < want && (s = first_slab(c, SLAB_PARTIAL))) chain_join(&all, take_from(heap, s, want));
     if (all.count > 0) return all;
     s = first_slab(c, SLAB_UNCARVED);
-    if (!s) s = adopt(heap, class);
+    if (!s) s = adopt(heap, class, &adoptable, SLAB_UNCARVED);
+    if (!s) s = first_slab(c, SLAB_ABSENT);
+    if (!s) s = adopt(heap, class, &adoptable_absent, SLAB_ABSENT);
     if (!s) s = new_slab(heap, class);
     if (s) all = take_from(heap, s, want);
     return all;
@@ -182,7 +200,7 @@ struct chain heap_take(struct heap *heap, unsigned class, uint32_t want)
 
 static void retire(struct heap *heap, struct slab *s)
 {
-    struct span span = {.base = slab_units_base(s), .record = s->number, .dirty = 1, .present = true};
+    struct span span = {.base = slab_units_base(s), .record = s->number, .dirty = 1, .present = s->absent == 0};
     unsigned units = s->units;
     heap_unplace(heap, s);
     s->units = 0;
@@ -233,12 +251,50 @@ void heap_release_empty(struct heap *heap)
     }
 }
 
+/* One call for each stretch of neighbours. What the system refuses has its blocks back. Returns bytes given back. */
+static size_t purge_granules(struct slab *s, uint32_t granules)
+{
+    size_t size = slab_granule_size(s);
+    size_t bytes = 0;
+    slab_make_absent(s, granules);
+    while (granules) {
+        unsigned first = lowest_bit(granules);
+        unsigned count = lowest_bit(~((uint64_t)granules >> first));
+        uint32_t stretch = bit_run(first, count);
+        if (os_purge((void *)(slab_units_base(s) + first * size), count * size))
+            bytes += count * size;
+        else
+            slab_restore(s, stretch);
+        granules &= ~stretch;
+    }
+    return bytes;
+}
+
+size_t heap_purge_slab(struct heap *heap, struct slab *s)
+{
+    uint32_t granules;
+    if (is_empty(s)) {
+        retire(heap, s); /* the spare of a class that does not use it */
+        return 0;
+    }
+    if (slab_granule_size(s) % os_page_size() != 0) return 0;
+    if (!slab_find_vacant(s, &granules)) {
+        error_report(ERROR_corrupted_list, s->free, s->stride);
+        slab_distrust(s);
+        granules = 0;
+    }
+    size_t bytes = bit_count(granules) >= PURGE_GRANULES_MIN ? purge_granules(s, granules) : 0;
+    heap_place(heap, s, false);
+    return bytes;
+}
+
 /* Under both locks. */
 static void orphan(struct heap *heap, struct slab *s)
 {
     heap_unplace(heap, s);
     tag_slab(s, HEAP_COMMON);
     heap_place(heap_common, s, false);
+    heap_common->class[s->class].idle = 0; /* there is something to look at again */
 }
 
 void heap_orphan_slabs(struct heap *heap)

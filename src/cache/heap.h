@@ -69,9 +69,13 @@ struct heap_class {
     uint16_t capacity;              /* blocks that the bin may hold; adapts */
     uint16_t limit;                 /* the same, for now: less in a long run of frees */
     uint32_t mallocs_seen;          /* mallocs at the last trim */
+    uint8_t idle;                   /* ticks without a call; and the next three: see sparse.c */
+    uint8_t lean;                   /* log of the ticks that it must have been idle */
     uint32_t empty;                 /* slabs without a used block */
     bool refilled;                  /* since the last flush */
     uint8_t populate;               /* slabs without memory taken so far, up to POPULATE_AFTER */
+    bool revived;                   /* absent blocks were needed since the last sweep */
+    uint32_t seen;                  /* activity, at the last tick */
 };
 
 /* Blocks of one class and one other heap, on their way. */
@@ -172,6 +176,10 @@ struct chain heap_take(struct heap *heap, unsigned class, uint32_t want);
 /* Gives used blocks of a slab of this heap back. */
 void heap_give(struct heap *heap, struct slab *s, struct chain chain);
 
+/* Gives back the pages of a slab that only free blocks overlap, if there are a few; an empty slab retires. Returns
+ * bytes given back. */
+size_t heap_purge_slab(struct heap *heap, struct slab *s);
+
 /* Retires all empty slabs and the reserve. */
 void heap_release_empty(struct heap *heap);
 
@@ -230,6 +238,8 @@ struct heap *heap_at(uint32_t id);
 
 extern uint32_t heap_threads;           /* that have a heap now */
 extern void (*heap_when_alone)(void);   /* called by a thread that leaves its heap when at most one other has one */
+/* Highest id given out; 0 = there is no heap yet. */
+uint32_t heap_last_id(void);
 
 extern struct lock registry_lock; /* for fork */
 

@@ -86,7 +86,7 @@ static COLD void *out_of_memory(void)
 static COLD void *malloc_again(size_t size)
 {
     if (size > PTRDIFF_MAX) return out_of_memory();
-    (void)reclaim_all();
+    (void)reclaim_units();
     void *p = any_malloc(size);
     return p ? p : out_of_memory();
 }
@@ -118,7 +118,7 @@ static void *large_calloc(size_t size)
 {
     void *p = large_malloc(size, 1, true);
     if (p) return p;
-    (void)reclaim_all();
+    (void)reclaim_units();
     p = large_malloc(size, 1, true);
     return p ? p : out_of_memory();
 }
@@ -144,7 +144,7 @@ static NOINLINE void *aligned_miss(size_t alignment, size_t size)
     if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX - size) return out_of_memory();
     void *p = try_aligned(alignment, size);
     if (likely(p)) return p;
-    (void)reclaim_all();
+    (void)reclaim_units();
     p = try_aligned(alignment, size);
     return p ? p : out_of_memory();
 }

@@ -19,6 +19,7 @@
 
 enum lock_rank {
     RANK_REGISTRY = 1, /* the table of heaps */
+    RANK_SPARSE,       /* who looks for pages inside slabs */
     RANK_HEAP,         /* one thread's slow side */
     RANK_COMMON,       /* the common heap */
     RANK_PURGE,        /* who gives memory back to the system */

@@ -7,6 +7,7 @@
 #include "../cache/heap.h"
 #include "../cache/inbox.h"
 #include "../cache/recall.h"
+#include "../cache/sparse.h"
 #include "../os/os.h"
 #include "../space/arena.h"
 #include "../space/large.h"
@@ -15,11 +16,13 @@
 enum { RUN_DELAY_MAX_MS = 10000 }; /* who wants memory kept for longer wants it kept in long runs of frees, too */
 
 static uint64_t next_tick_ms; /* shared; who moves it does the work */
-static uint32_t pass_open;    /* shared: a pass of the arena has steps left, for anybody */
+static uint32_t stage;        /* shared, enum stage: steps are left of it, for anybody */
+
+enum stage { STAGE_NONE = 0, STAGE_ARENA, STAGE_SPARSE_BEGIN, STAGE_SPARSE };
 
 static bool something_to_do(void)
 {
-    return arena_has_dirty() || large_has_kept();
+    return arena_has_dirty() || large_has_kept() || sparse_is_due();
 }
 
 /* true = a tick begins, and this thread has its work. A date further off than a delay that has become shorter would set
@@ -42,19 +45,26 @@ static void start_tick(uint64_t delay)
     if (delay == 0) (void)arena_purge(true);
 }
 
-/* true = the pass has more steps. */
-static bool take_step(bool begin)
+/* A step of a pass; first comes the arena's. true = more is left, of this or the next. */
+static bool take_step(enum stage now)
 {
     bool more;
-    if (!arena_purge_step(begin, &more)) return false;
-    store_relaxed(&pass_open, more);
-    return more;
+    enum stage next = STAGE_NONE;
+    if (now <= STAGE_ARENA) {
+        if (!arena_purge_step(now == STAGE_NONE, &more)) return false;
+        next = more ? STAGE_ARENA : sparse_is_due() ? STAGE_SPARSE_BEGIN : STAGE_NONE;
+    } else {
+        if (!sparse_step(now == STAGE_SPARSE_BEGIN, &more)) return false;
+        next = more ? STAGE_SPARSE : STAGE_NONE;
+    }
+    store_relaxed(&stage, next);
+    return next != STAGE_NONE;
 }
 
 bool reclaim_poll(void)
 {
-    bool begin = !load_relaxed(&pass_open);
-    if (begin) {
+    enum stage now = load_relaxed(&stage);
+    if (now == STAGE_NONE) {
         if (!something_to_do()) return false; /* small programs never look at the clock */
         uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
         if (delay <= RUN_DELAY_MAX_MS)
@@ -64,7 +74,7 @@ bool reclaim_poll(void)
         if (!tick_is_due(delay)) return false;
         start_tick(delay);
     }
-    return take_step(begin);
+    return take_step(now);
 }
 
 /* A thread that has not visited since the last look may sleep: what others have freed for it goes to its slabs, and
@@ -90,11 +100,10 @@ bool reclaim_round(const uint32_t *stop)
 {
     uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
     heap_each(release_idle_heap, NULL);
-    bool some = something_to_do();
     start_tick(delay);
-    bool more = take_step(true);
-    while (more && !load_relaxed(stop)) more = take_step(false);
-    return some;
+    bool more = take_step(STAGE_NONE);
+    while (more && !load_relaxed(stop)) more = take_step(load_relaxed(&stage));
+    return arena_has_dirty() || large_has_kept() || !sparse_is_quiet();
 }
 
 static void release_heap(struct heap *heap, void *context)
@@ -112,10 +121,16 @@ static void release_heap(struct heap *heap, void *context)
     lock_release(&heap->lock);
 }
 
-COLD size_t reclaim_all(void)
+COLD size_t reclaim_units(void)
 {
     add_relaxed(&cache_epoch, 1);
     heap_dissolve_parked();
     heap_each(release_heap, NULL);
     return arena_purge(true) + large_purge(true);
+}
+
+COLD size_t reclaim_all(void)
+{
+    size_t bytes = reclaim_units();
+    return bytes + sparse_purge_all();
 }

@@ -7,17 +7,20 @@
 
 #include "../base/compiler.h"
 
-/* Called at visits: once per half purge_delay idle memory goes back, a step at each call. Returns whether there is
- * more to do: then the next visit should call again. */
+/* Called at visits: once per half purge_delay idle memory goes back, units and then pages inside slabs, a step at each
+ * call. Returns whether there is more to do: then the next visit should call again. */
 bool reclaim_poll(void);
 
 /* The whole of a tick at once, by a thread that calls it twice in purge_delay; leaves early when *stop is set. Sleeping
  * threads' mail is taken in and what they keep empty is given back. Returns whether there was something to do. */
 bool reclaim_round(const uint32_t *stop);
 
-/* Gives back all that can be had: inboxes are drained, empty slabs and reserves of all heaps retire, dirty
+/* Gives back what may serve another call: inboxes are drained, empty slabs and reserves of all heaps retire, dirty
  * units and kept mappings go to the system. Other threads flush their bins at their next visit.
  * Returns bytes given back by now. */
+size_t reclaim_units(void);
+
+/* The same, and pages inside slabs, which only the system can use for something else. */
 size_t reclaim_all(void);
 
 #endif

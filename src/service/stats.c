@@ -8,6 +8,7 @@
  */
 #include "stats.h"
 
+#include "../base/bits.h"
 #include "../cache/fork.h"
 #include "../cache/heap.h"
 #include "../diag/message.h"
@@ -20,7 +21,8 @@ static void add_slab(struct stats *stats, const struct slab *s)
     c->blocks += s->capacity;
     c->used += s->used;
     stats->slab_bytes += s->units * (size_t)UNIT_SIZE;
-    stats->free_blocks += slab_free_count(s);
+    stats->absent_bytes += bit_count(s->absent) * slab_granule_size(s);
+    stats->free_blocks += s->carved - s->used;
 }
 
 static void add_class(struct stats *stats, struct heap *heap, unsigned class)
@@ -83,7 +85,7 @@ static void sum_classes(struct stats *stats)
         total->frees += c->frees;
     }
     total->live += used - total->cached;
-    total->free_in_slabs += stats->slab_bytes - used;
+    total->free_in_slabs += stats->slab_bytes - used - stats->absent_bytes;
 }
 
 COLD void stats_collect(struct stats *stats)
@@ -100,7 +102,7 @@ COLD void stats_collect(struct stats *stats)
     stats->arena_bytes = arena_sum.units * (size_t)UNIT_SIZE;
     stats->free_blocks += arena_sum.free_units;
     total->dirty = dirty_bytes + stats->reserve_bytes + stats->kept_bytes;
-    total->purged = arena_sum.free_units * (size_t)UNIT_SIZE - dirty_bytes;
+    total->purged = arena_sum.free_units * (size_t)UNIT_SIZE - dirty_bytes + stats->absent_bytes;
     total->mapped = total->live + total->cached + total->free_in_slabs + total->dirty + total->purged;
     total->records = record_bytes();
 }

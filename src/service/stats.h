@@ -11,7 +11,7 @@
 struct stats_class {
     uint64_t slabs;
     uint64_t blocks;   /* that fit into them */
-    uint64_t used;     /* not on a slab's free list */
+    uint64_t used;     /* neither on a slab's free list nor absent */
     uint64_t cached;   /* of these, in bins or on their way to their owner */
     int64_t on_way;    /* the second kind */
     uint64_t mallocs;
@@ -22,6 +22,7 @@ struct stats {
     struct hak_stats total;
     struct stats_class class[CLASS_COUNT];
     size_t slab_bytes;     /* units of slabs */
+    size_t absent_bytes;   /* of these, given back */
     size_t reserve_bytes;  /* units kept by heaps */
     size_t run_bytes;      /* units of large blocks */
     size_t mapping_bytes;  /* live mappings */

@@ -9,11 +9,12 @@ struct slab *slab_init(const struct span *span, unsigned class)
     struct slab *s = slab_at(span->record);
     *s = (struct slab){
         .base = span->base + class_first(class),
-        .capacity = class_capacity(class),
+        .capacity = (uint16_t)class_capacity(class),
         .stride = class_stride(class),
         .number = span->record,
         .class = (uint8_t)class,
         .units = (uint8_t)class_units(class),
+        .place = SLAB_NOWHERE,
     };
     return s;
 }
@@ -30,11 +31,12 @@ struct chain slab_carve(struct slab *s, uint32_t want)
     uint32_t count = s->capacity - s->carved;
     if (count > want) count = want;
     char *block = slab_block(s, s->carved);
+    if (unlikely(s->absent)) slab_make_present(s, s->carved, count);
     struct chain chain = {.first = block, .count = count};
     for (uint32_t i = 1; i < count; i++, block += s->stride) link_set(block, block + s->stride);
     chain.last = block;
-    store_relaxed(&s->carved, s->carved + count);
-    s->used += count;
+    store_relaxed(&s->carved, (uint16_t)(s->carved + count));
+    s->used += (uint16_t)count;
     return chain;
 }
 
@@ -42,7 +44,7 @@ struct chain slab_take_free(struct slab *s)
 {
     struct chain chain = {.first = s->free, .last = s->free_tail, .count = slab_free_count(s)};
     s->free = NULL;
-    s->used = s->carved;
+    s->used += (uint16_t)chain.count;
     return chain;
 }
 
@@ -57,11 +59,18 @@ void *slab_take_one(struct slab *s)
 bool slab_give(struct slab *s, struct chain chain)
 {
     if (unlikely(chain.count > s->used)) return false;
+    if (unlikely(s->absent) && slab_has_absent(s, chain.first, chain.count)) return false;
     if (!s->free) s->free_tail = chain.last;
     link_set(chain.last, s->free);
     s->free = chain.first;
-    s->used -= chain.count;
+    s->used -= (uint16_t)chain.count;
     return true;
+}
+
+COLD void slab_distrust(struct slab *s)
+{
+    s->free = NULL;
+    s->used = (uint16_t)(s->carved - slab_absent_count(s));
 }
 
 COLD const char *slab_verify(const struct slab *s)
@@ -71,10 +80,11 @@ COLD const char *slab_verify(const struct slab *s)
     if (s->carved > s->capacity || s->used > s->carved) return "slab I1: used <= carved <= capacity";
     for (const void *b = s->free; b; b = link_get(b)) {
         if (!slab_is_block(s, b)) return "slab I2: a free block is off a block boundary";
+        if (slab_has_absent(s, b, 1)) return "slab I2: a free block is absent";
         if (++count > s->carved) return "slab I2: the free list has a cycle";
         last = b;
     }
-    if (s->used + count != s->carved) return "slab I1: used + free == carved";
+    if (s->used + count + slab_absent_count(s) != s->carved) return "slab I1: used + free + absent == carved";
     if (last && last != s->free_tail) return "slab I3: the tail is not the last block";
-    return NULL;
+    return slab_verify_absent(s);
 }

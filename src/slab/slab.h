@@ -5,10 +5,16 @@
  *
  *   | block 0 | block 1 | ... | block c-1 | untouched ......... |
  *                                         ^ carved = c
+ *   |  granule 0  |  granule 1  |  ...             | granule 15 |
  *
- * I1  used + length(free) == carved <= capacity
- * I2  every block on the free list starts below carved, on a block boundary, and is there once
+ * A sixteenth of a slab is a granule. One that no used block overlaps can be *absent*: its memory was given back. The
+ * blocks that overlap it are then absent, too: neither used nor on the free list, until the granule is revived.
+ * Nothing is ever written to an absent granule: not even a link.
+ *
+ * I1  used + length(free) + absent blocks == carved <= capacity
+ * I2  every block on the free list starts below carved, on a block boundary, is there once, and is not absent
  * I3  free_tail is the last block of the list, and its link is NULL
+ * I4  an absent granule is overlapped by blocks, and either by carved ones or by such as are yet to be carved
  */
 #ifndef HAK_SLAB_SLAB_H
 #define HAK_SLAB_SLAB_H
@@ -17,15 +23,19 @@
 #include "../space/arena.h"
 #include "class.h"
 
-enum slab_place { SLAB_NOWHERE = 0, SLAB_PARTIAL, SLAB_UNCARVED, SLAB_FULL, SLAB_PLACES };
+enum slab_place { SLAB_PARTIAL, SLAB_UNCARVED, SLAB_ABSENT, SLAB_FULL, SLAB_PLACES, SLAB_NOWHERE = SLAB_PLACES };
+
+enum { SLAB_GRANULES = 16 };
 
 struct slab {
     uintptr_t base;    /* of block 0 */
     void *free;        /* list of free blocks, linked by their first word */
     void *free_tail;   /* last of the list; any value when the list is empty */
-    uint32_t used;     /* carved blocks that are not on the list: with the program, in bins, on their way */
-    uint32_t carved;   /* blocks cut so far; only grows until retire; others read it */
-    uint32_t capacity; /* blocks that fit */
+    uint32_t swept;    /* the pass that looked here for pages to give back; see cache/sparse.c */
+    uint16_t used;     /* carved blocks that are neither listed nor absent: the program's, in bins, on their way */
+    uint16_t carved;   /* blocks cut so far; only grows until retire; others read it */
+    uint16_t capacity; /* blocks that fit */
+    uint16_t absent;   /* bit per granule whose memory was given back */
     uint32_t stride;   /* bytes per block */
     struct list link;  /* in the owner's list for `place` */
     uint32_t number;   /* of this record */
@@ -36,6 +46,8 @@ struct slab {
 };
 
 _Static_assert(sizeof(struct slab) == sizeof(struct record), "a record is 64 bytes");
+_Static_assert(POOL_UNITS * UNIT_SIZE / (SINGLE_UNIT_SIZE_MAX + 1) <= UINT16_MAX && UNIT_SIZE / 8 <= UINT16_MAX,
+               "capacities fit");
 
 /* Blocks chained by their first word, from first to last; last's link is not defined. */
 struct chain {
@@ -59,9 +71,47 @@ ALWAYS_INLINE struct slab *slab_at(uint32_t number)
     return (struct slab *)(void *)record_at(number);
 }
 
+/* ---- absent.c: granules without memory ---- */
+
+ALWAYS_INLINE size_t slab_granule_size(const struct slab *s)
+{
+    return s->units * (size_t)UNIT_SIZE / SLAB_GRANULES;
+}
+
+/* Blocks that overlap any of these granules, below `limit`. */
+uint32_t slab_blocks_over(const struct slab *s, uint32_t granules, uint32_t limit);
+
+ALWAYS_INLINE uint32_t slab_absent_count(const struct slab *s)
+{
+    return likely(!s->absent) ? 0 : slab_blocks_over(s, s->absent, s->carved);
+}
+
+/* Finds the granules with memory that no used block overlaps. false = the free list is broken. */
+bool slab_find_vacant(const struct slab *s, uint32_t *granules);
+
+/* Makes vacant granules absent: the caller then gives their memory back. */
+void slab_make_absent(struct slab *s, uint32_t granules);
+
+/* Puts the blocks of absent granules on the free list again, but for those that overlap other absent ones. */
+void slab_restore(struct slab *s, uint32_t granules);
+
+/* The same for a granule or a few, as many as it takes to have a block. Some carved blocks must be absent. */
+void slab_revive(struct slab *s);
+
+/* Blocks are going to be carved: their granules get memory, where they have none. */
+void slab_make_present(struct slab *s, uint32_t first, uint32_t count);
+
+/* true = one of `count` linked blocks is absent: it was freed before. */
+bool slab_has_absent(const struct slab *s, const void *first, uint32_t count);
+
+/* Why I4 does not hold, or NULL. */
+const char *slab_verify_absent(const struct slab *s);
+
+/* ---- slab.c ---- */
+
 ALWAYS_INLINE uint32_t slab_free_count(const struct slab *s)
 {
-    return s->carved - s->used;
+    return s->carved - s->used - slab_absent_count(s);
 }
 
 /* Makes the span, just taken from the arena, a slab with no block carved. Its tags are the caller's. */
@@ -91,13 +141,16 @@ struct chain slab_take_free(struct slab *s);
 /* Takes one block from the free list, which must not be empty. */
 void *slab_take_one(struct slab *s);
 
-/* Puts used blocks back. false = more come back than are out: nothing is changed. */
+/* Puts used blocks back. false = more come back than are out, or absent ones: nothing is changed. */
 bool slab_give(struct slab *s, struct chain chain);
+
+/* Leaves a free list alone that cannot be trusted: its blocks count as used for good. */
+void slab_distrust(struct slab *s);
 
 /* Puts one used block back where that changes no place: others are free, and others are used. false = not done. */
 ALWAYS_INLINE bool slab_give_one(struct slab *s, void *block)
 {
-    if (!s->free || s->used <= 1) return false;
+    if (!s->free || s->used <= 1 || s->absent) return false;
     link_set(block, s->free);
     s->free = block;
     s->used--;
@@ -108,10 +161,11 @@ ALWAYS_INLINE bool slab_give_one(struct slab *s, void *block)
 ALWAYS_INLINE enum slab_place slab_place_of(const struct slab *s)
 {
     if (s->free) return SLAB_PARTIAL;
-    return s->carved < s->capacity ? SLAB_UNCARVED : SLAB_FULL;
+    if (s->carved < s->capacity) return SLAB_UNCARVED;
+    return s->absent ? SLAB_ABSENT : SLAB_FULL;
 }
 
-/* Checks I1 ... I3. NULL = they hold, else which does not. */
+/* Checks I1 ... I4. NULL = they hold, else which does not. */
 const char *slab_verify(const struct slab *s);
 
 #endif

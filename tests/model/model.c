@@ -79,6 +79,7 @@ static struct {
 static struct {
     uint64_t operations, fully_checked, periodic_checks, births, traded, resized_in_place, resized_away;
     uint64_t long_runs, mappings; /* blocks entered that are such */
+    uint64_t sparse;              /* looks that found slabs without some of their pages */
 } told;
 
 static uint64_t next_mark = 1;
@@ -346,7 +347,7 @@ static void operate(struct shadow *s)
     else if (kind < 22) op_look(s);
     else if (!full && kind < 22 + (s->live < mode.live_max / 2 ? 48u : 39u)) op_alloc(s);
     else op_free(s);
-    if (draw_below(&s->random, mode.quiet ? 4000 : 50000) == 0) (void)call.purge();
+    if (draw_below(&s->random, mode.quiet ? 1000 : 10000) == 0) (void)call.purge();
 }
 
 /* ---- modes and checks ---- */
@@ -373,12 +374,15 @@ static void draw_mode(uint64_t *random)
 /* Everything agrees when nobody moves. */
 static void demand_agreement(const struct shadow *s)
 {
+    static struct stats all;
     struct hak_stats stats;
     size_t live = 0;
     uint64_t blocks = s->live + market.count;
     for (unsigned i = 0; i < s->live; i++) live += s->block[i].usable;
     for (unsigned i = 0; i < market.count; i++) live += market.block[i].usable;
     demand(hak_stats(&stats) == 0, "hak_stats");
+    stats_collect(&all);
+    told.sparse += all.absent_bytes > 0;
     demand(stats.live == live, "%zu bytes by hak_stats, %zu by the shadow", stats.live, live);
     demand(stats.mallocs - stats.frees == blocks, "%zu mallocs, %zu frees, %lu blocks", stats.mallocs, stats.frees, blocks);
 }
@@ -518,7 +522,8 @@ int main(int argc, char **argv)
          told.fully_checked, told.periodic_checks);
     diag("%lu threads born, %lu trades, resized %lu in place, %lu elsewhere", told.births, told.traded,
          told.resized_in_place, told.resized_away);
-    diag("%lu runs longer than a SuperSlab, %lu mappings", told.long_runs, told.mappings);
+    diag("%lu runs longer than a SuperSlab, %lu mappings, %lu looks found absent pages", told.long_runs, told.mappings,
+         told.sparse);
     ok(told.operations >= operations, "allocator_matches_the_shadow_heap");
     return done_testing();
 }

@@ -74,7 +74,7 @@ static void fork_while_held(unsigned i)
 
 static void list_locks(void)
 {
-    struct lock *all[] = {&registry_lock, &other_heap->lock, &heap_common->lock, &purge_lock,
+    struct lock *all[] = {&registry_lock, &sparse_lock, &other_heap->lock, &heap_common->lock, &purge_lock,
                            &large_lock, &arena_lock, &tagmap_lock, &record_lock};
     for (unsigned i = 0; i < array_length(all); i++) locks[lock_count++] = all[i];
 }

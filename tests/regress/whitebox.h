@@ -64,6 +64,7 @@ struct census {
     uint64_t carved;
     uint64_t used;   /* as the slabs say */
     uint64_t listed; /* on slabs' free lists */
+    uint64_t absent; /* free, and on pages that were given back */
     uint64_t binned;
     uint64_t mailed; /* in outboxes, letters and inboxes */
     const char *broken;
@@ -112,6 +113,7 @@ static void census_slab(struct census *census, struct list *link)
     census->carved += s->carved;
     census->used += s->used;
     census->listed += walk_links(s->free);
+    census->absent += slab_absent_count(s);
     if (!census->broken) census->broken = slab_verify(s);
 }
 

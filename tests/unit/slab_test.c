@@ -221,9 +221,9 @@ static void verify_sees_a_wrong_used_count(void)
 {
     struct slab *s = half_used();
     s->used++;
-    require_broken(slab_verify(s), "slab I1: used + free == carved");
+    require_broken(slab_verify(s), "slab I1: used + free + absent == carved");
     s->used -= 2;
-    require_broken(slab_verify(s), "slab I1: used + free == carved");
+    require_broken(slab_verify(s), "slab I1: used + free + absent == carved");
     s->used = s->carved + 1;
     require_broken(slab_verify(s), "slab I1: used <= carved <= capacity");
 }
@@ -239,7 +239,7 @@ static void verify_sees_a_lost_block(void)
 {
     struct slab *s = half_used();
     s->free = link_get(s->free);
-    require_broken(slab_verify(s), "slab I1: used + free == carved");
+    require_broken(slab_verify(s), "slab I1: used + free + absent == carved");
 }
 
 static void verify_sees_a_link_off_a_boundary(void)
