@@ -83,7 +83,7 @@ $(LIB_A): $(BUILD)/hakmem.o $(CXX_A)
 	@rm -f $@
 	ar rcs $@ $^
 
-include $(wildcard bench/*.mk tests/*/*.mk packaging/*.mk)
+include $(wildcard cli/*.mk bench/*.mk tests/*/*.mk packaging/*.mk)
 
 demo:
 	scripts/install-packages build demo

@@ -38,6 +38,7 @@
 
 #include "service/reclaim.c"
 #include "service/stats.c"
+#include "service/block.c"
 
 #include "front/foreign.c"
 #include "front/miss.c"

@@ -33,6 +33,8 @@ enum {
     RESERVE_MAX = 4,       /* units kept by a heap */
     OUTBOX_SLOTS = 64,
     LETTERS = 16,
+    HEAPS_PER_BLOCK = 16,
+    HEAP_BLOCKS = (OWNER_MAX + 1) / HEAPS_PER_BLOCK,
 };
 
 /* A thread's free blocks of one class. The budget counts both ways: malloc takes one from left, free
@@ -118,6 +120,8 @@ extern struct heap_front heap_none;   /* before the first call: attach */
 extern struct heap_front heap_exited; /* after the exit handler, or no heap to be had: use the common heap */
 
 extern struct heap *heap_common;      /* NULL until the first call of the process */
+extern struct heap *heap_block[HEAP_BLOCKS]; /* by id; filled from the front, never emptied */
+extern uint32_t heap_count;           /* ids given out: 1 ... heap_count */
 extern uint32_t cache_epoch;          /* raised to make all threads flush their caches */
 
 ALWAYS_INLINE struct heap *heap_of(struct heap_front *front)

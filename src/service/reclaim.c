@@ -10,6 +10,8 @@
 #include "../space/arena.h"
 #include "../space/large.h"
 
+uint32_t reclaim_request;     /* shared; who takes it does the work */
+
 static uint64_t next_tick_ms; /* shared; who moves it does the work */
 static uint32_t pass_open;    /* shared: a pass of the arena has steps left, for anybody */
 
@@ -25,23 +27,6 @@ static bool tick_is_due(uint64_t delay)
     uint64_t due = load_relaxed(&next_tick_ms);
     uint64_t next = now + (delay >= 2 ? delay / 2 : 1);
     return now >= due && swap_if_acquire(&next_tick_ms, &due, next);
-}
-
-bool reclaim_poll(void)
-{
-    bool begin = !load_relaxed(&pass_open);
-    if (begin) {
-        if (!something_to_do()) return false; /* small programs never look at the clock */
-        uint64_t delay = (uint64_t)option_get(OPTION_purge_delay);
-        if (!tick_is_due(delay)) return false;
-        heap_dissolve_parked();
-        (void)large_purge(delay == 0);
-        if (delay == 0) (void)arena_purge(true);
-    }
-    bool more;
-    if (!arena_purge_step(begin, &more)) return false;
-    store_relaxed(&pass_open, more);
-    return more;
 }
 
 static void release_heap(struct heap *heap, void *context)
@@ -63,4 +48,30 @@ COLD size_t reclaim_all(void)
     heap_dissolve_parked();
     heap_each(release_heap, NULL);
     return arena_purge(true) + large_purge(true);
+}
+
+/* true = the request was there, and this thread has followed it. */
+static bool request_followed(void)
+{
+    if (likely(load_relaxed(&reclaim_request) == 0) || exchange_relaxed(&reclaim_request, 0) == 0) return false;
+    (void)reclaim_all();
+    return true;
+}
+
+bool reclaim_poll(void)
+{
+    if (request_followed()) return false;
+    bool begin = !load_relaxed(&pass_open);
+    if (begin) {
+        if (!something_to_do()) return false; /* small programs never look at the clock */
+        uint64_t delay = (uint64_t)option_get(OPTION_purge_delay);
+        if (!tick_is_due(delay)) return false;
+        heap_dissolve_parked();
+        (void)large_purge(delay == 0);
+        if (delay == 0) (void)arena_purge(true);
+    }
+    bool more;
+    if (!arena_purge_step(begin, &more)) return false;
+    store_relaxed(&pass_open, more);
+    return more;
 }

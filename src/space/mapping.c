@@ -12,20 +12,11 @@
 
 #define KEPT_BYTES_MAX ((size_t)64 << 20)
 #define HUGE_SIZE_MIN ((size_t)4 << 20)
-enum { KEPT_MAX = 64, LARGE_RECORDS_PER_BLOCK = 1024 };
+enum { KEPT_MAX = 64 };
 
 struct lock large_lock = {.rank = RANK_LARGE};
 
-/* Under large_lock. */
-static struct {
-    struct list live;
-    struct list kept; /* latest first */
-    struct large *free_records;
-    unsigned kept_count;
-    size_t kept_bytes;
-    size_t live_bytes, slack_bytes, count;
-    uint32_t tick;
-} mapped;
+struct mapped mapped;
 
 /* ---- records ---- */
 
