@@ -18,6 +18,9 @@ struct command {
 
 static const struct command commands[] = {
     {"stat", stat_main, "PID [--json|--prometheus]", "what the process's memory is, adding up to its RSS"},
+    {"explain", explain_main, "PID", "in words: why it holds more than is live, and what would help"},
+    {"purge", purge_main, "PID", "ask it to give free memory back"},
+    {"set", set_main, "PID NAME=VALUE...", "change options while it runs"},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
