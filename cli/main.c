@@ -17,6 +17,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"run", run_main, "[--stats] [--option NAME=VALUE]... -- COMMAND...", "run a command on hakmem"},
     {"stat", stat_main, "PID [--json|--prometheus]", "what the process's memory is, adding up to its RSS"},
     {"explain", explain_main, "PID", "in words: why it holds more than is live, and what would help"},
     {"purge", purge_main, "PID", "ask it to give free memory back"},
