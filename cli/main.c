@@ -19,9 +19,12 @@ struct command {
 static const struct command commands[] = {
     {"run", run_main, "[--stats] [--option NAME=VALUE]... -- COMMAND...", "run a command on hakmem"},
     {"stat", stat_main, "PID [--json|--prometheus]", "what the process's memory is, adding up to its RSS"},
+    {"top", top_main, "[PID...]", "all processes that run on hakmem, live"},
+    {"map", map_main, "PID [--svg FILE]", "a picture of its SuperSlabs"},
     {"explain", explain_main, "PID", "in words: why it holds more than is live, and what would help"},
     {"purge", purge_main, "PID", "ask it to give free memory back"},
     {"set", set_main, "PID NAME=VALUE...", "change options while it runs"},
+    {"doctor", doctor_main, "PID | COMMAND...", "look for what keeps a program from running well on hakmem"},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
