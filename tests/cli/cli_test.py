@@ -355,6 +355,32 @@ class Refusals(unittest.TestCase):
             self.assertEqual(hakmem(command, "--help").returncode, 0)
 
 
+class Documents(unittest.TestCase):
+    page = (ROOT / "docs" / "man" / "hakmem.1").read_text(encoding="ascii").replace("\\-", "-")
+
+    def test_the_manual_names_every_command_and_option(self):
+        commands = re.findall(r"(?m)^  (\w+) ", hakmem("--help").stdout)
+        self.assertGreater(len(commands), 7)
+        for command in commands:
+            self.assertIn(f".SS {command}\n", self.page)
+            section = self.page.partition(f".SS {command}\n")[2].partition("\n.S")[0]
+            for option in re.findall(r"  -\w, (--\w+)", hakmem(command, "--help").stdout):
+                self.assertIn(option, section)
+
+    def test_the_manual_names_every_part(self):
+        for title in re.findall(r"(?m)^  ([a-z ]+): ", hakmem("stat", "--help").stdout):
+            self.assertIn(f".B {title}\n", self.page)
+
+    def test_the_dashboard_asks_for_metrics_that_are_there(self):
+        dashboard = (ROOT / "packaging" / "grafana.json").read_text(encoding="ascii")
+        json.loads(dashboard)
+        with Process(PROGRAMS / "known") as process:
+            names = set(re.findall(r"(?m)^# TYPE (\w+)", hakmem("stat", "--prometheus", process.pid).stdout))
+        asked = set(re.findall(r"\bhakmem_\w+", dashboard))
+        self.assertEqual(asked - names, set())
+        self.assertGreater(len(asked), 5)
+
+
 class Run(unittest.TestCase):
     def test_the_command_runs_on_hakmem(self):
         with python(SLEEPER) as process:
