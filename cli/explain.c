@@ -52,7 +52,7 @@ static unsigned worst_class(const struct snapshot *s, uint64_t below)
     return worst;
 }
 
-static void explain_sparse(struct reasons *out, const struct snapshot *s)
+static void explain_sparse(struct reasons *out, const struct snapshot *s, const struct residence *r)
 {
     char named[300] = "";
     size_t length = 0;
@@ -71,7 +71,8 @@ static void explain_sparse(struct reasons *out, const struct snapshot *s)
                                    human(below), blocks);
         if (length >= sizeof(named)) break;
     }
-    add(out, bytes, "A few blocks pin whole slabs: %lu slabs are less than a quarter used. A slab goes back only when its "
+    if (bytes > r->part[PART_free_in_slabs]) bytes = r->part[PART_free_in_slabs]; /* not all of it has memory */
+    add(out, bytes, "A few blocks pin whole slabs: of %lu slabs less than a quarter is used. A slab goes back only when its "
         "last block is freed. Most in blocks of %s. New blocks of these sizes fill the gaps at no cost; only the program can "
         "free the blocks that pin. Threads that ended leave such slabs to the others.", slabs, named);
 }
@@ -84,7 +85,7 @@ static void explain_slabs(struct reasons *out, const struct snapshot *s, const s
         empty += s->class[c].empty * class_units(c) * UNIT_SIZE;
         sparse += s->class[c].sparse_free_bytes;
     }
-    explain_sparse(out, s);
+    explain_sparse(out, s, r);
     add(out, empty, "Each thread keeps one empty slab of a class as a spare. 'hakmem purge' has them retired; the next block "
         "of the class then costs a system call and page faults.");
     uint64_t rest = r->part[PART_free_in_slabs] > sparse + empty ? r->part[PART_free_in_slabs] - sparse - empty : 0;
@@ -100,10 +101,10 @@ static void explain_caches(struct reasons *out, const struct snapshot *s, const 
         threads += s->heaps[i].cached > 0 && s->heaps[i].state == HEAP_LIVE;
         if (s->heaps[i].state == HEAP_PARKED) parked += s->heaps[i].cached;
     }
-    add(out, r->part[PART_cached], "%zu threads keep free blocks in their bins, so that malloc and free need no lock (%s of it "
+    add(out, r->part[PART_cached], "%zu thread%s free blocks in bins, so that malloc and free need no lock (%s of it "
         "by threads that ended, kept for the next ones). 'hakmem purge' empties them, each at the thread's next call that "
-        "leaves the fast path; a thread that sleeps keeps its cache. It costs the threads some refills.", threads,
-        human(parked));
+        "leaves the fast path; a thread that sleeps keeps its cache. It costs some refills.", threads,
+        threads == 1 ? " keeps" : "s keep", human(parked));
     add(out, r->part[PART_mail], "Blocks that one thread freed and that are on their way to the thread that owns them. Their "
         "owners take them in at their next call that leaves the fast path; 'hakmem purge' drains them.");
 }
@@ -126,7 +127,7 @@ static void explain_rest(struct reasons *out, const struct snapshot *s, const st
     add(out, r->part[PART_records], "hakmem's own books: a heap for each thread that ran at the same time (%zu), 64 bytes for "
         "each 64 KiB, and the tag map. They are not given back.", s->heap_count);
     add(out, r->part[PART_not_heap], "Not hakmem's: %s of program and libraries, and %s of stacks, static data and what the "
-        "program or others have mapped. hakmem cannot change it.", human(r->files),
+        "program or its libraries have mapped (Python and others have allocators of their own). hakmem cannot change it.", human(r->files),
         human(r->part[PART_not_heap] - r->files));
 }
 

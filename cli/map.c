@@ -49,8 +49,9 @@ static const struct argp argp = {
     .args_doc = "PID",
     .doc = "Shows the SuperSlabs of a process: pieces of 2 MiB, 32 units of 64 KiB each, one character a unit. On "
            "a terminal slabs are coloured by class. Large blocks with mappings of their own are listed behind."
-           "\v  1 ... 9   a slab, by how full of live blocks it is: 1 = up to 11 %, 9 = more than 88 %\n"
-           "  0         a slab without a live block\n"
+           "\v  1 ... 9   a slab, by how many of its blocks are used, live or cached: 1 = up\n"
+           "            to 11 %, 9 = more than 88 %\n"
+           "  0         a slab without a used block\n"
            "  L         part of a large block\n"
            "  r         an empty unit that a thread keeps\n"
            "  d         dirty: free, and has memory\n"

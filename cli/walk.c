@@ -112,7 +112,7 @@ static void add_slab(struct snapshot *s, const struct slab *slab, uint32_t owner
     c->carved += slab->carved;
     c->used += slab->used;
     c->empty += slab->used == 0;
-    if (slab->used > 0 && slab->used < slab->capacity / SPARSE_SHARE) {
+    if (slab->used > 0 && slab->used < slab->carved / SPARSE_SHARE) {
         c->sparse++;
         c->sparse_free_bytes += (slab->carved - slab->used) * (uint64_t)slab->stride;
     }

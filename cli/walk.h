@@ -46,7 +46,7 @@ struct class_view {
     uint64_t cached;    /* of these, in bins */
     int64_t on_way;     /* of these, in inboxes, outboxes and letters; below 0 only when torn */
     uint64_t mallocs, frees;
-    uint64_t sparse;    /* slabs of which less than a quarter is used */
+    uint64_t sparse;    /* slabs: of the blocks cut from them less than a quarter is used */
     uint64_t sparse_free_bytes; /* in them */
     uint64_t empty;     /* slabs without a used block */
 };
