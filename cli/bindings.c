@@ -74,7 +74,8 @@ static const struct image *image_of(const struct images *all, const char *path)
 
 /* The file whose function an image calls by `name`; NULL = it does not, or has not yet. A program that is not
  * position-independent may lend its own jump to all others: then its slot tells. */
-static const char *bound_to(const struct images *all, const struct target *target, const struct image *image, const char *name)
+static const char *bound_to(const struct images *all, const struct target *target, const struct image *image,
+                            const char *name)
 {
     for (unsigned jumps = 0; jumps < 2 && image; jumps++) {
         uintptr_t address = 0;
@@ -92,7 +93,8 @@ static const char *bound_to(const struct images *all, const struct target *targe
 static bool is_the_system(const char *path)
 {
     const char *file = strrchr(path, '/');
-    return file && (strncmp(file, "/ld-", 4) == 0 || strncmp(file, "/libc.so", 8) == 0 || strncmp(file, "/libc-", 6) == 0);
+    return file && (strncmp(file, "/ld-", 4) == 0 || strncmp(file, "/libc.so", 8) == 0 ||
+                    strncmp(file, "/libc-", 6) == 0);
 }
 
 static void examine_bindings(const struct images *all, const struct target *target)
@@ -107,8 +109,9 @@ static void examine_bindings(const struct images *all, const struct target *targ
         if (strcmp(file, target->file) == 0) {
             ours++;
         } else if (++others <= FILES_NAMED) {
-            found(PROBLEM, "%s calls the malloc of %s: it was loaded with RTLD_DEEPBIND, or is linked so; blocks that it "
-                  "passes on are freed by the right allocator, but its memory is not hakmem's", image->line.path, file);
+            found(PROBLEM, "%s calls the malloc of %s: it was loaded with RTLD_DEEPBIND, or is linked so; blocks that "
+                  "it passes on are freed by the right allocator, but its memory is not "
+                  "hakmem's", image->line.path, file);
         }
     }
     if (ours > 0) found(FINE, "%u of its files call hakmem's malloc", ours);
@@ -121,7 +124,8 @@ static void examine_allocators(const struct images *all)
         const struct image *image = &all->image[i];
         const char *name = allocator_of_file(image->line.path);
         if (name) {
-            found(PROBLEM, "a second allocator is in the process: %s (%s); start the program without it", name, image->line.path);
+            found(PROBLEM, "a second allocator is in the process: %s (%s); start the program without "
+                  "it", name, image->line.path);
         } else if (!elf_has_note(&image->elf) && !is_the_system(image->line.path) &&
                    elf_has_symbol(&image->elf, "malloc", true)) {
             found(NOTE, "%s defines malloc, too", image->line.path);
@@ -133,7 +137,8 @@ static void examine_copies(const struct images *all)
 {
     unsigned copies = 0;
     for (size_t i = 0; i < all->count; i++) copies += elf_has_note(&all->image[i].elf);
-    if (copies > 1) found(PROBLEM, "%u copies of hakmem are in the process; each has a heap of its own: use one", copies);
+    if (copies > 1) found(PROBLEM, "%u copies of hakmem are in the process; each has a heap of its own: use "
+                          "one", copies);
 }
 
 static void explain_absence(pid_t pid)
@@ -151,7 +156,8 @@ void examine_process(pid_t pid)
     struct target target;
     struct images all;
     enum status status = target_try(&target, pid);
-    if (status != STATUS_DONE && status != STATUS_NO_HAKMEM && status != STATUS_OTHER_BUILD) fail(status, "%s", target.why);
+    if (status != STATUS_DONE && status != STATUS_NO_HAKMEM && status != STATUS_OTHER_BUILD)
+        fail(status, "%s", target.why);
     load_images(&all, pid);
     if (status == STATUS_DONE)
         found(FINE, "process %d (%s) runs on hakmem %s: %s", (int)pid, target.name, target.block.version, target.file);

@@ -28,7 +28,8 @@ static error_t parse_purge(int key, char *arg, struct argp_state *state)
     switch (key) {
     case 'w':
         a->wait_ms = strtol(arg, &end, 10);
-        if (*end || a->wait_ms < 0 || a->wait_ms > 3600 * 1000L) argp_error(state, "'%s' is no number of milliseconds", arg);
+        if (*end || a->wait_ms < 0 || a->wait_ms > 3600 * 1000L) argp_error(state, "'%s' is no number of "
+                                                                            "milliseconds", arg);
         return 0;
     case ARGP_KEY_ARG:
         if (a->pid != 0) argp_error(state, "one PID at a time");
@@ -50,9 +51,9 @@ static const struct argp purge_argp = {
     .options = purge_options,
     .parser = parse_purge,
     .args_doc = "PID",
-    .doc = "Asks a process to give back all free memory that it can: it does so at the next of its calls that leaves the "
-           "fast path and looks at the clock (about one in 64 of these). Its other threads empty their caches at their own "
-           "next such call. A process that makes no call does not follow; the request stays.",
+    .doc = "Asks a process to give back all free memory that it can: it does so at the next of its calls that leaves "
+           "the fast path and looks at the clock (about one in 64 of these). Its other threads empty their caches at "
+           "their own next such call. A process that makes no call does not follow; the request stays.",
 };
 
 /* Resident KiB. */
@@ -80,7 +81,7 @@ int purge_main(int argc, char **argv)
         if (!target_read(&target, target.block.reclaim_request, &request, sizeof(request)))
             fail(STATUS_NO_PROCESS, "process %d (%s) has ended", (int)a.pid, target.name);
     }
-    if (request == 0) nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL); /* it has begun, and is at it */
+    if (request == 0) nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL); /* it is at it */
     if (request == 0)
         printf("process %d (%s): RSS was %ld KiB, is %ld KiB\n", (int)a.pid, target.name, before, rss_kib(a.pid));
     else

@@ -33,10 +33,11 @@ static void examine_command(const char *command)
     } else if (!p.takes_preload) {
         found(PROBLEM, "%s", p.why);
     } else {
-        found(FINE, "%s%s%s can be preloaded: hakmem run -- %s", p.path, *p.script ? ", which runs " : "", p.script, command);
+        found(FINE, "%s%s%s can be preloaded: hakmem run -- %s", p.path, *p.script ? ", which runs "
+              "" : "", p.script, command);
         if (elf_has_symbol(&p.elf, "dlopen", false))
-            found(NOTE, "it loads libraries while it runs: one that is loaded with RTLD_DEEPBIND keeps libc's malloc; look at "
-                  "the running process with 'hakmem doctor PID'");
+            found(NOTE, "it loads libraries while it runs: one that is loaded with RTLD_DEEPBIND keeps libc's malloc; "
+                  "look at the running process with 'hakmem doctor PID'");
     }
     if (*p.warning) found(NOTE, "%s: %s", p.path, p.warning);
     elf_close(&p.elf);
@@ -67,9 +68,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     .parser = parse,
     .args_doc = "PID | COMMAND...",
-    .doc = "Looks for what keeps a program from running well on hakmem, and says what to do. A command is not run. A number is "
-           "a process, unless a command of that name follows a --.\vLines begin with ok, note or problem. The status is 1 when "
-           "there is a problem, else 0.",
+    .doc = "Looks for what keeps a program from running well on hakmem, and says what to do. A command is not run. A "
+           "number is a process, unless a command of that name follows a --.\vLines begin with ok, note or problem. "
+           "The status is 1 when there is a problem, else 0.",
 };
 
 static bool is_number(const char *text)

@@ -66,15 +66,15 @@ static void explain_sparse(struct reasons *out, const struct snapshot *s, const 
         if (c == CLASS_COUNT) break;
         below = s->class[c].sparse_free_bytes;
         blocks = s->class[c].used - s->class[c].cached - (uint64_t)s->class[c].on_way;
-        length += (size_t)snprintf(named + length, sizeof(named) - length, "%s%u bytes (%lu slabs, %s free; %lu live blocks "
-                                   "in all slabs of the class)", i ? "; " : "", class_stride(c), s->class[c].sparse,
+        length += (size_t)snprintf(named + length, sizeof(named) - length, "%s%u bytes (%lu slabs, %s free; %lu live "
+                                   "blocks in all slabs of the class)", i ? "; " : "", class_stride(c), s->class[c].sparse,
                                    human(below), blocks);
         if (length >= sizeof(named)) break;
     }
     if (bytes > r->part[PART_free_in_slabs]) bytes = r->part[PART_free_in_slabs]; /* not all of it has memory */
-    add(out, bytes, "A few blocks pin whole slabs: of %lu slabs less than a quarter is used. A slab goes back only when its "
-        "last block is freed. Most in blocks of %s. New blocks of these sizes fill the gaps at no cost; only the program can "
-        "free the blocks that pin. Threads that ended leave such slabs to the others.", slabs, named);
+    add(out, bytes, "A few blocks pin whole slabs: of %lu slabs less than a quarter is used. A slab goes back only "
+        "when its last block is freed. Most in blocks of %s. New blocks of these sizes fill the gaps at no cost; only "
+        "the program can free the blocks that pin. Threads that ended leave such slabs to the others.", slabs, named);
 }
 
 static void explain_slabs(struct reasons *out, const struct snapshot *s, const struct residence *r)
@@ -86,11 +86,11 @@ static void explain_slabs(struct reasons *out, const struct snapshot *s, const s
         sparse += s->class[c].sparse_free_bytes;
     }
     explain_sparse(out, s, r);
-    add(out, empty, "Each thread keeps one empty slab of a class as a spare. 'hakmem purge' has them retired; the next block "
-        "of the class then costs a system call and page faults.");
+    add(out, empty, "Each thread keeps one empty slab of a class as a spare. 'hakmem purge' has them retired; the "
+        "next block of the class then costs a system call and page faults.");
     uint64_t rest = r->part[PART_free_in_slabs] > sparse + empty ? r->part[PART_free_in_slabs] - sparse - empty : 0;
-    add(out, rest, "Free blocks between live ones, in slabs that are mostly used. New blocks take these places first. Nothing "
-        "brings this down but freeing, and it is what every allocator with size classes holds.");
+    add(out, rest, "Free blocks between live ones, in slabs that are mostly used. New blocks take these places first. "
+        "Nothing brings this down but freeing, and it is what every allocator with size classes holds.");
 }
 
 static void explain_caches(struct reasons *out, const struct snapshot *s, const struct residence *r)
@@ -102,32 +102,35 @@ static void explain_caches(struct reasons *out, const struct snapshot *s, const 
         if (s->heaps[i].state == HEAP_PARKED) parked += s->heaps[i].cached;
     }
     add(out, r->part[PART_cached], "%zu thread%s free blocks in bins, so that malloc and free need no lock (%s of it "
-        "by threads that ended, kept for the next ones). 'hakmem purge' empties them, each at the thread's next call that "
-        "leaves the fast path; a thread that sleeps keeps its cache. It costs some refills.", threads,
+        "by threads that ended, kept for the next ones). 'hakmem purge' empties them, each at the thread's next call "
+        "that leaves the fast path; a thread that sleeps keeps its cache. It costs some refills.", threads,
         threads == 1 ? " keeps" : "s keep", human(parked));
-    add(out, r->part[PART_mail], "Blocks that one thread freed and that are on their way to the thread that owns them. Their "
-        "owners take them in at their next call that leaves the fast path; 'hakmem purge' drains them.");
+    add(out, r->part[PART_mail], "Blocks that one thread freed and that are on their way to the thread that owns "
+        "them. Their owners take them in at their next call that leaves the fast path; 'hakmem purge' drains them.");
 }
 
 static void explain_dirty(struct reasons *out, const struct snapshot *s, const struct residence *r)
 {
     const long delay = s->option[OPTION_purge_delay];
-    add(out, r->part[PART_dirty], "Free memory that waits for %ld ms (purge_delay) before it goes back: %s in units, %s in "
-        "kept mappings, %s in threads' reserves. The clock is looked at during calls, so a process that makes none keeps it. "
-        "'hakmem purge' gives it back at the next calls, 'hakmem set PID purge_delay=0' always at once; then memory that is "
-        "needed again costs page faults.", delay, human(s->arena_dirty_units * (uint64_t)UNIT_SIZE), human(s->kept),
+    add(out, r->part[PART_dirty], "Free memory that waits for %ld ms (purge_delay) before it goes back: %s in units, "
+        "%s in kept mappings, %s in threads' reserves. The clock is looked at during calls, so a process that makes "
+        "none keeps it. 'hakmem purge' gives it back at the next calls, 'hakmem set PID purge_delay=0' always at "
+        "once; then memory that is needed again costs page "
+        "faults.", delay, human(s->arena_dirty_units * (uint64_t)UNIT_SIZE), human(s->kept),
         human(s->reserve));
-    add(out, r->part[PART_purged], "Free memory whose pages came back without being asked for, by huge pages. It is used next.");
+    add(out, r->part[PART_purged], "Free memory whose pages came back without being asked for, by huge pages. It is "
+        "used next.");
 }
 
 static void explain_rest(struct reasons *out, const struct snapshot *s, const struct residence *r)
 {
-    add(out, r->part[PART_rounding], "Ends of large blocks and of slabs in which no block fits. Room behind blocks that grow by "
-        "realloc has no memory until it is used; 'always' huge pages would fill it.");
-    add(out, r->part[PART_records], "hakmem's own books: a heap for each thread that ran at the same time (%zu), 64 bytes for "
-        "each 64 KiB, and the tag map. They are not given back.", s->heap_count);
-    add(out, r->part[PART_not_heap], "Not hakmem's: %s of program and libraries, and %s of stacks, static data and what the "
-        "program or its libraries have mapped (Python and others have allocators of their own). hakmem cannot change it.", human(r->files),
+    add(out, r->part[PART_rounding], "Ends of large blocks and of slabs in which no block fits. Room behind blocks "
+        "that grow by realloc has no memory until it is used; 'always' huge pages would fill it.");
+    add(out, r->part[PART_records], "hakmem's own books: a heap for each thread that ran at the same time (%zu), 64 "
+        "bytes for each 64 KiB, and the tag map. They are not given back.", s->heap_count);
+    add(out, r->part[PART_not_heap], "Not hakmem's: %s of program and libraries, and %s of stacks, static data and "
+        "what the program or its libraries have mapped (Python and others have allocators of their own). hakmem "
+        "cannot change it.", human(r->files),
         human(r->part[PART_not_heap] - r->files));
 }
 
@@ -149,7 +152,8 @@ static void explain(const struct target *target, const struct snapshot *s, const
 {
     uint64_t live = r->part[PART_live];
     struct reasons reasons = {.least = r->rss / 200};
-    printf("Process %d (%s) has %s in RAM. The program holds blocks of %s, of which %s have memory: %.0f%% of the RSS.\n",
+    printf("Process %d (%s) has %s in RAM. The program holds blocks of %s, of which %s have memory: %.0f%% of the "
+           "RSS.\n",
            (int)target->pid, target->name, human(r->rss), human(s->total.live), human(live),
            r->rss ? 100.0 * (double)live / (double)r->rss : 0);
     explain_slabs(&reasons, s, r);
@@ -182,8 +186,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     .parser = parse,
     .args_doc = "PID",
-    .doc = "Says in words why a process has more in RAM than its blocks take, what would bring that down, and what it would "
-           "cost. What makes less than half a percent is left out.",
+    .doc = "Says in words why a process has more in RAM than its blocks take, what would bring that down, and what it "
+           "would cost. What makes less than half a percent is left out.",
 };
 
 int explain_main(int argc, char **argv)

@@ -38,12 +38,13 @@ void examine_limits(pid_t pid)
     uint64_t addresses = soft_limit(pid, "Max address space");
     uint64_t data = soft_limit(pid, "Max data size");
     if (addresses < WINDOW_LIMIT)
-        found(PROBLEM, "addresses are limited to %s (ulimit -v): below 64 GiB every free takes a slower way; raise it, or limit "
-              "memory by a cgroup", human(addresses));
+        found(PROBLEM, "addresses are limited to %s (ulimit -v): below 64 GiB every free takes a slower way; raise "
+              "it, or limit memory by a cgroup", human(addresses));
     else
         found(FINE, "addresses are not limited, or to enough");
     if (data != NO_LIMIT)
-        found(NOTE, "RLIMIT_DATA is %s: memory that was given back counts against it, too; limit memory by a cgroup instead",
+        found(NOTE, "RLIMIT_DATA is %s: memory that was given back counts against it, too; limit memory by a cgroup "
+              "instead",
               human(data));
 }
 
@@ -77,18 +78,19 @@ static void examine_group(pid_t pid)
     uint64_t limit = 0;
     uint64_t current = 0;
     if (!group_limit(pid, &limit, &current)) return;
-    found(current > limit / 10 * 9 ? PROBLEM : NOTE, "its cgroup may use %s and uses %s; when it is near the limit, set "
-          "purge_delay=0, so that free memory goes back at once", human(limit), human(current));
+    found(current > limit / 10 * 9 ? PROBLEM : NOTE, "its cgroup may use %s and uses %s; when it is near the limit, "
+          "set purge_delay=0, so that free memory goes back at once", human(limit), human(current));
 }
 
 static void examine_overcommit(void)
 {
     char text[64];
     if (first_line("/proc/sys/vm/overcommit_memory", text, sizeof(text)) && text[0] == '2')
-        found(NOTE, "the system does not overcommit (vm.overcommit_memory=2): memory is charged as it is made writable; "
-              "hakmem makes small steps then, which costs some system calls");
+        found(NOTE, "the system does not overcommit (vm.overcommit_memory=2): memory is charged as it is made "
+              "writable; hakmem makes small steps then, which costs some system calls");
     if (first_line("/proc/sys/vm/max_map_count", text, sizeof(text)) && atol(text) < MAPPINGS_FEW)
-        found(NOTE, "vm.max_map_count is %s: programs with very many large blocks may meet it; the default is 65530", text);
+        found(NOTE, "vm.max_map_count is %s: programs with very many large blocks may meet it; the default is "
+              "65530", text);
 }
 
 static void examine_huge_pages(void)
@@ -99,11 +101,11 @@ static void examine_huge_pages(void)
         return;
     }
     if (strstr(text, "[never]"))
-        found(NOTE, "transparent huge pages are off: 'echo madvise > /sys/kernel/mm/transparent_hugepage/enabled' lets hakmem "
-              "have them where memory is filled");
+        found(NOTE, "transparent huge pages are off: 'echo madvise > /sys/kernel/mm/transparent_hugepage/enabled' "
+              "lets hakmem have them where memory is filled");
     else if (strstr(text, "[always]"))
-        found(NOTE, "transparent huge pages are on for all memory: hakmem forbids them where they would only cost memory; "
-              "madvise is the better setting for the others in the process");
+        found(NOTE, "transparent huge pages are on for all memory: hakmem forbids them where they would only cost "
+              "memory; madvise is the better setting for the others in the process");
     else
         found(FINE, "transparent huge pages are given to those who ask");
 }

@@ -86,8 +86,8 @@ static void print_help(FILE *stream)
     fputs("Usage: hakmem COMMAND ...\n\n", stream);
     for (int i = 0; i < COMMANDS; i++)
         fprintf(stream, "  %-8s %-46s\n           %s\n", commands[i].name, commands[i].arguments, commands[i].help);
-    fputs("\nhakmem COMMAND --help tells more, hakmem(1) all. hakmem --version: of the tool; it reads processes that run\n"
-          "on a library of the same build.\n", stream);
+    fputs("\nhakmem COMMAND --help tells more, hakmem(1) all. hakmem --version: of the tool; it reads processes that "
+          "run\non a library of the same build.\n", stream);
 }
 
 int main(int argc, char **argv)

@@ -38,7 +38,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-    {"svg", 's', "FILE", 0, "draw into a file instead, with class, owner and fullness of each slab; - is standard output", 0},
+    {"svg", 's', "FILE", 0, "draw into a file instead, with class, owner and fullness of each slab; - is standard "
+        "output", 0},
     {"colour", 'c', "WHEN", 0, "colours: always, never or auto (on a terminal)", 0},
     {0},
 };

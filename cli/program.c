@@ -46,7 +46,8 @@ static bool find_command(struct program *p, const char *command)
     if (strchr(command, '/')) {
         snprintf(p->path, sizeof(p->path), "%s", command);
         if (is_executable(p->path)) return true;
-        snprintf(p->why, sizeof(p->why), "%s: %s", command, access(command, F_OK) == 0 ? "not executable" : "not found");
+        snprintf(p->why, sizeof(p->why), "%s: %s", command,
+                 access(command, F_OK) == 0 ? "not executable" : "not found");
         return false;
     }
     if (search_path(p->path, sizeof(p->path), command)) return true;
@@ -99,12 +100,13 @@ static void warn_of_others(struct program *p)
     const char *needed;
     for (unsigned i = 0; (needed = elf_needed(&p->elf, i)); i++)
         if (allocator_of_file(needed)) {
-            snprintf(p->warning, sizeof(p->warning), "it is linked with %s; hakmem comes first and serves malloc, but calls "
-                     "of that allocator's own names still go there", needed);
+            snprintf(p->warning, sizeof(p->warning), "it is linked with %s; hakmem comes first and serves malloc, but "
+                     "calls of that allocator's own names still go there", needed);
             return;
         }
     if (elf_has_symbol(&p->elf, "malloc", true))
-        snprintf(p->warning, sizeof(p->warning), "the program defines malloc itself and may use its own: link it without");
+        snprintf(p->warning, sizeof(p->warning), "the program defines malloc itself and may use its own: link it "
+                 "without");
 }
 
 static void judge(struct program *p)
@@ -118,8 +120,8 @@ static void judge(struct program *p)
     else if (!interpreter)
         refuse(p, "is linked statically: link it with libhakmem.a instead");
     else if (gains_rights(p->path))
-        refuse(p, "is set-user-ID, set-group-ID or has capabilities: Linux preloads nothing into such programs; link it "
-                  "with libhakmem");
+        refuse(p, "is set-user-ID, set-group-ID or has capabilities: Linux preloads nothing into such programs; link "
+                  "it with libhakmem");
     else if (strstr(interpreter, "ld-musl"))
         refuse(p, "is linked with musl: hakmem is built for glibc");
     else

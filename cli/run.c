@@ -53,16 +53,18 @@ static const struct argp argp = {
     .options = options,
     .parser = parse,
     .args_doc = "-- COMMAND...",
-    .doc = "Runs a command on hakmem. LD_PRELOAD is kept, behind hakmem's library. Says why, with status 8, where a program "
-           "cannot be preloaded: it is static, gains rights (set-user-ID, capabilities), is for another machine, has 32 "
-           "bits, or is not there. Of a script the interpreter is looked at. Else the status is the command's.",
+    .doc = "Runs a command on hakmem. LD_PRELOAD is kept, behind hakmem's library. Says why, with status 8, where a "
+           "program cannot be preloaded: it is static, gains rights (set-user-ID, capabilities), is for another "
+           "machine, has 32 bits, or is not there. Of a script the interpreter is looked at. Else the status is the "
+           "command's.",
 };
 
 /* Beside the tool in a build folder; installed, in the neighbour lib. */
 static bool find_library(char *out, size_t size)
 {
     static const char *const places[] = {"libhakmem.so", "../lib/libhakmem.so.0", "../lib64/libhakmem.so.0",
-                                         "../lib/x86_64-linux-gnu/libhakmem.so.0", "../lib/aarch64-linux-gnu/libhakmem.so.0"};
+                                         "../lib/x86_64-linux-gnu/libhakmem.so.0",
+                                         "../lib/aarch64-linux-gnu/libhakmem.so.0"};
     char self[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
     if (length <= 0) return false;

@@ -85,13 +85,15 @@ static void print_caches(FILE *out, const struct snapshot *s)
 void print_screen(FILE *out, const struct target *target, const struct snapshot *s, const struct residence *r)
 {
     const struct hak_stats *t = &s->total;
-    fprintf(out, "hakmem %s: process %d (%s), %zu threads on it, %zu mallocs, %zu frees\n", HAK_VERSION, (int)target->pid,
+    fprintf(out, "hakmem %s: process %d (%s), %zu threads on it, %zu mallocs, %zu "
+            "frees\n", HAK_VERSION, (int)target->pid,
             target->name, t->threads, t->mallocs, t->frees);
     print_parts(out, r);
     print_beside(out, s, r);
     print_caches(out, s);
     print_classes(out, s, r);
-    if (s->torn > 0) fprintf(out, "  (%u records changed while they were read: the figures are near the truth)\n", s->torn);
+    if (s->torn > 0) fprintf(out, "  (%u records changed while they were read: the figures are near the "
+                             "truth)\n", s->torn);
 }
 
 /* ---- JSON ---- */
@@ -112,8 +114,8 @@ static void print_text(FILE *out, const char *text)
 
 static void json_stats(FILE *out, const struct hak_stats *t)
 {
-    fprintf(out, "  \"stats\": {\"live\": %zu, \"cached\": %zu, \"free_in_slabs\": %zu, \"dirty\": %zu, \"purged\": %zu,\n"
-            "    \"mapped\": %zu, \"records\": %zu, \"mallocs\": %zu, \"frees\": %zu, \"threads\": %zu},\n",
+    fprintf(out, "  \"stats\": {\"live\": %zu, \"cached\": %zu, \"free_in_slabs\": %zu, \"dirty\": %zu, \"purged\": "
+            "%zu,\n    \"mapped\": %zu, \"records\": %zu, \"mallocs\": %zu, \"frees\": %zu, \"threads\": %zu},\n",
             t->live, t->cached, t->free_in_slabs, t->dirty, t->purged, t->mapped, t->records, t->mallocs, t->frees,
             t->threads);
 }
@@ -122,7 +124,8 @@ static void json_resident(FILE *out, const struct residence *r)
 {
     fprintf(out, "  \"resident\": {");
     for (int i = 0; i < PART_COUNT; i++) fprintf(out, "%s\"%s\": %lu", i ? ", " : "", part_id[i], r->part[i]);
-    fprintf(out, ", \"rss\": %lu},\n  \"huge\": %lu, \"swap\": %lu, \"files\": %lu,\n", r->rss, r->huge, r->swap, r->files);
+    fprintf(out, ", \"rss\": %lu},\n  \"huge\": %lu, \"swap\": %lu, \"files\": "
+            "%lu,\n", r->rss, r->huge, r->swap, r->files);
 }
 
 static void json_classes(FILE *out, const struct snapshot *s, const struct residence *r)
@@ -132,8 +135,9 @@ static void json_classes(FILE *out, const struct snapshot *s, const struct resid
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
         const struct class_view *c = &s->class[i];
         if (!is_used(c)) continue;
-        fprintf(out, "%s\n    {\"size\": %u, \"stride\": %u, \"slabs\": %lu, \"blocks\": %lu, \"live\": %lu, \"cached\": %lu, "
-                "\"mail\": %ld, \"sparse\": %lu, \"mallocs\": %lu, \"frees\": %lu, \"resident\": %lu}", comma, class_size(i),
+        fprintf(out, "%s\n    {\"size\": %u, \"stride\": %u, \"slabs\": %lu, \"blocks\": %lu, \"live\": %lu, "
+                "\"cached\": %lu, \"mail\": %ld, \"sparse\": %lu, \"mallocs\": %lu, \"frees\": %lu, \"resident\": "
+                "%lu}", comma, class_size(i),
                 class_stride(i), c->slabs, c->blocks, live_blocks(c), c->cached, c->on_way, c->sparse, c->mallocs,
                 c->frees, r->class[i]);
         comma = ",";
@@ -163,7 +167,8 @@ void print_json(FILE *out, const struct target *target, const struct snapshot *s
     };
     fprintf(out, "{\n  \"pid\": %d, \"name\": ", (int)target->pid);
     print_text(out, target->name);
-    fprintf(out, ", \"version\": \"%s\", \"build\": \"%s\", \"library\": ", target->block.version, target->block.build_id);
+    fprintf(out, ", \"version\": \"%s\", \"build\": \"%s\", \"library\": "
+            "", target->block.version, target->block.build_id);
     print_text(out, target->file);
     fprintf(out, ",\n");
     json_stats(out, &s->total);

@@ -22,10 +22,12 @@ static void describe(FILE *out, const struct superslab_view *s, unsigned i)
     switch ((enum unit_kind)u->kind) {
     case UNIT_SLAB:
         fprintf(out, "%lx: %u B, %u of %u blocks used, %u cut, owner %s%u, %u KiB resident", at, class_stride(u->class),
-                u->used, class_capacity(u->class), u->carved, u->owner == HEAP_COMMON ? "nobody: heap " : "heap ", u->owner,
+                u->used, class_capacity(u->class), u->carved, u->owner == HEAP_COMMON ? "nobody: heap "
+                    "" : "heap ", u->owner,
                 u->resident / 1024);
         break;
-    case UNIT_RUN: fprintf(out, "%lx: large, %u B of it live, %u KiB resident", at, u->run_live, u->resident / 1024); break;
+    case UNIT_RUN: fprintf(out, "%lx: large, %u B of it live, %u KiB "
+                           "resident", at, u->run_live, u->resident / 1024); break;
     case UNIT_RESERVE: fprintf(out, "%lx: kept empty by a thread, %u KiB resident", at, u->resident / 1024); break;
     case UNIT_FREE:
         fprintf(out, "%lx: free, %s, %u KiB resident", at, s->dirty >> i & 1 ? "dirty" : "purged", u->resident / 1024);
@@ -45,9 +47,11 @@ static void draw_unit(FILE *out, const struct superslab_view *s, unsigned i, uns
     if (u->kind == UNIT_SLAB) {
         unsigned hue = u->class * 137 % 360; /* neighbours differ */
         unsigned filled = u->used * BAR / class_capacity(u->class);
-        fprintf(out, "<rect x=\"%u\" y=\"%u\" width=\"%d\" height=\"%d\" fill=\"hsl(%u,60%%,88%%)\"/>", x, y, UNIT_WIDTH - 1,
+        fprintf(out, "<rect x=\"%u\" y=\"%u\" width=\"%d\" height=\"%d\" "
+                "fill=\"hsl(%u,60%%,88%%)\"/>", x, y, UNIT_WIDTH - 1,
                 BAR, hue);
-        fprintf(out, "<rect x=\"%u\" y=\"%u\" width=\"%d\" height=\"%u\" fill=\"hsl(%u,60%%,45%%)\"/>", x, y + BAR - filled,
+        fprintf(out, "<rect x=\"%u\" y=\"%u\" width=\"%d\" height=\"%u\" "
+                "fill=\"hsl(%u,60%%,45%%)\"/>", x, y + BAR - filled,
                 UNIT_WIDTH - 1, filled, hue);
     } else {
         fprintf(out, "<rect x=\"%u\" y=\"%u\" width=\"%d\" height=\"%d\" fill=\"%s\"/>", x, y, UNIT_WIDTH - 1, BAR,
@@ -87,8 +91,8 @@ void draw_svg(FILE *out, const struct target *target, const struct snapshot *s)
     fprintf(out, "<text x=\"10\" y=\"20\" font-size=\"14\">process %d (", (int)target->pid);
     put_escaped(out, target->name);
     fprintf(out, "): %zu SuperSlabs of 2 MiB</text>\n", s->superslab_count);
-    fputs("<text x=\"10\" y=\"40\">colour: class of a slab, filled as far as its blocks are used; grey: large; orange: dirty; "
-          "yellow: reserve; light: without memory; right: share with memory</text>\n", out);
+    fputs("<text x=\"10\" y=\"40\">colour: class of a slab, filled as far as its blocks are used; grey: large; "
+          "orange: dirty; yellow: reserve; light: without memory; right: share with memory</text>\n", out);
     for (size_t i = 0; i < s->superslab_count; i++)
         draw_superslab(out, &s->superslabs[i], (unsigned)(TOP + i * ROW_HEIGHT));
     fputs("</svg>\n", out);

@@ -17,7 +17,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'o': t->once = true; return 0;
     case 'd':
         t->delay = strtod(arg, &end);
-        if (*end || !(t->delay >= 0.1 && t->delay <= 3600)) argp_error(state, "'%s' is no number of seconds from 0.1", arg);
+        if (*end || !(t->delay >= 0.1 && t->delay <= 3600)) argp_error(state, "'%s' is no number of seconds from "
+                                                                       "0.1", arg);
         return 0;
     case 's':
         if (strlen(arg) != 1 || !column_of(*arg)) argp_error(state, "'%s' is no column: one of r l p c m t n", arg);
@@ -34,7 +35,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_option options[] = {
     {"once", 'o', NULL, 0, "print one table, of two looks a delay apart, and end", 0},
     {"delay", 'd', "SECONDS", 0, "between looks (default 2)", 0},
-    {"sort", 's', "KEY", 0, "by which column: r RSS, l live, p percent live, c cached, m mallocs/s, t threads, n name", 0},
+    {"sort", 's', "KEY", 0, "by which column: r RSS, l live, p percent live, c cached, m mallocs/s, t threads, n "
+        "name", 0},
     {0},
 };
 
@@ -42,8 +44,8 @@ static const struct argp argp = {
     .options = options,
     .parser = parse,
     .args_doc = "[PID...]",
-    .doc = "Shows the processes that run on hakmem, or those given, every few seconds. On the screen, the keys of --sort sort, "
-           "space looks again, q ends.",
+    .doc = "Shows the processes that run on hakmem, or those given, every few seconds. On the screen, the keys of "
+           "--sort sort, space looks again, q ends.",
 };
 
 /* ---- looking ---- */
@@ -95,7 +97,8 @@ static void take_rates(struct top *t, const struct row *before, size_t count)
         struct row *now = &t->row[i];
         const struct row *then = bsearch(now, before, count, sizeof(*before), by_pid);
         if (!then || strcmp(then->name, now->name) != 0) continue;
-        double seconds = (double)(now->time.tv_sec - then->time.tv_sec) + (double)(now->time.tv_nsec - then->time.tv_nsec) / 1e9;
+        double seconds = (double)(now->time.tv_sec - then->time.tv_sec) +
+                         (double)(now->time.tv_nsec - then->time.tv_nsec) / 1e9;
         int64_t calls = (int64_t)(now->mallocs - then->mallocs);
         now->rate = calls > 0 && seconds > 0 ? (double)calls / seconds : 0;
     }
@@ -166,7 +169,8 @@ static void print_once(struct top *t)
 {
     char line[256];
     top_look(t);
-    nanosleep(&(struct timespec){.tv_sec = (time_t)t->delay, .tv_nsec = (long)((t->delay - (long)t->delay) * 1e9)}, NULL);
+    struct timespec delay = {.tv_sec = (time_t)t->delay, .tv_nsec = (long)((t->delay - (double)(long)t->delay) * 1e9)};
+    nanosleep(&delay, NULL);
     top_look(t);
     top_sort(t);
     puts(top_title());

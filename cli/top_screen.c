@@ -8,7 +8,8 @@ static void draw(struct top *t)
     char line[256];
     top_sort(t);
     erase();
-    mvprintw(0, 0, "hakmem top: %zu processes; sort by r l p c m t n (now %c), space looks again, q ends", t->count, t->sort);
+    mvprintw(0, 0, "hakmem top: %zu processes; sort by r l p c m t n (now %c), space looks again, q "
+             "ends", t->count, t->sort);
     attron(A_REVERSE);
     mvaddnstr(1, 0, top_title(), COLS);
     attroff(A_REVERSE);

@@ -149,8 +149,8 @@ static void view_run(struct place *p, struct unit_view *unit, uint32_t number, u
     *unit = (struct unit_view){.kind = UNIT_RUN, .run_live = live < UNIT_SIZE ? (uint32_t)live : UNIT_SIZE};
 }
 
-static void view_unit(struct place *p, struct superslab_view *view, unsigned i, uint64_t entry, const struct record *book,
-                      uint32_t number)
+static void view_unit(struct place *p, struct superslab_view *view, unsigned i, uint64_t entry,
+                      const struct record *book, uint32_t number)
 {
     struct tag tag = {.word = (uint32_t)entry & ~TAG_WINDOWED, .record = (uint32_t)(entry >> 32)};
     struct unit_view *unit = &view->unit[i];
@@ -174,7 +174,8 @@ static bool walk_superslab(struct place *p, const struct superslab *superslab, s
     struct record *block = p->blocks[superslab->record >> RECORD_INDEX_BITS];
     unsigned units = (unsigned)(length / UNIT_SIZE);
     struct superslab_view *view = &p->snapshot->superslabs[p->snapshot->superslab_count++];
-    *view = (struct superslab_view){.base = superslab->base, .occupied = superslab->occupied, .dirty = superslab->dirty};
+    *view = (struct superslab_view){
+        .base = superslab->base, .occupied = superslab->occupied, .dirty = superslab->dirty};
     if (!read_tags(p, superslab->base, tags, units)) return false;
     if (!target_read(p->target, block + (superslab->record & (RECORDS_PER_BLOCK - 1)), books, units * sizeof(*books)))
         return false;
@@ -217,7 +218,8 @@ static void add_mapping(struct place *p, const struct large *l)
     if (l->start < l->map_base || l->start + l->size > l->map_base + l->map_size) return;
     s->mappings = grow_memory(s->mappings, (s->mapping_count + 1) * sizeof(*s->mappings));
     s->mappings[s->mapping_count++] = (struct mapping_view){
-        .start = l->start, .base = l->map_base, .size = l->size, .map_size = l->map_size, .kept = kind == TAG_MAPPING_KEPT};
+        .start = l->start, .base = l->map_base, .size = l->size, .map_size = l->map_size,
+        .kept = kind == TAG_MAPPING_KEPT};
 }
 
 static bool walk_large_records(struct place *p, uint32_t block)
@@ -244,7 +246,8 @@ static bool walk_records(const struct target *t, struct snapshot *s)
     struct record **blocks = take_memory(size);
     struct chunk **chunks = take_memory(size);
     p.blocks = blocks;
-    bool good = target_read(t, t->block.record_block, blocks, size) && target_read(t, t->block.chunk_of_block, chunks, size);
+    bool good = target_read(t, t->block.record_block, blocks, size) &&
+                target_read(t, t->block.chunk_of_block, chunks, size);
     for (uint32_t block = 1; good && block <= p.block_count; block++) {
         if (!blocks[block]) continue;
         good = chunks[block] ? walk_chunk(&p, chunks[block], block) : walk_large_records(&p, block);

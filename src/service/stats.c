@@ -127,7 +127,7 @@ COLD void stats_print(void)
     message_raw("hakmem %s statistics: %zu mallocs, %zu frees, %zu threads\n", HAK_VERSION, t->mallocs, t->frees,
                 t->threads);
     print_bytes("live", t->live, "blocks that the program holds; sizes are rounded up to their class");
-    print_bytes("cached", t->cached, "free blocks in the bins of threads, and on their way to the thread that owns them");
+    print_bytes("cached", t->cached, "free blocks in the bins of threads, and on their way to others");
     print_bytes("slabs", t->free_in_slabs, "free blocks in slabs, parts of slabs that were not cut yet, and rounding");
     print_bytes("dirty", t->dirty, "free units and kept mappings, which go back after purge_delay");
     print_bytes("purged", t->purged, "free units that were given back: addresses only");

@@ -1,4 +1,5 @@
-/* busy.c - four threads that allocate and free blocks of all sizes, their own and each other's, until they are killed. */
+/* busy.c - four threads that allocate and free blocks of all sizes, their own and each other's, until somebody kills
+ * them. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
