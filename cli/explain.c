@@ -66,9 +66,9 @@ static void explain_sparse(struct reasons *out, const struct snapshot *s, const 
         if (c == CLASS_COUNT) break;
         below = s->class[c].sparse_free_bytes;
         blocks = s->class[c].used - s->class[c].cached - (uint64_t)s->class[c].on_way;
-        length += (size_t)snprintf(named + length, sizeof(named) - length, "%s%u bytes (%lu slabs, %s free; %lu live "
-                                   "blocks in all slabs of the class)", i ? "; " : "", class_stride(c), s->class[c].sparse,
-                                   human(below), blocks);
+        length += (size_t)snprintf(named + length, sizeof(named) - length,
+                                   "%s%u bytes (%lu slabs, %s free; %lu live blocks in all slabs of the class)",
+                                   i ? "; " : "", class_stride(c), s->class[c].sparse, human(below), blocks);
         if (length >= sizeof(named)) break;
     }
     if (bytes > r->part[PART_free_in_slabs]) bytes = r->part[PART_free_in_slabs]; /* not all of it has memory */

@@ -42,6 +42,7 @@ bool rss_read(struct rss *rss, pid_t pid)
     char line[4096 + 128];
     char path[64];
     *rss = (struct rss){.pagemap = -1};
+    if (sysconf(_SC_PAGESIZE) != PAGE_BYTES) fail(STATUS_FAILED, "pages of other sizes than 4 KiB are not supported");
     FILE *smaps = process_file(pid, "smaps");
     if (!smaps) return false;
     while (fgets(line, sizeof(line), smaps)) take_line(rss, line);

@@ -217,7 +217,7 @@ static bool is_32_bit(pid_t pid)
     return is;
 }
 
-static bool has_ended(pid_t pid)
+bool process_has_ended(pid_t pid)
 {
     char state = 0;
     FILE *file = process_file(pid, "stat");
@@ -240,7 +240,7 @@ static enum status look_for_block(struct target *target, FILE *maps)
 {
     bool older;
     const void *readable = something_readable(maps);
-    if (!readable && has_ended(target->pid))
+    if (!readable && process_has_ended(target->pid))
         return REFUSE(target, STATUS_NO_PROCESS, "process %d has ended", (int)target->pid);
     if (!readable) return REFUSE(target, STATUS_NO_HAKMEM, "process %d is the kernel's", (int)target->pid);
     if (!choose_way(target, readable)) return not_permitted(target);
@@ -256,7 +256,7 @@ static enum status look_for_block(struct target *target, FILE *maps)
 enum status target_try(struct target *target, pid_t pid)
 {
     *target = (struct target){.pid = pid, .memory = -1};
-    if (has_ended(pid)) {
+    if (process_has_ended(pid)) {
         FILE *there = process_file(pid, "stat");
         if (there) fclose(there);
         return REFUSE(target, STATUS_NO_PROCESS, there ? "process %d has ended" : "there is no process %d", (int)pid);

@@ -31,6 +31,9 @@ bool target_write(const struct target *target, void *at, const void *from, size_
 /* The name of a process, "?" when it is gone. */
 void process_name(pid_t pid, char *out, size_t size);
 
+/* true = it is not there, or is what is left of one that has ended. */
+bool process_has_ended(pid_t pid);
+
 /* One mapping of a process. */
 struct mapping_line {
     uintptr_t start, end, offset;

@@ -190,7 +190,7 @@ static bool walk_chunk(struct place *p, const struct chunk *at, uint32_t block)
 {
     struct chunk c;
     if (!target_read(p->target, at, &c, sizeof(c))) return false;
-    if (c.used > c.total || c.total > RECORDS_PER_BLOCK / SUPERSLAB_UNITS || c.record >> RECORD_INDEX_BITS != block)
+    if (c.used > c.total || c.total > RECORDS_PER_BLOCK / SUPERSLAB_UNITS || c.record != block << RECORD_INDEX_BITS)
         return false;
     struct snapshot *s = p->snapshot;
     size_t units = c.size / UNIT_SIZE;
@@ -329,8 +329,11 @@ bool snapshot_take(const struct target *target, struct snapshot *snapshot)
 
 void snapshot_must(const struct target *target, struct snapshot *snapshot)
 {
-    if (!snapshot_take(target, snapshot))
+    if (snapshot_take(target, snapshot)) return;
+    if (process_has_ended(target->pid))
         fail(STATUS_NO_PROCESS, "process %d (%s) ended while it was read", (int)target->pid, target->name);
+    fail(STATUS_FAILED, "the heap of process %d (%s) makes no sense: something has written over hakmem's books",
+         (int)target->pid, target->name);
 }
 
 void snapshot_free(struct snapshot *snapshot)

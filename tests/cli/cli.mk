@@ -1,6 +1,6 @@
 # cli.mk - the command-line tool, on real processes.
 
-CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static busy other_build deepbind calls_malloc.so plain_static)
+CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static known_archive busy corrupt other_build deepbind calls_malloc.so plain_static)
 
 # The tool reads a stock library; and where ncurses' headers are missing there is no tool.
 ifneq ($(CLI),)
@@ -18,6 +18,13 @@ $(BUILD)/tests/cli/%: tests/cli/%.c include/hakmem/hakmem.h $(LIB_SO)
 $(BUILD)/tests/cli/known_static: tests/cli/known.c include/hakmem/hakmem.h $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -o $@ $< -static $(LIB_A) -s
+
+# Its own copy of the library comes first, whatever is preloaded.
+$(BUILD)/tests/cli/known_archive: tests/cli/known.c include/hakmem/hakmem.h $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -o $@ $< $(LIB_A) -rdynamic
+
+$(BUILD)/tests/cli/corrupt: $(BUILD)/id/$(BUILD_ID)
 
 $(BUILD)/tests/cli/other_build $(BUILD)/tests/cli/deepbind: $(BUILD)/tests/cli/%: tests/cli/%.c
 	@mkdir -p $(@D)

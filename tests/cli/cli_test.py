@@ -5,6 +5,8 @@ Where a figure is claimed, somebody else says what it must be: hak_stats() calle
 TAP on standard output.
 """
 
+import ctypes
+import errno
 import json
 import os
 import pathlib
@@ -12,6 +14,7 @@ import re
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -82,6 +85,19 @@ def python(script, *run, **more):
 SLEEPER = "import time; x = [str(i) for i in range(100000)]; del x[::2]; print('ready', flush=True); time.sleep(1000)"
 
 
+def forbid_process_vm():
+    """A filter under which process_vm_readv and process_vm_writev fail with ENOSYS."""
+    def step(code, jump_true, jump_false, value):
+        return struct.pack("HBBI", code, jump_true, jump_false, value)
+    program = step(0x20, 0, 0, 0) + step(0x15, 2, 0, 310) + step(0x15, 1, 0, 311) + step(0x06, 0, 0, 0x7FFF0000)
+    program += step(0x06, 0, 0, 0x00050000 | errno.ENOSYS)
+    text = ctypes.create_string_buffer(program)
+    filter_of = struct.pack("HxxxxxxP", 5, ctypes.addressof(text))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, filter_of, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "no filter")
+
+
 def until_it_sleeps(pid):
     while pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "S":
         time.sleep(0.01)
@@ -120,6 +136,46 @@ class Figures(unittest.TestCase):
                 self.same_as_inside(process)
                 process.ask("free")
                 self.same_as_inside(process)
+
+    def test_figures_are_those_of_hak_stats_when_threads_have_ended(self):
+        with Process(PROGRAMS / "known", 1) as process:
+            for _ in range(3):
+                process.ask("threads")
+                self.same_as_inside(process)
+            process.ask("work")
+            self.same_as_inside(process)
+            self.adds_up(process.pid)
+            self.assertGreater(len([h for h in figures(process.pid)["heaps"] if h["state"] in ("parked", "free")]), 0)
+
+    def test_of_two_copies_the_one_in_use_is_read(self):
+        with Process(PROGRAMS / "known_archive", 1, env={"LD_PRELOAD": str(LIBRARY)}) as process:
+            self.same_as_inside(process)
+            self.assertEqual(figures(process.pid)["library"], str(PROGRAMS / "known_archive"))
+            self.assertIn("2 copies of hakmem are in the process", hakmem("doctor", process.pid).stdout)
+
+    def test_spoiled_books_neither_hang_nor_crash_the_reader(self):
+        statuses = set()
+        for seed in range(60):
+            with Process(PROGRAMS / "corrupt", seed, 1 + seed % 20) as process:
+                for command in ["stat", "--json"], ["map"], ["explain"]:
+                    done = hakmem(*command, process.pid)
+                    self.assertIn(done.returncode, (0, 1), f"seed {seed}: {command} {done.stderr}")
+                    statuses.add(done.returncode)
+                    if done.returncode == 1:
+                        self.assertEqual(done.stderr, f"hakmem: the heap of process {process.pid} (corrupt) makes no sense: "
+                                         "something has written over hakmem's books\n")
+        self.assertEqual(statuses, {0, 1})
+
+    def test_memory_is_read_where_process_vm_readv_is_forbidden(self):
+        if os.uname().machine != "x86_64":
+            self.skipTest("the numbers of system calls are x86-64's")
+        with Process(PROGRAMS / "known", 1) as process:
+            wanted = figures(process.pid)
+            done = hakmem("stat", "--json", process.pid, preexec_fn=forbid_process_vm)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(json.loads(done.stdout), wanted)
+            done = hakmem("set", process.pid, "purge_delay=5", preexec_fn=forbid_process_vm)
+            self.assertEqual((done.returncode, process.ask("option purge_delay")), (0, "5"))
 
     def test_a_stripped_static_program_is_read(self):
         with Process(PROGRAMS / "known_static", 2) as process:

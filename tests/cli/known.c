@@ -4,6 +4,7 @@
  *   option NAME     prints its value
  *   free            frees all that main holds
  *   work            makes so many calls that the slow side is visited and looks at the clock
+ *   threads         has 40 threads make and free blocks, each other's too, and end
  *   fork            makes a child that sleeps, and prints its process id
  *
  * Each answer is one line, written without a heap: between two commands nothing changes. */
@@ -103,6 +104,29 @@ static void work(void)
     answer("done\n");
 }
 
+static void *shared[40 * 50];
+
+/* Leaves blocks for the others, frees what others left, in classes of which slabs change hands. */
+static void *come_and_go(void *first)
+{
+    void **mine = first;
+    for (int i = 0; i < 50; i++) mine[i] = get((size_t)(i % 5) * 700 + 300);
+    for (int i = 0; i < 40 * 50; i += 3) put(__atomic_exchange_n(&shared[i], NULL, __ATOMIC_ACQ_REL));
+    for (int i = 0; i < 2000; i++) put(get((size_t)(i % 3) * 500 + 200));
+    return NULL;
+}
+
+static void run_threads(void)
+{
+    for (int round = 0; round < 4; round++) {
+        pthread_t thread[10];
+        for (int i = 0; i < 10; i++)
+            if (pthread_create(&thread[i], NULL, come_and_go, &shared[(round * 10 + i) * 50]) != 0) _exit(1);
+        for (int i = 0; i < 10; i++) pthread_join(thread[i], NULL);
+    }
+    answer("done\n");
+}
+
 static void make_child(void)
 {
     char line[32];
@@ -146,6 +170,7 @@ int main(int argc, char **argv)
         if (strncmp(line, "option ", 7) == 0) tell_option(line + 7);
         if (strcmp(line, "free") == 0) free_all();
         if (strcmp(line, "work") == 0) work();
+        if (strcmp(line, "threads") == 0) run_threads();
         if (strcmp(line, "fork") == 0) make_child();
     }
     return 0;
