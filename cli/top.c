@@ -156,13 +156,13 @@ void top_sort(struct top *t)
 
 const char *top_title(void)
 {
-    return "    PID        RSS       live   live%     cached  threads    mallocs/s        mallocs  name";
+    return "    PID name                   RSS       live  live%    cached thrd  mallocs/s          mallocs";
 }
 
 void top_line(const struct row *r, char *out, size_t size)
 {
-    snprintf(out, size, "%7d %10s %10s %6.1f%% %10s %8zu %12.0f %14lu  %s", (int)r->pid, human(r->rss), human(r->live),
-             share_live(r), human(r->cached), r->threads, r->rate, r->mallocs, r->name);
+    snprintf(out, size, "%7d %-15.15s %10s %10s %5.1f%% %9s %4zu %10.0f %16lu", (int)r->pid, r->name, human(r->rss),
+             human(r->live), share_live(r), human(r->cached), r->threads, r->rate, r->mallocs);
 }
 
 static void print_once(struct top *t)
