@@ -121,7 +121,7 @@ extern struct heap_front heap_exited; /* after the exit handler, or no heap to b
 
 extern struct heap *heap_common;      /* NULL until the first call of the process */
 extern struct heap *heap_block[HEAP_BLOCKS]; /* by id; filled from the front, never emptied */
-extern uint32_t heap_count;           /* ids given out: 1 ... heap_count */
+extern uint32_t heap_count LINKED_AS("hak_heap_count"); /* ids given out: 1 ... heap_count */
 extern uint32_t cache_epoch;          /* raised to make all threads flush their caches */
 
 ALWAYS_INLINE struct heap *heap_of(struct heap_front *front)

@@ -69,7 +69,7 @@ struct large_counters {
     size_t sparse_units; /* in long runs freed since memory went back, while density was low */
 };
 
-extern struct large_counters large;
+extern struct large_counters large LINKED_AS("hak_large");
 
 struct large_usage {
     size_t run_live;        /* usable bytes in runs */

@@ -25,7 +25,7 @@ struct mapped {
     uint32_t tick;
 };
 
-extern struct mapped mapped;
+extern struct mapped mapped LINKED_AS("hak_mapped");
 
 /* A block of at least `size` bytes. NULL = the system refuses. */
 void *mapping_alloc(size_t size, size_t alignment, bool zeroed);

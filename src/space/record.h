@@ -27,7 +27,7 @@ struct records {
     size_t bytes;    /* mapped so far; shared counter */
 };
 
-extern struct records records;
+extern struct records records LINKED_AS("hak_records");
 extern struct lock record_lock; /* for fork */
 extern struct record *record_block[RECORD_BLOCKS]; /* block 0 stays empty: number 0 is no record */
 

@@ -1,5 +1,5 @@
-/* corrupt.c - writes over hakmem's books in its own memory: as many words as its second argument says, at places and with
- * values that the first, a seed, chooses. Then it sleeps, without a call of malloc. */
+/* corrupt.c - writes over hakmem's books in its own memory: as many words as its second argument says, at places
+ * and with values that the first, a seed, chooses. Then it sleeps, without a call of malloc. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
