@@ -53,7 +53,8 @@ static const struct argp purge_argp = {
     .args_doc = "PID",
     .doc = "Asks a process to give back all free memory that it can: it does so at the next of its calls that leaves "
            "the fast path and looks at the clock (about one in 64 of these). Its other threads empty their caches at "
-           "their own next such call. A process that makes no call does not follow; the request stays.",
+           "their own next such call. A process that makes no call follows when its background thread looks, if it "
+           "has one; else the request stays.",
 };
 
 /* Resident KiB. */

@@ -10,6 +10,7 @@
 #include HAK_FAKE_OS /* the tests' system, which fails on request */
 #else
 #include "os/linux.c"
+#include "os/thread.c"
 #endif
 #include "os/aligned.c"
 #include "os/lock.c"
@@ -25,6 +26,7 @@
 #include "space/chunk.c"
 #include "space/arena.c"
 #include "space/purge.c"
+#include "space/collapse.c"
 #include "space/mapping.c"
 #include "space/large.c"
 
@@ -37,6 +39,7 @@
 #include "cache/fork.c"
 
 #include "service/reclaim.c"
+#include "service/background.c"
 #include "service/stats.c"
 #include "service/block.c"
 

@@ -1,7 +1,7 @@
 /* init.c - what happens when the library is loaded and when the process ends.
  *
- * Uses: os, option, arena, fork, foreign, stats. Allocation does not wait for this: calls made earlier get the
- * default options.
+ * Uses: os, option, arena, fork, foreign, background, stats. Allocation does not wait for this: calls made earlier
+ * get the default options.
  */
 #include <pthread.h>
 
@@ -10,8 +10,15 @@
 #include "../diag/option.h"
 #include "../front/foreign.h"
 #include "../os/os.h"
+#include "../service/background.h"
 #include "../service/stats.h"
 #include "../space/arena.h"
+
+static void start_child(void)
+{
+    fork_child();
+    background_forget();
+}
 
 /* Early among constructors: our fork handlers shall be innermost, and lock last; and no second thread may be in
  * the allocator before they are there. pthread_atfork fails only when memory is out before main. */
@@ -21,7 +28,7 @@ __attribute__((constructor(101))) static void library_start(void)
     foreign_init();
     option_read_environment();
     arena_start();
-    (void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+    (void)pthread_atfork(fork_prepare, fork_parent, start_child);
     if (!option_get(OPTION_verbose)) return;
     message_print("version %s, build %s", HAK_VERSION, HAK_BUILD_ID);
     option_print_all();

@@ -28,6 +28,8 @@ struct heap_front heap_none = {.entries = tagmap_nothing, .tag = ~0u, .bin_of_si
 struct heap_front heap_exited = {.entries = tagmap_nothing, .tag = ~0u, .bin_of_size = NO_BINS};
 TLS_INITIAL_EXEC struct heap_front *heap_self = &heap_none;
 struct heap *heap_common;
+uint32_t heap_threads;
+void (*heap_when_alone)(void);
 struct lock registry_lock = {.rank = RANK_REGISTRY};
 
 /* Under registry_lock; blocks are read without it. */
@@ -145,6 +147,8 @@ static void detach(struct heap *heap)
     heap_orphan_surplus(heap); /* what the next thread may not need, others do */
     lock_release(&heap->lock);
     if (!park(heap)) dissolve(heap);
+    void (*alone)(void) = load_acquire(&heap_when_alone);
+    if (sub_relaxed(&heap_threads, 1) <= 2 && alone) alone();
 }
 
 void heap_dissolve_parked(void)
@@ -176,6 +180,7 @@ COLD struct heap *heap_attach(void)
     }
     lock_release(&heap->lock);
     heap_self = &heap->front;
+    add_relaxed(&heap_threads, 1);
     if (pthread_setspecific(exit_key, heap) == 0) return heap;
     detach(heap);
     return NULL;

@@ -73,4 +73,5 @@ COLD void fork_child(void)
     }
     unlock_all();
     heap_each(bury, NULL);
+    store_relaxed(&heap_threads, heap_self->id != 0);
 }

@@ -106,6 +106,7 @@ struct heap {
     uint32_t state;               /* enum heap_state; written under the registry's lock */
     struct heap *next;            /* likewise: in the list of free or of parked heaps */
     uint32_t work;                /* since start, weighted; tells when to look at the clock */
+    uint32_t work_seen;           /* by who reclaims, at the last look */
     uint32_t epoch;               /* last cache_epoch that was followed */
     uint32_t reserve_count;
     struct span reserve[RESERVE_MAX];
@@ -201,6 +202,9 @@ void heap_dissolve_parked(void);
 void heap_each(void (*visit)(struct heap *heap, void *context), void *context);
 
 struct heap *heap_at(uint32_t id);
+
+extern uint32_t heap_threads;           /* that have a heap now */
+extern void (*heap_when_alone)(void);   /* called by a thread that leaves its heap when at most one other has one */
 
 extern struct lock registry_lock; /* for fork */
 

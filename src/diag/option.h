@@ -16,6 +16,7 @@ enum option {
 };
 
 enum { ON_ERROR_ABORT = 0, ON_ERROR_REPORT = 1 };
+enum { BACKGROUND_AUTO = 0, BACKGROUND_OFF = 1, BACKGROUND_ON = 2 };
 enum { THP_AUTO = 0, THP_ALWAYS = 1, THP_NEVER = 2 };
 
 extern long option_value[OPTION_COUNT];

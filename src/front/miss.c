@@ -7,6 +7,7 @@
 
 #include "../cache/inbox.h"
 #include "../diag/error.h"
+#include "../service/background.h"
 #include "../service/reclaim.h"
 #include "../space/arena.h"
 #include "../space/large.h"
@@ -20,8 +21,10 @@ enum { POLL_WEIGHT = 64, RUN_WEIGHT = 8, MAPPING_WEIGHT = POLL_WEIGHT };
 static void poll_sometimes(struct heap *heap, uint32_t weight)
 {
     uint32_t before = heap->work;
-    heap->work += weight;
-    if ((before ^ heap->work) >= POLL_WEIGHT && reclaim_poll()) heap->work |= POLL_WEIGHT - 1; /* the next visit, too */
+    store_relaxed(&heap->work, before + weight);
+    if ((before ^ heap->work) < POLL_WEIGHT && likely(!arena_run_is_long())) return;
+    if (background_poll() && likely(!load_relaxed(&reclaim_request))) return;
+    if (reclaim_poll()) store_relaxed(&heap->work, heap->work | (POLL_WEIGHT - 1)); /* the next visit, too */
 }
 
 static void poll_after_large(size_t size)

@@ -9,6 +9,8 @@
  */
 #include "os.h"
 
+#include "system_call.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -22,56 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The result as the kernel gives it: -4095 ... -1 is a negated errno. */
-#if defined(__x86_64__)
-static long system_call(long number, long a, long b, long c, long d, long e, long f)
-{
-    long result;
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
-#elif defined(__aarch64__)
-static long system_call(long number, long a, long b, long c, long d, long e, long f)
-{
-    register long x8 __asm__("x8") = number;
-    register long x0 __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    register long x4 __asm__("x4") = e;
-    register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-                     : "memory");
-    return x0;
-}
-#else
-static long system_call(long number, long a, long b, long c, long d, long e, long f)
-{
-    int saved = errno;
-    long result = syscall(number, a, b, c, d, e, f);
-    if (result == -1) result = -(long)errno;
-    errno = saved;
-    return result;
-}
-#endif
-
-static bool failed(long result)
-{
-    return result < 0 && result > -4096;
-}
-
 static void *map(size_t size, int protection, int flags)
 {
     long p = system_call(SYS_mmap, 0, (long)size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-    return failed(p) ? NULL : (void *)p;
+    return system_call_failed(p) ? NULL : (void *)p;
 }
 
 size_t os_page_size(void)
@@ -100,7 +56,7 @@ void *os_reserve_readable(size_t size)
 
 bool os_commit(void *p, size_t size)
 {
-    return !failed(system_call(SYS_mprotect, (long)p, (long)size, PROT_READ | PROT_WRITE, 0, 0, 0));
+    return !system_call_failed(system_call(SYS_mprotect, (long)p, (long)size, PROT_READ | PROT_WRITE, 0, 0, 0));
 }
 
 void *os_map(size_t size)
@@ -110,23 +66,23 @@ void *os_map(size_t size)
 
 bool os_unmap(void *p, size_t size)
 {
-    return !failed(system_call(SYS_munmap, (long)p, (long)size, 0, 0, 0, 0));
+    return !system_call_failed(system_call(SYS_munmap, (long)p, (long)size, 0, 0, 0, 0));
 }
 
 bool os_remap(void *p, size_t size, size_t new_size)
 {
-    return !failed(system_call(SYS_mremap, (long)p, (long)size, (long)new_size, 0, 0, 0));
+    return !system_call_failed(system_call(SYS_mremap, (long)p, (long)size, (long)new_size, 0, 0, 0));
 }
 
 bool os_remap_to(void *p, size_t size, size_t new_size, void *to)
 {
-    return !failed(system_call(SYS_mremap, (long)p, (long)size, (long)new_size, MREMAP_MAYMOVE | MREMAP_FIXED,
-                               (long)to, 0));
+    const long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    return !system_call_failed(system_call(SYS_mremap, (long)p, (long)size, (long)new_size, flags, (long)to, 0));
 }
 
 bool os_purge(void *p, size_t size)
 {
-    return !failed(system_call(SYS_madvise, (long)p, (long)size, MADV_DONTNEED, 0, 0, 0));
+    return !system_call_failed(system_call(SYS_madvise, (long)p, (long)size, MADV_DONTNEED, 0, 0, 0));
 }
 
 void os_populate(void *p, size_t size)
@@ -144,7 +100,7 @@ bool os_has_memory(const void *p)
 {
     unsigned char present = 0;
     long result = system_call(SYS_mincore, (long)p, (long)os_page_size(), (long)&present, 0, 0, 0);
-    return !failed(result) && (present & 1);
+    return !system_call_failed(result) && (present & 1);
 }
 
 /* Forbidden again at once, so that neighbours stay one mapping, and the system does not fill up later what was given
@@ -155,6 +111,26 @@ bool os_fill_huge(void *p, size_t size)
     *(volatile char *)p = 0;
     os_allow_huge(p, size, false);
     return os_has_memory((char *)p + size - os_page_size());
+}
+
+bool os_is_present(const void *p, size_t size)
+{
+    unsigned char present[512];
+    size_t pages = size / os_page_size();
+    if (pages > sizeof(present)) return false;
+    if (system_call_failed(system_call(SYS_mincore, (long)p, (long)size, (long)present, 0, 0, 0))) return false;
+    for (size_t i = 0; i < pages; i++)
+        if (!(present[i] & 1)) return false;
+    return true;
+}
+
+bool os_collapse(void *p, size_t size)
+{
+    enum { COLLAPSE = 25 }; /* MADV_COLLAPSE, which headers may not know yet */
+    os_allow_huge(p, size, true);
+    bool done = !system_call_failed(system_call(SYS_madvise, (long)p, (long)size, COLLAPSE, 0, 0, 0));
+    os_allow_huge(p, size, false);
+    return done;
 }
 
 bool os_peek(const void *p, void *out, size_t size)
@@ -168,7 +144,7 @@ bool os_peek(const void *p, void *out, size_t size)
 static size_t limit_of(int resource)
 {
     struct rlimit limit;
-    if (failed(system_call(SYS_prlimit64, 0, resource, 0, (long)&limit, 0, 0))) return SIZE_MAX;
+    if (system_call_failed(system_call(SYS_prlimit64, 0, resource, 0, (long)&limit, 0, 0))) return SIZE_MAX;
     return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
 }
 
@@ -184,7 +160,7 @@ void os_start(void)
     char mode = '0';
     const char *path = "/proc/sys/vm/overcommit_memory";
     long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
-    if (failed(file)) return;
+    if (system_call_failed(file)) return;
     (void)system_call(SYS_read, file, (long)&mode, 1, 0, 0, 0);
     (void)system_call(SYS_close, file, 0, 0, 0, 0, 0);
     never_overcommits = mode == '2';

@@ -51,6 +51,13 @@ bool os_has_memory(const void *p);
  * a small page or none. `size` and p are multiples of a huge page, or it fails. */
 bool os_fill_huge(void *p, size_t size);
 
+/* true = every page has memory. size is at most 2 MiB. */
+bool os_is_present(const void *p, size_t size);
+
+/* Copies `size` bytes that are in use into a huge page, in place; as the other as to size and p. false = there was
+ * none, or the system cannot (before Linux 6.1). */
+bool os_collapse(void *p, size_t size);
+
 /* Copies from an address that may not be mapped. false = it is not. */
 bool os_peek(const void *p, void *out, size_t size);
 

@@ -1,6 +1,6 @@
 /* reclaim.h - memory goes back to the system, by date or on demand.
  *
- * Uses: cache, space, option. Callers: front's visits, api. No lock may be held.
+ * Uses: cache, space, option. Callers: front's visits, background, api. No lock may be held.
  */
 #ifndef HAK_SERVICE_RECLAIM_H
 #define HAK_SERVICE_RECLAIM_H
@@ -8,12 +8,16 @@
 #include "../base/compiler.h"
 
 /* Anybody asks for reclaim_all() by storing 1 here, also from outside of the process (block.h): the next poll
- * follows. */
+ * or round follows. */
 extern uint32_t reclaim_request;
 
 /* Called at visits: once per half purge_delay idle memory goes back, a step at each call. Returns whether there is
  * more to do: then the next visit should call again. */
 bool reclaim_poll(void);
+
+/* The whole of a tick at once, by a thread that calls it twice in purge_delay; leaves early when *stop is set. Sleeping
+ * threads' mail is taken in and what they keep empty is given back. Returns whether there was something to do. */
+bool reclaim_round(const uint32_t *stop);
 
 /* Gives back all that can be had: inboxes are drained, empty slabs and reserves of all heaps retire, dirty
  * units and kept mappings go to the system. Other threads flush their bins at their next visit.

@@ -15,6 +15,7 @@ enum {
     LOOKS_PER_BUCKET = 8,
     HUGE_AFTER = 8 * SUPERSLAB_UNITS, /* dense units before the next are expected */
     HUGE_SUPERSLABS_MAX = 1 << 13,
+    RUN_FORGET = 8,
 };
 
 struct lock arena_lock = {.rank = RANK_ARENA};
@@ -39,7 +40,7 @@ static void bucket_add(unsigned dirty, unsigned count, struct superslab *s)
 /* Call before and after every change of occupied or dirty. */
 static void superslab_unlink(struct superslab *s)
 {
-    arena.free_units -= free_units(s);
+    counter_add(&arena.free_units, 0 - (size_t)free_units(s));
     counter_add(&arena.dirty_units, 0 - (size_t)bit_count(s->dirty));
     if (s->occupied == 0) chunk_count_empty(s, false);
     if (s->in_bucket) list_remove(&s->bucket_link);
@@ -53,7 +54,7 @@ static void superslab_link(struct superslab *s)
     s->zero &= s->dirty;
     arena.dense_units -= bit_count(s->dense & ~s->occupied);
     s->dense &= s->occupied;
-    arena.free_units += count;
+    counter_add(&arena.free_units, count);
     counter_add(&arena.dirty_units, (size_t)bit_count(s->dirty));
     if (s->occupied == 0) chunk_count_empty(s, true);
     if (count > 0) bucket_add(s->dirty != 0, count, s);
@@ -78,6 +79,7 @@ bool superslab_forget_huge(struct superslab *s)
 {
     bool was = s->huge;
     s->huge = false;
+    s->collapsed = false;
     if (was) sub_relaxed(&arena.huge_superslabs, 1);
     return was;
 }
@@ -136,8 +138,16 @@ static struct superslab *find_superslab(unsigned count)
     return s;
 }
 
+static void count_taken(unsigned count, unsigned dirty)
+{
+    size_t run = arena.run_units;
+    store_relaxed(&arena.run_units, run > RUN_FORGET * count ? run - RUN_FORGET * count : 0);
+    arena.clean_units += count - dirty;
+}
+
 static void hand_out(struct superslab *s, uint32_t run, bool dense)
 {
+    count_taken(bit_count(run), bit_count(run & s->dirty));
     superslab_change(s, s->occupied | run, s->dirty & ~run);
     if (!dense) return;
     s->dense |= run;
@@ -162,6 +172,7 @@ static bool fill_huge(struct superslab *s, uint32_t run)
     lock_acquire(&arena_lock);
     superslab_change(s, run, done ? ~run : 0);
     s->zero = s->dirty;
+    s->collapsed = done;
     return done;
 }
 
@@ -246,6 +257,7 @@ bool arena_take_long(unsigned count, bool dense, struct span *span, uint32_t dir
             struct superslab *s = stretch.first + i;
             struct part part = part_of(s->record, count - i * SUPERSLAB_UNITS);
             dirty[i] = s->dirty & part.units & ~s->zero;
+            count_taken(part.count, bit_count(s->dirty & part.units));
             superslab_change(s, s->occupied | part.units, s->dirty & ~part.units);
         }
     }
@@ -258,6 +270,7 @@ void arena_give(uintptr_t base, uint32_t record, unsigned count)
 {
     tagmap_set(base, count, TAG_FREE, record);
     lock_acquire(&arena_lock);
+    store_relaxed(&arena.run_units, arena.run_units + count);
     while (count > 0) {
         struct part part = part_of(record, count);
         struct superslab *s = part.superslab;

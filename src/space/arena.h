@@ -73,6 +73,21 @@ bool arena_purge_step(bool begin, bool *more);
  * false = there are no more, or another thread purges now. */
 bool arena_purge_empty(void);
 
+/* Gives memory back, idle or not, but for 3 MiB, while a long run of frees goes on: who frees 8 MiB and more without
+ * taking some may fall silent next, and then nobody would. Stops doing so for a while, longer each time, when the
+ * program takes it again. Does not wait. */
+void arena_purge_run(uint64_t now_ms);
+
+/* Somebody else will give it back: nobody shall look again before 8 MiB more are free. */
+void arena_end_run(void);
+
+/* A hint without a lock: arena_purge_run() may have something to do. */
+bool arena_run_is_long(void);
+
+/* Looks at the next 64 SuperSlabs, and gives up to four that are in use to the last page a huge page each. Returns how
+ * many. By one thread. */
+unsigned arena_collapse(void);
+
 /* A hint without a lock: some unit is free and has memory. */
 bool arena_has_dirty(void);
 

@@ -24,6 +24,7 @@ struct superslab {
     bool in_bucket;
     bool in_dirty_list;
     bool huge;         /* huge pages are allowed: for long runs */
+    bool collapsed;    /* has a huge page, or was refused one, since the last purge */
     struct list bucket_link;
     struct list dirty_link;
 };
@@ -49,6 +50,8 @@ struct arena {
     size_t dirty_units;
     size_t dense_units;
     size_t huge_superslabs;
+    size_t run_units;       /* taken back in a row; each unit handed out takes RUN_FORGET off */
+    uint64_t clean_units;   /* handed out without memory, so far */
     struct list dirty_list; /* SuperSlabs with dirty units, oldest first */
     uint32_t tick;
 };
@@ -58,7 +61,7 @@ extern struct arena arena;
 /* Sets both maps of a SuperSlab and moves it to where it belongs. In arena.c. */
 void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty);
 
-/* Huge pages will be forbidden there. true = they were allowed. */
+/* Huge pages will be forbidden there, and what it has of them may be split. true = they were allowed. */
 bool superslab_forget_huge(struct superslab *s);
 
 /* A SuperSlab never used before, not yet in a bucket. NULL = the system refuses. */

@@ -8,7 +8,7 @@
 #include "../base/config.h"
 #include "../os/os.h"
 
-enum { SLOW_NS = 1000 * 1000, PASS_MAX = 255 };
+enum { SLOW_NS = 1000 * 1000, SLOW_COLLAPSE_NS = 3000 * 1000, PASS_MAX = 255 };
 
 static uint32_t pass_next;  /* opportunities that pass after the next slow fill */
 static uint32_t passing;    /* of these, to come */
@@ -21,11 +21,9 @@ bool huge_at_hand(void)
     return false;
 }
 
-bool huge_fill(uintptr_t superslab)
+static void learn_time(uint64_t start, bool done, uint64_t slow_ns)
 {
-    uint64_t start = os_now_ns();
-    bool done = os_fill_huge((void *)superslab, SUPERSLAB_SIZE);
-    bool quick = done && os_now_ns() - start < SLOW_NS;
+    bool quick = done && os_now_ns() - start < slow_ns;
     uint32_t next = load_relaxed(&pass_next);
     if (quick) {
         store_relaxed(&pass_next, next / 2);
@@ -34,5 +32,21 @@ bool huge_fill(uintptr_t superslab)
         store_relaxed(&pass_next, next);
         store_relaxed(&passing, next);
     }
+}
+
+bool huge_fill(uintptr_t superslab)
+{
+    uint64_t start = os_now_ns();
+    bool done = os_fill_huge((void *)superslab, SUPERSLAB_SIZE);
+    learn_time(start, done, SLOW_NS);
+    return done;
+}
+
+bool huge_collapse(uintptr_t superslab)
+{
+    if (!os_is_present((const void *)superslab, SUPERSLAB_SIZE)) return false;
+    uint64_t start = os_now_ns();
+    bool done = os_collapse((void *)superslab, SUPERSLAB_SIZE);
+    learn_time(start, done, SLOW_COLLAPSE_NS);
     return done;
 }

@@ -1,6 +1,6 @@
 /* huge.h - huge pages, as long as the system has them at hand.
  *
- * Uses: os. Callers: arena, mapping. Locks: none; threads may overwrite each other's findings.
+ * Uses: os. Callers: arena, collapse, mapping. Locks: none; threads may overwrite each other's findings.
  *
  * A huge page costs a fifth of the small pages that it replaces, or many times as much: where the system must
  * move memory to make room for it, or the host of a virtual machine has none behind it. So fills are timed. After a
@@ -16,5 +16,8 @@ bool huge_at_hand(void);
 
 /* Gives a SuperSlab without memory one huge page. false = there was none. */
 bool huge_fill(uintptr_t superslab);
+
+/* Replaces the small pages of a SuperSlab by a huge one, copying them. false = some are missing, or there was none. */
+bool huge_collapse(uintptr_t superslab);
 
 #endif

@@ -1,6 +1,7 @@
 /* purge.c - gives the memory of idle units back to the system.
  *
- * Uses: arena, chunk, os. Callers: through arena_purge(), arena_purge_step() and arena_purge_empty().
+ * Uses: arena, chunk, os. Callers: through arena_purge(), arena_purge_step(), arena_purge_empty() and
+ *       arena_purge_run().
  * Locks: RANK_PURGE throughout; RANK_ARENA to pick units and to put them back, never across a system call.
  *
  * Units being purged count as occupied. They return as zero, or as dirty when the system refused.
@@ -9,7 +10,14 @@
 #include "arena.h"
 #include "chunk.h"
 
-enum { PURGE_BATCH = 32, PURGE_STEP_UNITS = 128 }; /* 8 MiB */
+enum {
+    PURGE_BATCH = 32,
+    PURGE_STEP_UNITS = 128, /* 8 MiB */
+    RUN_UNITS_MIN = 128,    /* 8 MiB freed in a row, and as much with memory */
+    RUN_UNITS_KEPT = 48,
+    RUN_PAUSE_MS = 1000,    /* doubles each time */
+    RUN_PAUSES_MAX = 6,
+};
 
 struct purge_item {
     struct superslab *superslab;
@@ -145,4 +153,80 @@ bool arena_purge_empty(void)
     lock_release(&arena_lock);
     lock_release_peer(&purge_lock);
     return count == PURGE_BATCH;
+}
+
+/* ---- long runs of frees ---- */
+
+/* What was given back in a run, and whether that was wrong. Under RANK_PURGE. */
+static struct {
+    size_t units;          /* given back since the last pause */
+    uint64_t clean_units;  /* arena.clean_units at that time */
+    unsigned pauses;
+    uint64_t not_before_ms;
+} run_purge;
+
+/* All dirty units of the SuperSlabs that have some for the longest time. Under RANK_ARENA. */
+static unsigned pick_oldest(struct purge_item *items, size_t units_max)
+{
+    unsigned count = 0;
+    size_t picked = 0;
+    while (count < PURGE_BATCH && picked < units_max && !list_is_empty(&arena.dirty_list)) {
+        struct superslab *s = container_of(arena.dirty_list.next, struct superslab, dirty_link);
+        uint32_t units = s->dirty;
+        bool forbid = superslab_forget_huge(s);
+        items[count++] = (struct purge_item){.superslab = s, .units = units, .forbid_huge = forbid};
+        picked += bit_count(units);
+        superslab_change(s, s->occupied | units, 0);
+    }
+    return count;
+}
+
+/* The program has taken half of it again: it will not fall silent. */
+static bool run_was_taken_again(uint64_t now_ms)
+{
+    bool again = run_purge.units > 0 && arena.clean_units - run_purge.clean_units >= run_purge.units / 2;
+    if (!again) return false;
+    if (run_purge.pauses < RUN_PAUSES_MAX) run_purge.pauses++;
+    run_purge.not_before_ms = now_ms + ((uint64_t)RUN_PAUSE_MS << run_purge.pauses);
+    run_purge.units = 0;
+    return true;
+}
+
+/* Under both locks. */
+static void purge_oldest(void)
+{
+    struct purge_item items[PURGE_BATCH];
+    size_t bytes = 1;
+    while (bytes > 0 && arena.dirty_units > RUN_UNITS_KEPT) {
+        unsigned count = pick_oldest(items, arena.dirty_units - RUN_UNITS_KEPT);
+        bytes = purge_items(items, count);
+        run_purge.units += bytes / UNIT_SIZE;
+    }
+    run_purge.clean_units = arena.clean_units;
+}
+
+/* A third of what is held, or the program may only replace one large block by the next. */
+bool arena_run_is_long(void)
+{
+    size_t run = load_relaxed(&arena.run_units);
+    size_t dirty = load_relaxed(&arena.dirty_units);
+    if (run < RUN_UNITS_MIN || dirty <= RUN_UNITS_MIN) return false;
+    return 3 * run >= load_relaxed(&arena.units) - load_relaxed(&arena.free_units) + dirty;
+}
+
+void arena_end_run(void)
+{
+    store_relaxed(&arena.run_units, 0);
+}
+
+void arena_purge_run(uint64_t now_ms)
+{
+    if (!arena_run_is_long() || !lock_try_peer(&purge_lock)) return;
+    lock_acquire(&arena_lock);
+    if (now_ms >= run_purge.not_before_ms && !run_was_taken_again(now_ms))
+        purge_oldest();
+    else
+        arena_end_run();
+    lock_release(&arena_lock);
+    lock_release_peer(&purge_lock);
 }

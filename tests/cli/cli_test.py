@@ -35,6 +35,7 @@ LIBRARY = BUILD / "libhakmem.so"
 PARTS = ["live", "rounding", "cached", "mail", "free_in_slabs", "dirty", "purged", "records", "not_heap"]
 STATS = ["live", "cached", "free_in_slabs", "dirty", "purged", "mapped", "records", "mallocs", "frees", "threads"]
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("HAKMEM_") and key != "LD_PRELOAD"}
+ENVIRONMENT["HAKMEM_BACKGROUND"] = "off"     # nothing changes between two looks
 
 
 def hakmem(*arguments, **more):
@@ -363,6 +364,14 @@ class Changes(unittest.TestCase):
             self.assertGreater(before["dirty"], 20 << 20)
             self.assertLess(after["dirty"], 4 << 20)
             self.assertLess(after["rss"], before["rss"] - (20 << 20))
+
+    def test_a_sleeping_process_purges_by_its_background_thread(self):
+        with Process(PROGRAMS / "known", 2, env={"HAKMEM_PURGE_DELAY": "2000", "HAKMEM_BACKGROUND": "on"}) as process:
+            process.ask("free")
+            before = figures(process.pid)["resident"]
+            done = hakmem("purge", "--wait", "20000", process.pid)
+            self.assertRegex(done.stdout, r"^process %d \(known\): RSS was \d+ KiB, is \d+ KiB\n$" % process.pid)
+            self.assertLess(figures(process.pid)["resident"]["rss"], before["rss"])
 
     def test_a_busy_process_purges_at_once(self):
         with Process(PROGRAMS / "busy") as process:

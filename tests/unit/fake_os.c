@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "../../src/os/os.h"
+#include "../../src/os/thread.h"
 
 enum { FAKE_PAGE = 4096, FAKE_VARIABLES = 32 };
 
@@ -225,6 +226,22 @@ bool os_fill_huge(void *p, size_t size)
     return !fake_fails(FAKE_FILL_HUGE);
 }
 
+bool os_is_present(const void *p, size_t size)
+{
+    for (size_t at = 0; at < size; at += FAKE_PAGE)
+        if (!os_has_memory((const char *)p + at)) return false;
+    return true;
+}
+
+bool os_collapse(void *p, size_t size)
+{
+    (void)p;
+    (void)size;
+    __atomic_add_fetch(&fake.now_ns, fake.fill_ns, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&fake.collapses, 1, __ATOMIC_SEQ_CST);
+    return !fake.collapse_refused;
+}
+
 void os_populate(void *p, size_t size)
 {
     int saved = errno;
@@ -297,6 +314,35 @@ void os_wake_one(const uint32_t *word)
     __atomic_add_fetch(&fake.wakes, 1, __ATOMIC_SEQ_CST);
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     errno = saved;
+}
+
+/* ---- thread.h ---- */
+
+/* The number of a thread that nobody runs yet. */
+bool os_thread_start(struct os_thread *thread, int (*run)(void *))
+{
+    fake.thread_starts++;
+    if (fake.threads_refused) return false;
+    fake.thread_main = run;
+    thread->id = 4711;
+    return true;
+}
+
+void os_thread_join(const struct os_thread *thread, uint32_t id)
+{
+    fake.thread_joins++;
+    if (thread->id == id) ((struct os_thread *)(uintptr_t)thread)->id = 0;
+}
+
+bool os_thread_outlives_rights(void)
+{
+    return fake.rights_were_given_up;
+}
+
+void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms)
+{
+    if (fake.while_sleeping) fake.while_sleeping();
+    if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value) __atomic_add_fetch(&fake.now_ms, ms, __ATOMIC_SEQ_CST);
 }
 
 const char *os_environment(const char *name)

@@ -36,7 +36,9 @@ struct fake_os {
     uint64_t fail_every[FAKE_CALLS]; /* every k-th call fails; 0 = none */
     bool remap_eats_target;        /* a failed os_remap_to() leaves no reservation behind */
     uint64_t now_ms;               /* moved by tests only */
-    uint64_t fill_ns;              /* what os_fill_huge() takes */
+    uint64_t fill_ns;              /* what os_fill_huge() and os_collapse() take */
+    uint64_t collapses;            /* so far */
+    bool collapse_refused;
     uint64_t now_ns;               /* moved by that */
     size_t address_limit;          /* what os_address_limit() says */
     bool memory_is_charged;        /* what os_memory_is_charged() says */
@@ -52,6 +54,11 @@ struct fake_os {
     unsigned huge_count;
     void (*while_filling)(void);   /* what other threads do during os_fill_huge() */
     uint64_t waits, wakes;
+    bool threads_refused;          /* what os_thread_start() says */
+    int (*thread_main)(void *);    /* of the last thread started; the test runs it where it wants */
+    uint64_t thread_starts, thread_joins;
+    bool rights_were_given_up;     /* what os_thread_outlives_rights() says */
+    void (*while_sleeping)(void);  /* what others do during os_wait_for() */
     jmp_buf *abort_to;             /* os_abort() jumps there; NULL = the process dies */
     unsigned aborts;
     bool print_through;            /* copy what is printed to standard error */

@@ -173,6 +173,112 @@ static void large_calls_keep_the_date(void)
     }
 }
 
+/* ---- in a long run of frees ---- */
+
+enum { RUN_BLOCKS = 4000 };
+
+static void *run_block[RUN_BLOCKS];
+
+static void fill_run(size_t size)
+{
+    for (unsigned i = 0; i < RUN_BLOCKS; i++) run_block[i] = do_malloc(size);
+}
+
+static void free_run(void)
+{
+    for (unsigned i = 0; i < RUN_BLOCKS; i++) do_free(run_block[i]);
+}
+
+static void falls_silent(size_t size)
+{
+    fill_run(size);
+    free_run();
+    require(dirty_units() <= RUN_UNITS_MIN + 16, "%zu units", dirty_units());
+    require_sound();
+}
+
+static void a_program_that_falls_silent_keeps_little(void)
+{
+    falls_silent(5000);
+}
+
+static void a_program_that_falls_silent_keeps_few_pools(void)
+{
+    falls_silent(30000);
+}
+
+static void a_program_that_falls_silent_keeps_few_runs(void)
+{
+    falls_silent(100000);
+}
+
+static void memory_that_is_taken_again_is_kept(void)
+{
+    fill_run(30000);
+    free_run();
+    uint64_t purged = fake.calls[FAKE_PURGE];
+    for (unsigned i = 0; i < 100; i++) {
+        fill_run(30000);
+        free_run();
+    }
+    require(fake.calls[FAKE_PURGE] == purged, "in a pause");
+    for (unsigned i = 0; i < 4; i++) {
+        fake.now_ms += RUN_PAUSE_MS << RUN_PAUSES_MAX;
+        fill_run(30000);
+        free_run();
+    }
+    require(fake.calls[FAKE_PURGE] > purged, "for ever");
+    require_sound();
+}
+
+static void pauses_grow(void)
+{
+    uint64_t purged_in[3] = {0};
+    for (unsigned i = 0; i < 3 * 60; i++) {
+        uint64_t before = fake.calls[FAKE_PURGE];
+        require(option_set(OPTION_purge_delay, RUN_DELAY_MAX_MS)); /* nothing by date */
+        fill_run(30000);
+        free_run();
+        fake.now_ms += 100;
+        purged_in[i / 60] += fake.calls[FAKE_PURGE] != before;
+    }
+    require(purged_in[0] >= 2 && purged_in[0] <= 4, "%lu", purged_in[0]);
+    require(purged_in[2] <= 1, "%lu %lu", purged_in[1], purged_in[2]);
+}
+
+/* One of twenty large blocks is replaced by another. */
+static void a_large_block_that_is_replaced_is_no_run(void)
+{
+    void *p[20];
+    for (unsigned i = 0; i < 20; i++) p[i] = do_malloc(20 * MIB);
+    for (unsigned i = 0; i < 200; i++) {
+        do_free(p[i % 20]);
+        p[i % 20] = do_malloc(20 * MIB);
+    }
+    require(run_purge.units == 0 && run_purge.pauses == 0);
+}
+
+static void who_wants_memory_for_long_keeps_it(void)
+{
+    require(option_set(OPTION_purge_delay, RUN_DELAY_MAX_MS + 1));
+    fill_run(30000);
+    free_run();
+    require(fake.calls[FAKE_PURGE] == 0);
+}
+
+static void a_refusal_ends_the_run(void)
+{
+    fill_run(30000);
+    fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
+    free_run();
+    require(dirty_units() >= 1000);
+    fake_fail_nothing();
+    fake.now_ms += 1000;
+    (void)hak_purge();
+    require(dirty_units() == 0);
+    require_sound();
+}
+
 /* ---- refused ---- */
 
 static void a_refused_purge_is_tried_again(void)
@@ -372,6 +478,14 @@ int main(void)
         TEST(parked_heaps_are_dissolved_by_date),
         TEST(ordinary_calls_keep_the_date),
         TEST(large_calls_keep_the_date),
+        TEST(a_program_that_falls_silent_keeps_little),
+        TEST(a_program_that_falls_silent_keeps_few_pools),
+        TEST(a_program_that_falls_silent_keeps_few_runs),
+        TEST(memory_that_is_taken_again_is_kept),
+        TEST(pauses_grow),
+        TEST(a_large_block_that_is_replaced_is_no_run),
+        TEST(who_wants_memory_for_long_keeps_it),
+        TEST(a_refusal_ends_the_run),
         TEST(a_refused_purge_is_tried_again),
         TEST(calloc_never_sees_stale_bytes),
         TEST(a_purge_gives_back_all_that_is_free),

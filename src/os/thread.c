@@ -1,0 +1,217 @@
+/* thread.c - thread.h on Linux.
+ *
+ * Uses: os. Callers: through thread.h.
+ * Locks: none.
+ *
+ * The thread needs a place for thread-local variables, or each use of one would hit those of the thread that made it:
+ *
+ *   memory | guard | stack ...... | zeros as far as this library's and libc's errno lie | thread pointer | zeros |
+ *
+ * Its rights are those of the thread that made it: setuid() and friends of libc change those of libc's threads only. So
+ * a thread that was made with more rights than none looks, before it does anything, whether the process has still the
+ * same.
+ */
+#include "thread.h"
+
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "../base/atomics.h"
+#include "system_call.h"
+
+enum { STACK_SIZE = 32 * 1024, TLS_ROOM = 4096 };
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+static const bool sanitized = true; /* instrumented code needs a thread that the sanitizer knows */
+#else
+static const bool sanitized = false;
+#endif
+
+static TLS_INITIAL_EXEC uint32_t own_variable; /* where this library's variables are */
+
+#if defined(__x86_64__)
+static const bool can_point = true;
+
+static char *thread_pointer(void)
+{
+    char *pointer;
+    __asm__("mov %%fs:0, %0" : "=r"(pointer));
+    return pointer;
+}
+
+/* The first words of a thread's block: its own address, and that of libc's thread. */
+static void mark_thread(char *pointer)
+{
+    ((void **)(void *)pointer)[0] = pointer;
+    ((void **)(void *)pointer)[2] = pointer;
+}
+#elif defined(__aarch64__)
+static const bool can_point = true;
+
+static char *thread_pointer(void)
+{
+    char *pointer;
+    __asm__("mrs %0, tpidr_el0" : "=r"(pointer));
+    return pointer;
+}
+
+static void mark_thread(char *pointer)
+{
+    (void)pointer;
+}
+#else
+static const bool can_point = false;
+
+static char *thread_pointer(void)
+{
+    return NULL;
+}
+
+static void mark_thread(char *pointer)
+{
+    (void)pointer;
+}
+#endif
+
+/* How far variables lie below and above the thread pointer. */
+static void tls_reach(size_t *below, size_t *above)
+{
+    const char *variables[] = {(char *)&own_variable, (char *)&errno};
+    const char *pointer = thread_pointer();
+    *below = TLS_ROOM;
+    *above = TLS_ROOM;
+    for (unsigned i = 0; i < 2; i++) {
+        ptrdiff_t distance = variables[i] - pointer;
+        if (distance < 0 && (size_t)-distance + TLS_ROOM > *below) *below = (size_t)-distance + TLS_ROOM;
+        if (distance > 0 && (size_t)distance + TLS_ROOM > *above) *above = (size_t)distance + TLS_ROOM;
+    }
+    *below = (*below + TLS_ROOM - 1) & ~(size_t)(TLS_ROOM - 1);
+}
+
+static bool is_place_for_threads(void)
+{
+    if (sanitized || !can_point || getauxval(AT_SECURE)) return false;
+    long filters = system_call(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0, 0);
+    return filters == 0 || filters == -EINVAL; /* none, or the system has none */
+}
+
+struct user_ids {
+    uint32_t id[4]; /* real, effective, saved, file system */
+};
+
+/* Of a number at the start of `text`, which ends with another character. Returns what follows it. */
+static const char *read_number(const char *text, uint32_t *number)
+{
+    while (*text == '\t' || *text == ' ') text++;
+    for (*number = 0; *text >= '0' && *text <= '9'; text++) *number = *number * 10 + (uint32_t)(*text - '0');
+    return text;
+}
+
+/* Of the process, as its first thread has them. */
+static bool read_user_ids(struct user_ids *ids)
+{
+    char text[1024];
+    long file = system_call(SYS_openat, AT_FDCWD, (long)"/proc/self/status", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    if (system_call_failed(file)) return false;
+    long length = system_call(SYS_read, file, (long)text, sizeof(text) - 1, 0, 0, 0);
+    (void)system_call(SYS_close, file, 0, 0, 0, 0, 0);
+    if (length <= 0) return false;
+    text[length] = 0;
+    const char *line = __builtin_strstr(text, "\nUid:");
+    if (!line) return false;
+    line += 5;
+    for (unsigned i = 0; i < 4; i++) line = read_number(line, &ids->id[i]);
+    return true;
+}
+
+bool os_thread_outlives_rights(void)
+{
+    struct user_ids ids;
+    uint32_t own = (uint32_t)system_call(SYS_geteuid, 0, 0, 0, 0, 0, 0);
+    if (own != 0) return false; /* nothing that the process could give up */
+    if (!read_user_ids(&ids)) return true;
+    return (ids.id[0] | ids.id[1] | ids.id[2] | ids.id[3]) != 0;
+}
+
+/* The first thing that the thread does. The copy of the table shares no description for longer than this call. */
+static void leave_descriptors(void)
+{
+    enum { CLOSE_AND_UNSHARE = 1 << 1 };
+    (void)system_call(SYS_close_range, 0, ~0u, CLOSE_AND_UNSHARE, 0, 0, 0);
+}
+
+static int (*thread_main)(void *);
+
+static int thread_begin(void *unused)
+{
+    (void)unused;
+    leave_descriptors();
+    return thread_main(NULL);
+}
+
+static bool make_memory(struct os_thread *thread, size_t below, size_t above)
+{
+    size_t page = os_page_size();
+    size_t size = (page + STACK_SIZE + below + above + page - 1) & ~(page - 1);
+    if (thread->memory) return thread->size >= size;
+    char *memory = os_map(size);
+    if (!memory) return false;
+    (void)system_call(SYS_mprotect, (long)memory, (long)page, PROT_NONE, 0, 0, 0); /* a guard */
+    thread->memory = memory;
+    thread->size = size;
+    return true;
+}
+
+static bool clone_thread(struct os_thread *thread, char *pointer, char *stack)
+{
+    const int shared = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    const int told = CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+    uint64_t all = ~UINT64_C(0);
+    uint64_t before = 0;
+    int saved = errno;
+    (void)system_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)&before, sizeof(all), 0, 0);
+    bool done = clone(thread_begin, stack, shared | told, NULL, &thread->id, pointer, &thread->id) > 0;
+    (void)system_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof(before), 0, 0);
+    errno = saved;
+    return done;
+}
+
+bool os_thread_start(struct os_thread *thread, int (*main)(void *))
+{
+    size_t below;
+    size_t above;
+    if (!is_place_for_threads()) return false;
+    tls_reach(&below, &above);
+    if (!make_memory(thread, below, above)) return false;
+    char *storage = (char *)thread->memory + os_page_size() + STACK_SIZE;
+    __builtin_memset(storage, 0, below + above);
+    mark_thread(storage + below);
+    thread_main = main;
+    return clone_thread(thread, storage + below, storage);
+}
+
+static bool is_there(uint32_t id)
+{
+    long process = system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    return system_call(SYS_tgkill, process, id, 0, 0, 0, 0) != -ESRCH;
+}
+
+/* The system wakes those who wait for a shared word. It does not in the child of a fork that libc did not see. */
+void os_thread_join(const struct os_thread *thread, uint32_t id)
+{
+    struct timespec time = {.tv_nsec = 10 * 1000000};
+    while (id != 0 && load_acquire(&thread->id) == id && is_there(id))
+        (void)system_call(SYS_futex, (long)&thread->id, FUTEX_WAIT, (long)id, (long)&time, 0, 0);
+}
+
+void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms)
+{
+    struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    (void)system_call(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, (long)value, (long)&time, 0, 0);
+}

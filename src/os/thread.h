@@ -1,0 +1,34 @@
+/* thread.h - a thread that the C library does not know of.
+ *
+ * Implemented by thread.c, and by the tests' fake. Callers: service.
+ *
+ * pthread_create() may not be called out of malloc: it allocates, takes locks of libc and may be interposed; and a
+ * thread of libc's counts when main has returned or the last thread ends. So this one is made by clone(). It shares
+ * memory and nothing else that a program could notice: all signals are blocked, its table of descriptors is empty.
+ * The code that runs on it may use this library and system calls of our own making, nothing else of libc.
+ */
+#ifndef HAK_OS_THREAD_H
+#define HAK_OS_THREAD_H
+
+#include "os.h"
+
+struct os_thread {
+    uint32_t id;  /* its number; 0 = there is none: the system clears it when the thread is gone */
+    void *memory; /* its stack and thread-local storage; kept for the next */
+    size_t size;
+};
+
+/* Runs main() on a thread, with every thread-local variable of this library zero. One start at a time.
+ * false = refused, by the system or because this is no place for a thread: a setuid program, a sandbox, a sanitizer. */
+bool os_thread_start(struct os_thread *thread, int (*main)(void *));
+
+/* Waits until the thread with this number is gone. */
+void os_thread_join(const struct os_thread *thread, uint32_t id);
+
+/* Sleeps while *word == value, up to a time. */
+void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms);
+
+/* By that thread: the process has given up rights since the thread was made, which it would still hold. */
+bool os_thread_outlives_rights(void);
+
+#endif

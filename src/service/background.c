@@ -1,0 +1,109 @@
+/* background.c - see background.h.
+ *
+ * Uses: heap, reclaim, arena, option, thread. Locks: none of its own.
+ *
+ * Started late: by a visit, when other threads are there already and the heap is large enough for anybody to care. It
+ * does a round twice in purge_delay, and ends when it found nothing to do for a while: a visit starts it again. A
+ * program must never see a second thread because of us. So when but one of its threads has a heap, the one that
+ * leaves last takes the background thread along, and waits until the system has forgotten it.
+ *
+ *   thread.id   0 -- STARTING -- its number -- 0
+ *               by start()    by the system    by the system, when the thread is gone
+ *
+ * I1  the thread holds no lock while it sleeps, and never asks for memory
+ * I2  at most one is there; only the child of a fork forgets one
+ */
+#include "background.h"
+
+#include "../cache/heap.h"
+#include "../os/thread.h"
+#include "../space/arena.h"
+#include "reclaim.h"
+
+enum {
+    STARTING = INT32_MAX,
+    UNITS_MIN = 512,             /* 32 MiB: smaller heaps are left to visits */
+    ROUNDS_IDLE_MAX = 8,
+    RETRY_MS = 10000,            /* after a refusal, and after an end for want of work */
+    PAUSE_MS = 100,              /* after an end for want of threads */
+    LATE_MS = 10000,             /* a thread that has not been seen for so long is none: a raw fork has lost it */
+};
+
+static struct os_thread background;
+static uint32_t background_stop;      /* 1 = it shall end */
+static uint64_t background_seen_ms;   /* its last round */
+static uint64_t background_next_ms;   /* no start before */
+
+static uint64_t round_ms(void)
+{
+    uint64_t delay = (uint64_t)option_get(OPTION_purge_delay);
+    return delay >= 2 ? delay / 2 : 1;
+}
+
+static bool is_wanted(void)
+{
+    long wish = option_get(OPTION_background);
+    if (wish == BACKGROUND_ON) return true;
+    return wish == BACKGROUND_AUTO && load_relaxed(&heap_threads) > 1;
+}
+
+/* ---- on the thread ---- */
+
+static int background_main(void *unused)
+{
+    (void)unused;
+    heap_self = &heap_exited;
+    unsigned idle = 0;
+    while (is_wanted() && idle < ROUNDS_IDLE_MAX) {
+        store_relaxed(&background_seen_ms, os_now_ms());
+        os_wait_for(&background_stop, 0, round_ms());
+        if (load_acquire(&background_stop) || os_thread_outlives_rights()) break;
+        bool some = reclaim_round(&background_stop);
+        some |= arena_collapse() > 0;
+        idle = some ? 0 : idle + 1;
+    }
+    store_relaxed(&background_next_ms, os_now_ms() + RETRY_MS);
+    return 0;
+}
+
+/* ---- on the program's threads ---- */
+
+/* Called by a thread that leaves its heap. */
+static void background_end(void)
+{
+    uint32_t id = load_acquire(&background.id);
+    if (is_wanted() || id == 0 || id == STARTING) return; /* one that just starts looks itself */
+    store_release(&background_stop, 1);
+    os_wake_one(&background_stop);
+    os_thread_join(&background, id);
+    store_relaxed(&background_next_ms, os_now_ms() + PAUSE_MS);
+}
+
+COLD static void background_start(uint64_t now_ms)
+{
+    uint32_t none = 0;
+    if (!swap_if_acquire(&background.id, &none, STARTING)) return;
+    store_relaxed(&background_stop, 0);
+    store_relaxed(&background_seen_ms, now_ms);
+    store_release(&heap_when_alone, background_end);
+    if (os_thread_start(&background, background_main)) return;
+    store_relaxed(&background_next_ms, now_ms + RETRY_MS);
+    store_release(&background.id, 0);
+}
+
+bool background_poll(void)
+{
+    if (arena_units() < UNITS_MIN && option_get(OPTION_background) != BACKGROUND_ON) return false;
+    if (!is_wanted() || option_get(OPTION_purge_delay) == 0) return false;
+    uint64_t now_ms = os_now_ms();
+    if (load_relaxed(&background.id) == 0 && now_ms >= load_relaxed(&background_next_ms)) background_start(now_ms);
+    bool there = load_relaxed(&background.id) != 0 && now_ms < load_relaxed(&background_seen_ms) + round_ms() + LATE_MS;
+    if (there) arena_end_run();
+    return there;
+}
+
+void background_forget(void)
+{
+    background.id = 0;
+    background_next_ms = 0;
+}

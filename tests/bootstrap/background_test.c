@@ -1,0 +1,311 @@
+/* background_test.c - the thread of the library that gives memory back: a program with threads gets it, and notices
+ * nothing but that its memory shrinks.
+ *
+ * A scene is a program of its own that grows with four threads, which free all and sleep; so that each begins with a
+ * library that has no thread yet.
+ */
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <dirent.h>
+#include <time.h>
+
+#include "bootstrap/common.h"
+
+enum { WORKERS = 4, BLOCKS = 5000, BLOCK = 4000, SECONDS_MAX = 10 };
+
+static sem_t grown;
+static sem_t may_leave;
+
+static void *worker(void *unused)
+{
+    static void *held[WORKERS][BLOCKS];
+    static int next;
+    void **mine = held[__atomic_fetch_add(&next, 1, __ATOMIC_SEQ_CST) % WORKERS];
+    for (int i = 0; i < BLOCKS; i++) {
+        mine[i] = take(BLOCK);
+        memset(mine[i], 1, BLOCK);
+    }
+    for (int i = 0; i < BLOCKS; i++) give(mine[i]);
+    sem_post(&grown);
+    while (sem_wait(&may_leave) != 0) {}
+    return unused;
+}
+
+static pthread_t workers[WORKERS];
+
+static void start_workers(void)
+{
+    sem_init(&grown, 0, 0);
+    sem_init(&may_leave, 0, 0);
+    give(take(1));
+    for (int i = 0; i < WORKERS; i++)
+        if (pthread_create(&workers[i], NULL, worker, NULL) != 0) bail_out("pthread_create");
+    for (int i = 0; i < WORKERS; i++)
+        while (sem_wait(&grown) != 0) {}
+}
+
+static void end_workers(void)
+{
+    for (int i = 0; i < WORKERS; i++) sem_post(&may_leave);
+    for (int i = 0; i < WORKERS; i++) pthread_join(workers[i], NULL);
+}
+
+/* Threads that the system knows; `last` gets the number of the youngest. */
+static int count_threads(int *last)
+{
+    int count = 0;
+    DIR *folder = opendir("/proc/self/task");
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        if (entry->d_name[0] == '.') continue;
+        count++;
+        if (last && atoi(entry->d_name) > *last) *last = atoi(entry->d_name);
+    }
+    if (folder) closedir(folder);
+    return count;
+}
+
+static void pause_ms(long ms)
+{
+    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    while (nanosleep(&time, &time) != 0) {}
+}
+
+static bool within_time(bool (*holds)(void))
+{
+    for (int i = 0; i < SECONDS_MAX * 100; i++) {
+        if (holds()) return true;
+        pause_ms(10);
+    }
+    return false;
+}
+
+static bool is_small(void)
+{
+    return resident_bytes() < (size_t)16 << 20;
+}
+
+static bool is_alone(void)
+{
+    return count_threads(NULL) == 1;
+}
+
+/* A line of the thread's status. false = there is none. */
+static bool status_of(int thread, const char *name, char *out, size_t size)
+{
+    char path[64], line[256];
+    snprintf(path, sizeof(path), "/proc/self/task/%d/status", thread);
+    FILE *file = fopen(path, "r");
+    bool found = false;
+    while (file && !found && fgets(line, sizeof(line), file)) {
+        found = strncmp(line, name, strlen(name)) == 0;
+        if (found) snprintf(out, size, "%s", line + strlen(name));
+    }
+    if (file) fclose(file);
+    return found;
+}
+
+static int entries_of(const char *path)
+{
+    int count = 0;
+    DIR *folder = opendir(path);
+    if (!folder) return -1;
+    for (struct dirent *entry; (entry = readdir(folder));) count += entry->d_name[0] != '.';
+    closedir(folder);
+    return count;
+}
+
+/* ---- scenes: each the main program of a child; 0 = as it shall be ---- */
+
+static int memory_goes_back(void)
+{
+    start_workers();
+    bool small = within_time(is_small);
+    if (!small) diag("RSS %zu KiB", resident_bytes() >> 10);
+    end_workers();
+    return !small;
+}
+
+static int it_is_quiet(void)
+{
+    char text[256] = "";
+    char path[64];
+    int thread = 0;
+    start_workers();
+    int threads = count_threads(&thread);
+    if (threads != WORKERS + 2) {
+        diag("%d threads", threads);
+        return 1;
+    }
+    if (!status_of(thread, "SigBlk:\t", text, sizeof(text)) || strncmp(text, "fffffffffffbfeff", 16) != 0) {
+        diag("blocked: %s", text); /* all but SIGKILL and SIGSTOP */
+        return 2;
+    }
+    snprintf(path, sizeof(path), "/proc/self/task/%d/fd", thread);
+    if (entries_of(path) != 0) {
+        diag("%d descriptors", entries_of(path));
+        return 3;
+    }
+    end_workers();
+    return 0;
+}
+
+static int a_closed_pipe_is_closed(void)
+{
+    int ends[2];
+    char byte;
+    if (pipe(ends) != 0) return 1;
+    start_workers();
+    if (count_threads(NULL) != WORKERS + 2) return 2;
+    close(ends[1]);
+    int got = (int)read(ends[0], &byte, 1); /* would wait for ever */
+    end_workers();
+    return got != 0;
+}
+
+static int it_leaves_with_the_threads(void)
+{
+    for (int i = 0; i < 10; i++) {
+        start_workers();
+        end_workers();
+        if (!within_time(is_alone)) return 1;
+        if (unshare(CLONE_THREAD | CLONE_VM | CLONE_SIGHAND) != 0) return 2; /* needs a process of one thread */
+        pause_ms(20 * i);
+    }
+    return 0;
+}
+
+static int a_child_of_fork_gets_its_own(void)
+{
+    start_workers();
+    if (count_threads(NULL) != WORKERS + 2) return 1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (!is_alone()) _exit(2);
+        for (unsigned i = 0; i < 100; i++)
+            if (!allocator_works(i)) _exit(3);
+        start_workers();
+        if (count_threads(NULL) != WORKERS + 2) _exit(4);
+        if (!within_time(is_small)) _exit(5);
+        end_workers();
+        _exit(0);
+    }
+    int status = -1;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    end_workers();
+    return succeeded(status, "child") ? 0 : 2;
+}
+
+/* Past libc, which calls no handlers: the child believes that the thread is there. */
+static int a_child_of_the_raw_call_does_not_wait(void)
+{
+    start_workers();
+    if (count_threads(NULL) != WORKERS + 2) return 1;
+    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0) {
+        for (unsigned i = 0; i < 100; i++)
+            if (!allocator_works(i)) _exit(3);
+        _exit(0);
+    }
+    int status = -1;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    end_workers();
+    return succeeded(status, "child") ? 0 : 2;
+}
+
+static void *leave_late(void *unused)
+{
+    pause_ms(50);
+    end_workers();
+    return unused;
+}
+
+/* The process ends when the last thread that libc knows of does. */
+static int it_does_not_keep_the_process_alive(void)
+{
+    pthread_t thread;
+    start_workers();
+    if (count_threads(NULL) != WORKERS + 2) return 1;
+    if (pthread_create(&thread, NULL, leave_late, NULL) != 0) return 2;
+    pthread_exit(NULL);
+}
+
+static int exit_does_not_wait(void)
+{
+    start_workers();
+    exit(count_threads(NULL) != WORKERS + 2);
+}
+
+/* Any filter: what it would do to a new thread, nobody knows. */
+static int a_sandbox_gets_none(void)
+{
+    struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {.len = 1, .filter = &allow};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return 1;
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0) return 2;
+    start_workers();
+    int threads = count_threads(NULL);
+    end_workers();
+    return threads == WORKERS + 1 ? 0 : 3;
+}
+
+static int off_means_none(void)
+{
+    start_workers();
+    int threads = count_threads(NULL);
+    end_workers();
+    return threads == WORKERS + 1 ? 0 : 1;
+}
+
+static bool has_only_own_threads(void)
+{
+    return count_threads(NULL) == WORKERS + 1;
+}
+
+/* setuid() reaches the threads that libc knows. This one must go. */
+static int it_gives_up_rights_with_the_process(void)
+{
+    if (geteuid() != 0) return 0;
+    start_workers();
+    if (count_threads(NULL) != WORKERS + 2) return 1;
+    if (setuid(65534) != 0) return 2;
+    bool gone = within_time(has_only_own_threads);
+    _exit(gone ? 0 : 3);
+}
+
+/* ---- */
+
+static const struct {
+    const char *name;
+    int (*run)(void);
+    const char *background;
+} scenes[] = {
+    {"memory_of_sleeping_threads_goes_back", memory_goes_back, "auto"},
+    {"it_has_no_signals_and_no_descriptors", it_is_quiet, "auto"},
+    {"a_closed_pipe_is_closed", a_closed_pipe_is_closed, "auto"},
+    {"it_leaves_with_the_threads", it_leaves_with_the_threads, "auto"},
+    {"a_child_of_fork_gets_its_own", a_child_of_fork_gets_its_own, "auto"},
+    {"a_child_of_the_raw_call_does_not_wait", a_child_of_the_raw_call_does_not_wait, "auto"},
+    {"it_does_not_keep_the_process_alive", it_does_not_keep_the_process_alive, "auto"},
+    {"exit_does_not_wait", exit_does_not_wait, "auto"},
+    {"a_sandbox_gets_none", a_sandbox_gets_none, "auto"},
+    {"off_means_none", off_means_none, "off"},
+    {"it_gives_up_rights_with_the_process", it_gives_up_rights_with_the_process, "auto"},
+};
+
+int main(int argc, char **argv)
+{
+    alarm(HANG_SECONDS);
+    for (unsigned i = 0; argc > 1 && i < sizeof(scenes) / sizeof(*scenes); i++)
+        if (strcmp(argv[1], scenes[i].name) == 0) return scenes[i].run();
+    for (unsigned i = 0; i < sizeof(scenes) / sizeof(*scenes); i++) {
+        setenv("HAKMEM_BACKGROUND", scenes[i].background, 1);
+        ok(succeeded(run_self_with(scenes[i].name, NULL), scenes[i].name), "%s", scenes[i].name);
+    }
+    return done_testing();
+}
