@@ -110,8 +110,8 @@ static void examine_bindings(const struct images *all, const struct target *targ
             ours++;
         } else if (++others <= FILES_NAMED) {
             found(PROBLEM, "%s calls the malloc of %s: it was loaded with RTLD_DEEPBIND, or is linked so; blocks that "
-                  "it passes on are freed by the right allocator, but its memory is not "
-                  "hakmem's", image->line.path, file);
+                  "it passes on are freed by the right allocator, but its memory is not hakmem's",
+                  image->line.path, file);
         }
     }
     if (ours > 0) found(FINE, "%u of its files call hakmem's malloc", ours);
@@ -124,8 +124,8 @@ static void examine_allocators(const struct images *all)
         const struct image *image = &all->image[i];
         const char *name = allocator_of_file(image->line.path);
         if (name) {
-            found(PROBLEM, "a second allocator is in the process: %s (%s); start the program without "
-                  "it", name, image->line.path);
+            found(PROBLEM, "a second allocator is in the process: %s (%s); start the program "
+                  "without it", name, image->line.path);
         } else if (!elf_has_note(&image->elf) && !is_the_system(image->line.path) &&
                    elf_has_symbol(&image->elf, "malloc", true)) {
             found(NOTE, "%s defines malloc, too", image->line.path);
@@ -137,8 +137,8 @@ static void examine_copies(const struct images *all)
 {
     unsigned copies = 0;
     for (size_t i = 0; i < all->count; i++) copies += elf_has_note(&all->image[i].elf);
-    if (copies > 1) found(PROBLEM, "%u copies of hakmem are in the process; each has a heap of its own: use "
-                          "one", copies);
+    if (copies > 1)
+        found(PROBLEM, "%u copies of hakmem are in the process; each has a heap of its own: use one", copies);
 }
 
 static void explain_absence(pid_t pid)

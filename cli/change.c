@@ -28,8 +28,8 @@ static error_t parse_purge(int key, char *arg, struct argp_state *state)
     switch (key) {
     case 'w':
         a->wait_ms = strtol(arg, &end, 10);
-        if (*end || a->wait_ms < 0 || a->wait_ms > 3600 * 1000L) argp_error(state, "'%s' is no number of "
-                                                                            "milliseconds", arg);
+        if (*end || a->wait_ms < 0 || a->wait_ms > 3600 * 1000L)
+            argp_error(state, "'%s' is no number of milliseconds", arg);
         return 0;
     case ARGP_KEY_ARG:
         if (a->pid != 0) argp_error(state, "one PID at a time");

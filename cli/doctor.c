@@ -33,8 +33,8 @@ static void examine_command(const char *command)
     } else if (!p.takes_preload) {
         found(PROBLEM, "%s", p.why);
     } else {
-        found(FINE, "%s%s%s can be preloaded: hakmem run -- %s", p.path, *p.script ? ", which runs "
-              "" : "", p.script, command);
+        found(FINE, "%s%s%s can be preloaded: hakmem run -- %s", p.path,
+              *p.script ? ", which runs " : "", p.script, command);
         if (elf_has_symbol(&p.elf, "dlopen", false))
             found(NOTE, "it loads libraries while it runs: one that is loaded with RTLD_DEEPBIND keeps libc's malloc; "
                   "look at the running process with 'hakmem doctor PID'");

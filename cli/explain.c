@@ -113,11 +113,11 @@ static void explain_dirty(struct reasons *out, const struct snapshot *s, const s
 {
     const long delay = s->option[OPTION_purge_delay];
     add(out, r->part[PART_dirty], "Free memory that waits for %ld ms (purge_delay) before it goes back: %s in units, "
-        "%s in kept mappings, %s in threads' reserves. The clock is looked at during calls, so a process that makes "
-        "none keeps it. 'hakmem purge' gives it back at the next calls, 'hakmem set PID purge_delay=0' always at "
-        "once; then memory that is needed again costs page "
-        "faults.", delay, human(s->arena_dirty_units * (uint64_t)UNIT_SIZE), human(s->kept),
-        human(s->reserve));
+        "%s in kept mappings, %s in threads' reserves. The clock is looked at during calls, and by the background "
+        "thread where there is one, so a process without one that makes no call keeps it. 'hakmem purge' gives it back "
+        "at the next calls, 'hakmem set PID purge_delay=0' always at once; then memory that is needed again costs page "
+        "faults.",
+        delay, human(s->arena_dirty_units * (uint64_t)UNIT_SIZE), human(s->kept), human(s->reserve));
     add(out, r->part[PART_purged], "Free memory whose pages came back without being asked for, by huge pages. It is "
         "used next.");
 }

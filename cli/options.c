@@ -56,14 +56,13 @@ int option_parse(const char *text, long *value)
     while (index < option_row_count &&
            (strlen(option_rows[index].name) != length || memcmp(option_rows[index].name, text, length) != 0))
         index++;
-    if (index == option_row_count) fail(STATUS_USAGE, "no option '%.*s'; hakmem-options(7) lists "
-                                        "them", (int)length, text);
+    if (index == option_row_count)
+        fail(STATUS_USAGE, "no option '%.*s'; hakmem-options(7) lists them", (int)length, text);
     const struct option_row *row = &option_rows[index];
     if (parse_value(row, equals + 1, value)) return index;
     if (strchr(row->unit, '|')) fail(STATUS_USAGE, "%s is not one of %s", text, row->unit);
-    fail(STATUS_USAGE, "%s is not a number from %ld to "
-         "%ld%s%s", text, row->minimum, row->maximum, *row->unit ? " " : "",
-         row->unit);
+    fail(STATUS_USAGE, "%s is not a number from %ld to %ld%s%s", text, row->minimum, row->maximum,
+         *row->unit ? " " : "", row->unit);
 }
 
 const char *option_text(int index, long value)

@@ -85,15 +85,14 @@ static void print_caches(FILE *out, const struct snapshot *s)
 void print_screen(FILE *out, const struct target *target, const struct snapshot *s, const struct residence *r)
 {
     const struct hak_stats *t = &s->total;
-    fprintf(out, "hakmem %s: process %d (%s), %zu threads on it, %zu mallocs, %zu "
-            "frees\n", HAK_VERSION, (int)target->pid,
-            target->name, t->threads, t->mallocs, t->frees);
+    fprintf(out, "hakmem %s: process %d (%s), %zu threads on it, %zu mallocs, %zu frees\n", HAK_VERSION,
+            (int)target->pid, target->name, t->threads, t->mallocs, t->frees);
     print_parts(out, r);
     print_beside(out, s, r);
     print_caches(out, s);
     print_classes(out, s, r);
-    if (s->torn > 0) fprintf(out, "  (%u records changed while they were read: the figures are near the "
-                             "truth)\n", s->torn);
+    if (s->torn == 0) return;
+    fprintf(out, "  (%u records changed while they were read: the figures are near the truth)\n", s->torn);
 }
 
 /* ---- JSON ---- */

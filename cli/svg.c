@@ -21,13 +21,14 @@ static void describe(FILE *out, const struct superslab_view *s, unsigned i)
     uintptr_t at = s->base + i * (uintptr_t)UNIT_SIZE;
     switch ((enum unit_kind)u->kind) {
     case UNIT_SLAB:
-        fprintf(out, "%lx: %u B, %u of %u blocks used, %u cut, owner %s%u, %u KiB resident", at, class_stride(u->class),
-                u->used, class_capacity(u->class), u->carved, u->owner == HEAP_COMMON ? "nobody: heap "
-                    "" : "heap ", u->owner,
+        fprintf(out, "%lx: %u B, %u of %u blocks used, %u cut, ", at, class_stride(u->class), u->used,
+                class_capacity(u->class), u->carved);
+        fprintf(out, "owner %sheap %u, %u KiB resident", u->owner == HEAP_COMMON ? "nobody: " : "", u->owner,
                 u->resident / 1024);
         break;
-    case UNIT_RUN: fprintf(out, "%lx: large, %u B of it live, %u KiB "
-                           "resident", at, u->run_live, u->resident / 1024); break;
+    case UNIT_RUN:
+        fprintf(out, "%lx: large, %u B of it live, %u KiB resident", at, u->run_live, u->resident / 1024);
+        break;
     case UNIT_RESERVE: fprintf(out, "%lx: kept empty by a thread, %u KiB resident", at, u->resident / 1024); break;
     case UNIT_FREE:
         fprintf(out, "%lx: free, %s, %u KiB resident", at, s->dirty >> i & 1 ? "dirty" : "purged", u->resident / 1024);

@@ -202,9 +202,8 @@ static enum status not_permitted(struct target *target)
     if (owner_is_me(target->pid))
         return REFUSE(target, STATUS_NOT_PERMITTED, "not permitted to read process %d: the system forbids it "
                       "(/proc/sys/kernel/yama/ptrace_scope, or a sandbox); try as root", (int)target->pid);
-    return REFUSE(target, STATUS_NOT_PERMITTED, "not permitted to read process %d of user %s: try as root or as that "
-                  "user",
-                  (int)target->pid, user_of(target->pid));
+    return REFUSE(target, STATUS_NOT_PERMITTED, "not permitted to read process %d of user %s: try as root "
+                  "or as that user", (int)target->pid, user_of(target->pid));
 }
 
 static bool is_32_bit(pid_t pid)
@@ -275,8 +274,8 @@ enum status target_try(struct target *target, pid_t pid)
     fclose(maps);
     if (status == STATUS_DONE && !is_same_build(&target->block))
         status = REFUSE(target, STATUS_OTHER_BUILD,
-                        "process %d (%s) runs on hakmem %s of build %s; this tool is of build %s: use the one of that "
-                        "build",
+                        "process %d (%s) runs on hakmem %s of build %s; this tool is of build %s: use the "
+                        "one of that build",
                         (int)pid, target->name, target->block.version, target->block.build_id, HAK_BUILD_ID);
     if (status != STATUS_DONE) target_close(target);
     return status;

@@ -17,8 +17,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'o': t->once = true; return 0;
     case 'd':
         t->delay = strtod(arg, &end);
-        if (*end || !(t->delay >= 0.1 && t->delay <= 3600)) argp_error(state, "'%s' is no number of seconds from "
-                                                                       "0.1", arg);
+        if (*end || !(t->delay >= 0.1 && t->delay <= 3600))
+            argp_error(state, "'%s' is no number of seconds from 0.1", arg);
         return 0;
     case 's':
         if (strlen(arg) != 1 || !column_of(*arg)) argp_error(state, "'%s' is no column: one of r l p c m t n", arg);
