@@ -1,6 +1,6 @@
 # hakmem - builds the library, its tests and its benchmarks. GNU make; no configure step.
 #
-#   make            build/libhakmem.so, build/libhakmem.a
+#   make            build/libhakmem.so, build/libhakmem.a; build/hakmem where ncurses' headers are
 #   make demo       install what is missing, build, run real programs beside the system allocator
 #   make check      install what is missing, build, run all tests
 #   make bench      the benchmarks, beside Debian's allocators
@@ -83,7 +83,7 @@ $(LIB_A): $(BUILD)/hakmem.o $(CXX_A)
 	@rm -f $@
 	ar rcs $@ $^
 
-include $(wildcard bench/*.mk tests/*/*.mk packaging/*.mk)
+include $(wildcard cli/*.mk bench/*.mk tests/*/*.mk packaging/*.mk)
 
 demo:
 	scripts/install-packages build demo

@@ -1,13 +1,15 @@
 # packaging.mk - make install, make uninstall.
 #
 #   PREFIX      where it will be used (default /usr/local); absolute
+#   BINDIR      default $(PREFIX)/bin: the tool, where it could be built (cli/cli.mk)
 #   LIBDIR      default $(PREFIX)/lib
 #   INCLUDEDIR  default $(PREFIX)/include
 #   DESTDIR     put in front of every path while installing, for packagers
 #
-# From the top Makefile: VERSION, LIB_SO, LIB_A. The soname is read from the library itself.
+# From the top Makefile: VERSION, LIB_SO, LIB_A, CLI. The soname is read from the library itself.
 
 PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DOCDIR ?= $(PREFIX)/share/doc/hakmem
@@ -33,19 +35,21 @@ endef
 
 .PHONY: install uninstall
 
-install: $(LIB_SO) $(LIB_A)
-	@case '$(PREFIX)$(LIBDIR)$(INCLUDEDIR)' in /*) ;; *) echo 'install: PREFIX must be absolute' >&2; exit 1;; esac
+install: $(LIB_SO) $(LIB_A) $(CLI)
+	@case '$(PREFIX)$(BINDIR)$(LIBDIR)$(INCLUDEDIR)' in /*) ;; *) echo 'install: PREFIX must be absolute' >&2; exit 1;; esac
 	@test -n '$(SONAME_READ)' || { echo 'install: $(LIB_SO) has no soname' >&2; exit 1; }
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(PCDIR)' '$(DESTDIR)$(CMAKEDIR)' '$(DESTDIR)$(INCLUDEDIR)/hakmem' '$(DESTDIR)$(DOCDIR)'
 	$(INSTALL) -m 755 $(LIB_SO) '$(DESTDIR)$(LIBDIR)/libhakmem.so.$(VERSION)'
 	ln -sfn 'libhakmem.so.$(VERSION)' '$(DESTDIR)$(LIBDIR)/$(SONAME_READ)'
 	ln -sfn '$(SONAME_READ)' '$(DESTDIR)$(LIBDIR)/libhakmem.so'
+	$(if $(CLI),$(INSTALL) -D -m 755 $(CLI) '$(DESTDIR)$(BINDIR)/hakmem')
 	$(INSTALL) -m 644 $(LIB_A) '$(DESTDIR)$(LIBDIR)/libhakmem.a'
 	$(INSTALL) -m 644 include/hakmem/*.h '$(DESTDIR)$(INCLUDEDIR)/hakmem'
 	$(FILL_IN) packaging/hakmem.pc.in >'$(DESTDIR)$(PCDIR)/hakmem.pc'
 	$(FILL_IN) packaging/hakmem-config.cmake.in >'$(DESTDIR)$(CMAKEDIR)/hakmem-config.cmake'
 	$(FILL_IN) packaging/hakmem-config-version.cmake.in >'$(DESTDIR)$(CMAKEDIR)/hakmem-config-version.cmake'
 	for file in $(INSTALLED_DOCS); do $(INSTALL) -D -m 644 "$$file" "$(DESTDIR)$(DOCDIR)/$${file#docs/}" || exit 1; done
+	$(INSTALL) -m 644 packaging/grafana.json '$(DESTDIR)$(DOCDIR)'
 	for file in $(INSTALLED_MANS); do $(INSTALL) -D -m 644 "$$file" "$(DESTDIR)$(MANDIR)/man$${file##*.}/$${file##*/}" || exit 1; done
 	@# The dynamic linker learns of the library when it was installed for use, by somebody who may say so.
 	@[ -n '$(DESTDIR)' ] || ldconfig 2>/dev/null || true
@@ -53,6 +57,7 @@ install: $(LIB_SO) $(LIB_A)
 
 uninstall:
 	rm -f '$(DESTDIR)$(LIBDIR)'/libhakmem.so '$(DESTDIR)$(LIBDIR)'/libhakmem.so.[0-9]* '$(DESTDIR)$(LIBDIR)'/libhakmem.a
+	rm -f '$(DESTDIR)$(BINDIR)'/hakmem
 	rm -f '$(DESTDIR)$(PCDIR)'/hakmem.pc
 	rm -rf '$(DESTDIR)$(CMAKEDIR)' '$(DESTDIR)$(INCLUDEDIR)/hakmem' '$(DESTDIR)$(DOCDIR)'
 	for file in $(notdir $(INSTALLED_MANS)); do rm -f "$(DESTDIR)$(MANDIR)/man$${file##*.}/$$file" || exit 1; done

@@ -49,6 +49,7 @@
 #include "service/background.c"
 #include "service/pressure.c"
 #include "service/stats.c"
+#include "service/block.c"
 
 #include "front/foreign.c"
 #include "front/miss.c"

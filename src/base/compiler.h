@@ -16,6 +16,9 @@
 #define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
 #define TLS_INITIAL_EXEC __thread __attribute__((tls_model("initial-exec")))
 
+/* What the linker calls a variable whose own name a program may have as well: in an archive they would meet. */
+#define LINKED_AS(name) __asm__(name)
+
 /* A second name for a function of this translation unit. */
 #if defined(__has_attribute) && __has_attribute(copy)
 #define ALIAS_OF(name) __attribute__((alias(#name), copy(name)))

@@ -21,7 +21,7 @@
 #include "heap.h"
 #include "inbox.h"
 
-enum { PARKED_MAX = 8, HEAPS_PER_BLOCK = 16, HEAP_BLOCKS = (OWNER_MAX + 1) / HEAPS_PER_BLOCK };
+enum { PARKED_MAX = 8 };
 
 #define NO_BINS {[0 ... TABLE_SIZE_MAX / 8] = BIN_OFFSET}
 
@@ -36,8 +36,8 @@ void (*heap_when_alone)(void);
 struct lock registry_lock = {.rank = RANK_REGISTRY};
 
 /* Under registry_lock; blocks are read without it. */
-static struct heap *heap_block[HEAP_BLOCKS];
-static uint32_t heap_count; /* ids given out: 1 ... heap_count */
+struct heap *heap_block[HEAP_BLOCKS];
+uint32_t heap_count;
 static struct heap *free_heaps;
 static struct heap *parked_heaps; /* latest first: its memory is warm */
 static unsigned parked_count;

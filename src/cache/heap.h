@@ -33,6 +33,8 @@ enum {
     RESERVE_MAX = 4,       /* units kept by a heap */
     OUTBOX_SLOTS = 64,
     LETTERS = 16,
+    HEAPS_PER_BLOCK = 16,
+    HEAP_BLOCKS = (OWNER_MAX + 1) / HEAPS_PER_BLOCK,
 };
 
 /* A thread's free blocks of one class. The budget counts both ways: malloc takes one from left, free
@@ -131,6 +133,8 @@ extern TLS_INITIAL_EXEC struct heap *heap_mine; /* the heap of this thread when 
 extern struct heap_front heap_exited; /* after the exit handler, or no heap to be had: use the common heap */
 
 extern struct heap *heap_common;      /* NULL until the first call of the process */
+extern struct heap *heap_block[HEAP_BLOCKS]; /* by id; filled from the front, never emptied */
+extern uint32_t heap_count LINKED_AS("hak_heap_count"); /* ids given out: 1 ... heap_count */
 extern uint32_t cache_epoch;          /* raised to make all threads flush their caches */
 extern uint32_t trim_epoch;           /* raised to make all threads flush what they do not use */
 

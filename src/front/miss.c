@@ -24,7 +24,7 @@ static void poll_sometimes(struct heap *heap, uint32_t weight)
     uint32_t before = heap->work;
     store_relaxed(&heap->work, before + weight);
     if ((before ^ heap->work) < POLL_WEIGHT && likely(!arena_run_is_long())) return;
-    if (background_poll()) return;
+    if (background_poll() && likely(!load_relaxed(&reclaim_request))) return;
     if (reclaim_poll()) store_relaxed(&heap->work, heap->work | (POLL_WEIGHT - 1)); /* the next visit, too */
 }
 

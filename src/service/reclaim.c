@@ -15,6 +15,8 @@
 
 enum { RUN_DELAY_MAX_MS = 10000 }; /* who wants memory kept for longer wants it kept in long runs of frees, too */
 
+uint32_t reclaim_request;     /* shared; who takes it does the work */
+
 static uint64_t next_tick_ms; /* shared; who moves it does the work */
 static uint32_t stage;        /* shared, enum stage: steps are left of it, for anybody */
 
@@ -61,8 +63,17 @@ static bool take_step(enum stage now)
     return next != STAGE_NONE;
 }
 
+/* true = the request was there, and this thread has followed it. */
+static bool request_followed(void)
+{
+    if (likely(load_relaxed(&reclaim_request) == 0) || exchange_relaxed(&reclaim_request, 0) == 0) return false;
+    (void)reclaim_all();
+    return true;
+}
+
 bool reclaim_poll(void)
 {
+    if (request_followed()) return false;
     enum stage now = load_relaxed(&stage);
     if (now == STAGE_NONE) {
         if (!something_to_do()) return false; /* small programs never look at the clock */
@@ -98,6 +109,7 @@ static void release_idle_heap(struct heap *heap, void *context)
 
 bool reclaim_round(const uint32_t *stop)
 {
+    if (request_followed()) return true;
     uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
     heap_each(release_idle_heap, NULL);
     start_tick(delay);

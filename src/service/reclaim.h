@@ -7,6 +7,10 @@
 
 #include "../base/compiler.h"
 
+/* Anybody asks for reclaim_all() by storing 1 here, also from outside of the process (block.h): the next poll
+ * or round follows. */
+extern uint32_t reclaim_request;
+
 /* Called at visits: once per half purge_delay idle memory goes back, units and then pages inside slabs, a step at each
  * call. Returns whether there is more to do: then the next visit should call again. */
 bool reclaim_poll(void);

@@ -128,13 +128,13 @@ COLD void stats_print(void)
     const struct hak_stats *t = &stats.total;
     message_raw("hakmem %s statistics: %zu mallocs, %zu frees, %zu threads\n", HAK_VERSION, t->mallocs, t->frees,
                 t->threads);
-    print_bytes("live", t->live, "held by the program");
-    print_bytes("cached", t->cached, "free blocks in threads' bins and mail");
-    print_bytes("slabs", t->free_in_slabs, "free in slabs, and rounding");
-    print_bytes("dirty", t->dirty, "free units and kept mappings with memory");
-    print_bytes("purged", t->purged, "addresses without memory");
+    print_bytes("live", t->live, "blocks that the program holds; sizes are rounded up to their class");
+    print_bytes("cached", t->cached, "free blocks in the bins of threads, and on their way to others");
+    print_bytes("slabs", t->free_in_slabs, "free blocks in slabs, parts of slabs that were not cut yet, and rounding");
+    print_bytes("dirty", t->dirty, "free units and kept mappings, which go back after purge_delay");
+    print_bytes("purged", t->purged, "free units that were given back: addresses only");
     print_bytes("mapped", t->mapped, "sum of all above");
-    print_bytes("records", t->records, "bookkeeping");
+    print_bytes("records", t->records, "hakmem's own books: records, heaps");
     message_raw("    class      slabs         live       cached   fullness       mallocs          frees\n");
     for (unsigned c = 0; c < CLASS_COUNT; c++)
         if (stats.class[c].slabs > 0 || stats.class[c].mallocs > 0) print_class(&stats.class[c], c);

@@ -14,20 +14,9 @@
 #define COMMIT_MAX (UINT64_C(64) << 20)
 enum { CHUNK_FOR_LONG = 4 }; /* a chunk is made for a long run only if this many would fit */
 
-struct chunk {
-    uintptr_t base;
-    size_t size;
-    size_t committed;             /* writable bytes from base on */
-    uint32_t used;                /* SuperSlabs handed to the arena */
-    uint32_t total;               /* SuperSlabs that fit; the last may be short */
-    uint32_t empty;               /* SuperSlabs in use of which nothing is occupied */
-    uint32_t record;              /* number of the first unit's record */
-    struct superslab *superslabs; /* one for each 2 MiB */
-};
-
-static struct chunk *chunk_of_block[RECORD_BLOCKS]; /* by record block; NULL = the block is not a chunk's */
-static uint32_t room_block;                         /* chunks below it have no unused SuperSlab */
-static uint32_t last_block;                         /* highest record block that is a chunk's */
+struct chunk *chunk_of_block[RECORD_BLOCKS];
+static uint32_t room_block; /* chunks below it have no unused SuperSlab */
+static uint32_t last_block; /* highest record block that is a chunk's */
 
 /* A reservation whose tags can be written. In a window a place can be taken: then the next is tried
  * while this one is still held. */

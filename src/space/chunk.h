@@ -1,6 +1,7 @@
 /* chunk.h - address space reserved in large pieces, and the SuperSlabs cut from it. Private to the arena.
  *
- * Uses: tagmap, record, option, os. Callers: arena.c, purge.c only, under RANK_ARENA.
+ * Uses: tagmap, record, option, os. Callers: arena.c, purge.c only, under RANK_ARENA. Block (service)
+ * publishes where the tables are.
  *
  * Chunks shrink when the system refuses: down to a few units. Memory is committed from the front, in
  * growing steps, so that strict overcommit charges little and the mapping stays one.
@@ -27,6 +28,20 @@ struct superslab {
     struct list bucket_link;
     struct list dirty_link;
 };
+
+struct chunk {
+    uintptr_t base;
+    size_t size;
+    size_t committed;             /* writable bytes from base on */
+    uint32_t used;                /* SuperSlabs handed to the arena */
+    uint32_t total;               /* SuperSlabs that fit; the last may be short */
+    uint32_t empty;               /* SuperSlabs in use of which nothing is occupied */
+    uint32_t record;              /* number of the first unit's record */
+    struct superslab *superslabs; /* one for each 2 MiB */
+};
+
+/* By record block; NULL = the block is not a chunk's. */
+extern struct chunk *chunk_of_block[RECORD_BLOCKS];
 
 /* Under arena_lock, as are all SuperSlabs. */
 struct arena {

@@ -13,10 +13,7 @@
 
 enum { SPARSE_TURNS = 4 };
 
-static struct {
-    size_t run_live, run_slack, mallocs, frees; /* shared counters, without a lock */
-    size_t sparse_units; /* in long runs freed since memory went back, while density was low; as the others */
-} large;
+struct large_counters large;
 
 /* ---- runs ---- */
 

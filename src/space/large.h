@@ -63,6 +63,14 @@ size_t large_purge(bool all);
 /* A hint without a lock: some freed mapping is kept. */
 bool large_has_kept(void);
 
+/* Shared, without a lock. */
+struct large_counters {
+    size_t run_live, run_slack, mallocs, frees;
+    size_t sparse_units; /* in long runs freed since memory went back, while density was low */
+};
+
+extern struct large_counters large LINKED_AS("hak_large");
+
 struct large_usage {
     size_t run_live;        /* usable bytes in runs */
     size_t run_slack;       /* what the units of runs hold beyond */

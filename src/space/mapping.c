@@ -14,20 +14,10 @@
 #include "limit.h"
 
 #define HUGE_SIZE_MIN ((size_t)4 << 20)
-enum { LARGE_RECORDS_PER_BLOCK = 1024 };
 
 struct lock large_lock = {.rank = RANK_LARGE};
 
-/* Under large_lock. */
-static struct {
-    struct list live;
-    struct list kept; /* latest first */
-    struct large *free_records;
-    unsigned kept_count;
-    size_t kept_bytes;
-    size_t live_bytes, slack_bytes, count;
-    uint32_t tick;
-} mapped;
+struct mapped mapped;
 
 /* ---- records ---- */
 

@@ -1,5 +1,5 @@
 /* mapping.h - large blocks that have a mapping of their own: the longest, aligned ones, and those that grow by realloc.
- * Private to large.
+ * Private to large; block (service) publishes where the table is.
  *
  * Uses: density, huge, tagmap, record, option, os. Callers: large.c only. Locks: RANK_LARGE.
  *
@@ -11,6 +11,21 @@
 #define HAK_SPACE_MAPPING_H
 
 #include "large.h"
+
+enum { LARGE_RECORDS_PER_BLOCK = 1024 };
+
+/* Under large_lock. */
+struct mapped {
+    struct list live;
+    struct list kept; /* latest first */
+    struct large *free_records;
+    unsigned kept_count;
+    size_t kept_bytes;
+    size_t live_bytes, slack_bytes, count;
+    uint32_t tick;
+};
+
+extern struct mapped mapped LINKED_AS("hak_mapped");
 
 /* A block of at least `size` bytes. NULL = the system refuses. */
 void *mapping_alloc(size_t size, size_t alignment, bool zeroed);

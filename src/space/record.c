@@ -10,10 +10,7 @@ struct record *record_block[RECORD_BLOCKS];
 
 struct lock record_lock = {.rank = RANK_RECORD};
 
-static struct {
-    uint32_t blocks; /* entered so far; under record_lock */
-    size_t bytes;    /* mapped so far; shared counter */
-} records;
+struct records records;
 
 void *record_map(size_t size)
 {

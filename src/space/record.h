@@ -22,6 +22,12 @@ enum {
     RECORD_BLOCKS = 1 << 14,
 };
 
+struct records {
+    uint32_t blocks; /* entered so far; under record_lock */
+    size_t bytes;    /* mapped so far; shared counter */
+};
+
+extern struct records records LINKED_AS("hak_records");
 extern struct lock record_lock; /* for fork */
 extern struct record *record_block[RECORD_BLOCKS]; /* block 0 stays empty: number 0 is no record */
 
@@ -33,9 +39,9 @@ ALWAYS_INLINE struct record *record_at(uint32_t number)
 /* Zeroed memory for bookkeeping, in whole pages; counted as records; never given back. NULL = refused. */
 void *record_map(size_t size);
 
-/* Enters `records` as a block. Returns the number of its first record, or 0 when all block numbers are
+/* Enters them as a block. Returns the number of its first record, or 0 when all block numbers are
  * taken. */
-uint32_t record_block_add(struct record *records);
+uint32_t record_block_add(struct record *block);
 
 /* Bytes mapped for bookkeeping so far, the touched part of the tag map not included. */
 size_t record_bytes(void);

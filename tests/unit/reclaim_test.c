@@ -94,6 +94,32 @@ static void a_process_with_nothing_to_give_has_no_date(void)
     require(next_tick_ms == 0 && arena.tick == 0);
 }
 
+static void a_request_is_followed_once(void)
+{
+    do_free(do_malloc(1));
+    do_free(do_malloc(MIB));
+    do_free(malloc_mapping(5 * MIB));
+    reclaim_poll();
+    require(dirty_units() > 0 && large_has_kept());
+    uint32_t epoch = cache_epoch;
+    store_relaxed(&reclaim_request, 1);
+    reclaim_poll();
+    require(dirty_units() == 0 && !large_has_kept());
+    require(reclaim_request == 0 && cache_epoch == epoch + 1);
+    do_free(do_malloc(MIB));
+    reclaim_poll();
+    require(dirty_units() > 0 && cache_epoch == epoch + 1);
+    require_sound();
+}
+
+static void ordinary_calls_follow_a_request(void)
+{
+    do_free(do_malloc(MIB));
+    store_relaxed(&reclaim_request, 1);
+    for (unsigned k = 0; k < 1000; k++) do_free(do_malloc(20000));
+    require(reclaim_request == 0);
+}
+
 static void kept_mappings_go_by_date(void)
 {
     do_free(do_malloc(1));
@@ -447,6 +473,8 @@ int main(void)
         TEST(without_delay_memory_goes_at_the_next_poll),
         TEST(one_poll_a_tick_does_the_work),
         TEST(a_process_with_nothing_to_give_has_no_date),
+        TEST(a_request_is_followed_once),
+        TEST(ordinary_calls_follow_a_request),
         TEST(kept_mappings_go_by_date),
         TEST(parked_heaps_are_dissolved_by_date),
         TEST(ordinary_calls_keep_the_date),

@@ -152,7 +152,8 @@ static void the_screen_shows_the_figures(void)
     const char *screen = fake_take_printed();
     sprintf(line, "hakmem %s statistics: 101 mallocs, 1 frees, 1 threads\n", HAK_VERSION);
     require(strncmp(screen, line, strlen(line)) == 0, "%s", screen);
-    sprintf(line, "  %-10s %14zu B %9zu MiB  held by the program\n", "live", stats.total.live, stats.total.live >> 20);
+    sprintf(line, "  %-10s %14zu B %9zu MiB  blocks that the program holds; sizes are rounded up to their class\n", "live",
+            stats.total.live, stats.total.live >> 20);
     require(strstr(screen, line), "%s", screen);
     sprintf(line, "  %-10s %14zu B %9zu MiB  sum of all above\n", "mapped", stats.total.mapped,
             stats.total.mapped >> 20);

@@ -1,0 +1,174 @@
+/* bindings.c - which malloc the files of a running process call: the slots that the dynamic linker has filled in are
+ * read from its memory. See doctor.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "doctor.h"
+#include "program.h"
+#include "target.h"
+
+enum { FILES_NAMED = 4 };
+
+/* An ELF file of the process. */
+struct image {
+    struct mapping_line line; /* where its beginning is mapped */
+    struct elf elf;
+    uintptr_t bias;
+};
+
+struct images {
+    struct image *image;
+    size_t count;
+    struct mapping_line *lines; /* all of the process */
+    size_t line_count;
+};
+
+static void add_image(struct images *all, pid_t pid, const struct mapping_line *line)
+{
+    char path[512];
+    struct image image = {.line = *line};
+    snprintf(path, sizeof(path), "/proc/%d/root%s", (int)pid, line->path);
+    if (elf_open(&image.elf, path) != NULL) return;
+    image.bias = line->start;
+    for (unsigned i = 0; i < image.elf.header_count; i++)
+        if (image.elf.headers[i].p_type == PT_LOAD && image.elf.headers[i].p_offset == 0)
+            image.bias = line->start - image.elf.headers[i].p_vaddr;
+    all->image = grow_memory(all->image, (all->count + 1) * sizeof(*all->image));
+    all->image[all->count++] = image;
+}
+
+static void load_images(struct images *all, pid_t pid)
+{
+    struct mapping_line line;
+    FILE *maps = process_file(pid, "maps");
+    *all = (struct images){.count = 0};
+    while (maps && mapping_next(maps, &line)) {
+        all->lines = grow_memory(all->lines, (all->line_count + 1) * sizeof(line));
+        all->lines[all->line_count++] = line;
+        if (line.offset == 0 && line.path[0] == '/') add_image(all, pid, &line);
+    }
+    if (maps) fclose(maps);
+}
+
+static void free_images(struct images *all)
+{
+    for (size_t i = 0; i < all->count; i++) elf_close(&all->image[i].elf);
+    free(all->image);
+    free(all->lines);
+}
+
+/* The file at an address; "" = none. */
+static const char *file_at(const struct images *all, uintptr_t address)
+{
+    for (size_t i = 0; i < all->line_count; i++)
+        if (address - all->lines[i].start < all->lines[i].end - all->lines[i].start) return all->lines[i].path;
+    return "";
+}
+
+static const struct image *image_of(const struct images *all, const char *path)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (strcmp(all->image[i].line.path, path) == 0) return &all->image[i];
+    return NULL;
+}
+
+/* The file whose function an image calls by `name`; NULL = it does not, or has not yet. A program that is not
+ * position-independent may lend its own jump to all others: then its slot tells. */
+static const char *bound_to(const struct images *all, const struct target *target, const struct image *image,
+                            const char *name)
+{
+    for (unsigned jumps = 0; jumps < 2 && image; jumps++) {
+        uintptr_t address = 0;
+        uint64_t slot = elf_slot(&image->elf, name);
+        if (slot == 0 || !target_read(target, (void *)(image->bias + slot), &address, sizeof(address))) return NULL;
+        const char *file = file_at(all, address);
+        const struct image *next = image_of(all, file);
+        if (!next || elf_has_symbol(&next->elf, name, true)) return *file ? file : NULL;
+        if (next == image) return NULL; /* not yet */
+        image = next;
+    }
+    return NULL;
+}
+
+static bool is_the_system(const char *path)
+{
+    const char *file = strrchr(path, '/');
+    return file && (strncmp(file, "/ld-", 4) == 0 || strncmp(file, "/libc.so", 8) == 0 ||
+                    strncmp(file, "/libc-", 6) == 0);
+}
+
+static void examine_bindings(const struct images *all, const struct target *target)
+{
+    unsigned ours = 0;
+    unsigned others = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct image *image = &all->image[i];
+        const char *file = bound_to(all, target, image, "malloc");
+        if (!file) file = bound_to(all, target, image, "free");
+        if (!file || strcmp(image->line.path, target->file) == 0 || is_the_system(image->line.path)) continue;
+        if (strcmp(file, target->file) == 0) {
+            ours++;
+        } else if (++others <= FILES_NAMED) {
+            found(PROBLEM, "%s calls the malloc of %s: it was loaded with RTLD_DEEPBIND, or is linked so; blocks that "
+                  "it passes on are freed by the right allocator, but its memory is not hakmem's",
+                  image->line.path, file);
+        }
+    }
+    if (ours > 0) found(FINE, "%u of its files call hakmem's malloc", ours);
+    if (others > FILES_NAMED) found(NOTE, "%u more call another malloc", others - FILES_NAMED);
+}
+
+static void examine_allocators(const struct images *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        const struct image *image = &all->image[i];
+        const char *name = allocator_of_file(image->line.path);
+        if (name) {
+            found(PROBLEM, "a second allocator is in the process: %s (%s); start the program "
+                  "without it", name, image->line.path);
+        } else if (!elf_has_note(&image->elf) && !is_the_system(image->line.path) &&
+                   elf_has_symbol(&image->elf, "malloc", true)) {
+            found(NOTE, "%s defines malloc, too", image->line.path);
+        }
+    }
+}
+
+static void examine_copies(const struct images *all)
+{
+    unsigned copies = 0;
+    for (size_t i = 0; i < all->count; i++) copies += elf_has_note(&all->image[i].elf);
+    if (copies > 1)
+        found(PROBLEM, "%u copies of hakmem are in the process; each has a heap of its own: use one", copies);
+}
+
+static void explain_absence(pid_t pid)
+{
+    char path[64];
+    struct elf elf;
+    snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+    if (elf_open(&elf, path) != NULL) return;
+    if (!elf_interpreter(&elf)) found(PROBLEM, "the program is linked statically: link it with libhakmem.a");
+    elf_close(&elf);
+}
+
+void examine_process(pid_t pid)
+{
+    struct target target;
+    struct images all;
+    enum status status = target_try(&target, pid);
+    if (status != STATUS_DONE && status != STATUS_NO_HAKMEM && status != STATUS_OTHER_BUILD)
+        fail(status, "%s", target.why);
+    load_images(&all, pid);
+    if (status == STATUS_DONE)
+        found(FINE, "process %d (%s) runs on hakmem %s: %s", (int)pid, target.name, target.block.version, target.file);
+    else
+        found(PROBLEM, "%s", target.why);
+    if (status == STATUS_NO_HAKMEM) explain_absence(pid);
+    examine_allocators(&all);
+    examine_copies(&all);
+    if (status == STATUS_DONE) {
+        examine_bindings(&all, &target);
+        target_close(&target);
+    }
+    free_images(&all);
+}

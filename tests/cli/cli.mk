@@ -1,0 +1,39 @@
+# cli.mk - the command-line tool, on real processes.
+
+CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static known_archive busy corrupt other_build deepbind calls_malloc.so plain_static)
+
+# The tool reads a stock library; and where ncurses' headers are missing there is no tool.
+ifneq ($(CLI),)
+TEST_PROGRAMS += $(CLI_TEST_PROGRAMS) $(CLI)
+TESTS += "tests/cli/cli_test.py $(BUILD)"
+endif
+
+.PHONY: cli-tests
+cli-tests: $(CLI_TEST_PROGRAMS) $(CLI)
+
+$(BUILD)/tests/cli/%: tests/cli/%.c include/hakmem/hakmem.h $(LIB_SO)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -o $@ $< -L$(BUILD) -lhakmem -Wl,-rpath,'$$ORIGIN/../..'
+
+$(BUILD)/tests/cli/known_static: tests/cli/known.c include/hakmem/hakmem.h $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -o $@ $< -static $(LIB_A) -s
+
+# Its own copy of the library comes first, whatever is preloaded.
+$(BUILD)/tests/cli/known_archive: tests/cli/known.c include/hakmem/hakmem.h $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -o $@ $< $(LIB_A) -rdynamic
+
+$(BUILD)/tests/cli/corrupt: $(BUILD)/id/$(BUILD_ID)
+
+$(BUILD)/tests/cli/other_build $(BUILD)/tests/cli/deepbind: $(BUILD)/tests/cli/%: tests/cli/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $<
+
+$(BUILD)/tests/cli/plain_static: tests/cli/deepbind.c
+	@mkdir -p $(@D)
+	printf 'int main(void) { return 0; }' | $(CC) -x c - -static -o $@
+
+$(BUILD)/tests/cli/calls_malloc.so: tests/cli/calls_malloc.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -Wl,-z,now -o $@ $<
