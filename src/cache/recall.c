@@ -26,5 +26,5 @@ bool heap_recall(struct heap *heap)
 bool heap_sleeps(struct heap *heap)
 {
     if (!may_open_files || heap->process != os_process_number()) return false;
-    return heap_recall(heap) && os_thread_sleeps(heap->thread, heap->slot);
+    return heap_recall(heap) && os_thread_sleeps(heap->thread, heap->slot) && !load_relaxed(&heap->busy);
 }

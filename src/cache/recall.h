@@ -8,7 +8,8 @@
  *   heap_self   &heap->front --- heap_recall() --> &heap_called --- the thread's next call --> &heap->front
  *
  * A thread that sleeps in a system call after that has ended every hit that it had begun, and will begin none before it
- * gets the lock. So its bins may be flushed by who has the lock.
+ * gets the lock. So its bins may be flushed by who has the lock, unless it is busy: off the hit path, without the lock,
+ * and on its way to wait for something.
  *
  * I1  heap_self is &heap_called only for a thread whose heap_mine is a live heap
  */
@@ -23,6 +24,14 @@ bool heap_recall(struct heap *heap);
 /* The same. true = the thread sleeps: bins and outbox are in nobody's hands as long as the lock is held. Opens a file:
  * by the background thread only; true of no heap elsewhere. */
 bool heap_sleeps(struct heap *heap);
+
+/* By the heap's thread, around what it does without the lock where it may come to wait. */
+ALWAYS_INLINE void heap_set_busy(struct heap *heap, bool busy)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    store_relaxed(&heap->busy, busy);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
 
 /* By the background thread, when it begins and ends. */
 void heap_allow_files(bool allowed);

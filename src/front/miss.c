@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "../cache/inbox.h"
+#include "../cache/recall.h"
 #include "../diag/error.h"
 #include "../service/background.h"
 #include "../service/pressure.h"
@@ -194,14 +195,18 @@ static COLD void bad_free(void *p)
     }
 }
 
+/* A visit that has duties is made, whether there is room or not. */
 static void own_free(struct heap *heap, uint32_t offset, void *p)
 {
     struct bin *bin = front_bin(&heap->front, offset);
+    heap_set_busy(heap, true);
+    bool pushed = false;
     if (heap_has_duties(heap))
-        (void)add_carries(&bin->budget, BIN_PUSH); /* as a push that failed */
-    else if (front_push(bin, p))
-        return;
-    heap_free_visit(heap, class_of_offset(offset), p);
+        (void)add_carries(&bin->budget, BIN_PUSH); /* as a push that fails does */
+    else
+        pushed = front_push(bin, p);
+    if (!pushed) heap_free_visit(heap, class_of_offset(offset), p);
+    heap_set_busy(heap, false);
 }
 
 static void slab_free(void *p, struct tag tag)
@@ -214,7 +219,9 @@ static void slab_free(void *p, struct tag tag)
     if (unlikely(!heap)) {
         inbox_post_block(p, tag);
     } else if (likely(tag_owner(tag) != heap->front.id)) {
+        heap_set_busy(heap, true);
         outbox_add(heap, p, tag);
+        heap_set_busy(heap, false);
     } else { /* own: in a window, or just attached, or called */
         own_free(heap, tag_offset(tag), p);
     }
@@ -241,8 +248,12 @@ NOINLINE void front_free_miss(void *p)
 
 NOINLINE void front_free_full(void *p, uint64_t offset)
 {
-    struct heap *heap = own_heap(); /* it may have been called since */
+    struct heap_front *self = load_relaxed(&heap_self);
+    struct heap *heap = likely(self->id != 0) ? heap_of(self) : heap_mine; /* it may have been called since the push */
+    heap_set_busy(heap, true);                                             /* the push counts, and did not happen */
+    (void)own_heap();
     heap_free_visit(heap, class_of_offset((uint32_t)offset), p);
+    heap_set_busy(heap, false);
     poll_sometimes(heap, 1);
 }
 

@@ -3,9 +3,10 @@
  * Uses: os. Callers: through thread.h. Opens a file: for the background thread only.
  * Locks: none.
  *
- * A thread that waits in a system call has ended whatever it did before in this library, with one exception: a signal
- * may have interrupted it there, and the handler may wait. Then the kernel has saved where it was on the stack of the
- * handler, as a frame of known shape. So the stack is searched for one whose program counter is ours.
+ * A thread that waits in a system call which this library has not made has ended whatever it did before in the library,
+ * with one exception: a signal may have interrupted it there, and the handler may wait. Then the kernel has saved where
+ * it was on the stack of the handler, as a frame of known shape. So the stack is searched for one whose program counter
+ * is ours. In a static program all of its code counts as ours.
  */
 #include "thread.h"
 
@@ -18,7 +19,6 @@ enum { SCAN_MAX = 8 << 20, SCAN_STEP = 4096, SLEEPER_TEXT = 256 };
 struct sleeper {
     long call;         /* number of the system call */
     uintptr_t stack;   /* stack pointer */
-    uintptr_t counter; /* program counter */
 };
 
 /* ---- what the kernel says ---- */
@@ -46,7 +46,7 @@ static bool parse_sleeper(const char *text, struct sleeper *s)
         if (next == text) return false;
         text = next;
     }
-    *s = (struct sleeper){.call = (long)word[0], .stack = word[7], .counter = word[8]};
+    *s = (struct sleeper){.call = (long)word[0], .stack = word[7]};
     return s->stack != 0;
 }
 
@@ -122,6 +122,6 @@ static bool has_no_frame(uintptr_t from, uintptr_t to)
 bool os_thread_sleeps(uint32_t number, const void *storage)
 {
     struct sleeper s;
-    if (!find_sleeper(number, &s) || lends_its_place(s.call) || is_ours(s.counter)) return false;
+    if (!find_sleeper(number, &s) || lends_its_place(s.call)) return false;
     return has_no_frame(s.stack, (uintptr_t)storage);
 }

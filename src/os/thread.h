@@ -32,8 +32,8 @@ void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms);
 uint32_t os_thread_number(void);
 uint32_t os_process_number(void);
 
-/* true = the thread with this number waits in a system call, and nothing that it, or what a signal interrupted in it,
- * has begun in this library is unfinished. `storage` is a thread-local variable of it. Opens a file. */
+/* true = the thread with this number waits in a system call, and no signal has stopped it in code of this library. The
+ * call may be one of ours. `storage` is a thread-local variable of the thread. Opens a file. */
 bool os_thread_sleeps(uint32_t number, const void *storage);
 
 /* By that thread: the process has given up rights since the thread was made, which it would still hold. */

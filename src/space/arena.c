@@ -141,7 +141,7 @@ static struct superslab *find_superslab(unsigned count)
 
 static void count_taken(unsigned count, unsigned dirty)
 {
-    size_t run = arena.run_units;
+    size_t run = load_relaxed(&arena.run_units);
     store_relaxed(&arena.run_units, run > RUN_FORGET * count ? run - RUN_FORGET * count : 0);
     arena.clean_units += count - dirty;
 }
@@ -292,7 +292,7 @@ void arena_give(uintptr_t base, uint32_t record, unsigned count)
 {
     tagmap_set(base, count, TAG_FREE, record);
     lock_acquire(&arena_lock);
-    store_relaxed(&arena.run_units, arena.run_units + count);
+    store_relaxed(&arena.run_units, load_relaxed(&arena.run_units) + count);
     while (count > 0) {
         struct part part = part_of(record, count);
         struct superslab *s = part.superslab;

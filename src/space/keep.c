@@ -3,12 +3,12 @@
 
 #include "../base/atomics.h"
 
-#define KEPT_BYTES_MAX ((size_t)128 << 20)
+#define KEPT_BYTES_MAX ((size_t)64 << 20)
 #define KEPT_UNATTENDED_MAX ((size_t)8 << 20)
-enum { KEPT_MAX = 64, REGRET_MS = 1000, REGRETS_MAX = 6 };
+enum { KEPT_MAX = 64, REGRET_MS = 1000, KEEP_MS = 4000, REGRETS_MAX = 4 };
 
 static uint32_t keep_attended;                 /* written by the background thread */
-static size_t kept_bytes_max = KEPT_BYTES_MAX; /* less beside a limit */
+static size_t kept_bytes_max = KEPT_BYTES_MAX; /* less beside a limit; one mapping alone may have twice as much */
 
 /* Under RANK_LARGE. */
 static struct {
@@ -21,7 +21,8 @@ static struct {
 bool keep_is_wise(size_t size, unsigned kept, size_t kept_bytes, uint64_t now_ms)
 {
     size_t sum = kept_bytes + size;
-    if (kept >= KEPT_MAX || sum > load_relaxed(&kept_bytes_max)) return false;
+    size_t most = load_relaxed(&kept_bytes_max) * (kept == 0 ? 2 : 1);
+    if (kept >= KEPT_MAX || sum > most) return false;
     if (sum <= KEPT_UNATTENDED_MAX || load_relaxed(&keep_attended) || now_ms < regret.until_ms) return true;
     regret.size = size;
     regret.at_ms = now_ms;
@@ -32,7 +33,7 @@ void keep_missed(size_t size, uint64_t now_ms)
 {
     if (size > regret.size || now_ms - regret.at_ms > REGRET_MS) return;
     if (regret.regrets < REGRETS_MAX) regret.regrets++;
-    regret.until_ms = now_ms + ((uint64_t)REGRET_MS << regret.regrets);
+    regret.until_ms = now_ms + ((uint64_t)KEEP_MS << regret.regrets);
     regret.size = 0;
 }
 

@@ -4,7 +4,7 @@
  *
  * A mapping that is kept saves page faults if the program takes it again, and stays for ever if the program falls
  * silent and nobody gives it back. So where nobody would, large ones are not kept, until the program is seen to take
- * what it has just freed: then they are, for two seconds at first, and twice as long each time.
+ * what it has just freed: then they are, for eight seconds at first, and twice as long each time.
  */
 #ifndef HAK_SPACE_KEEP_H
 #define HAK_SPACE_KEEP_H

@@ -15,8 +15,8 @@ enum {
     PURGE_STEP_UNITS = 128, /* 8 MiB */
     RUN_UNITS_MIN = 128,    /* 8 MiB freed in a row, and as much with memory */
     RUN_UNITS_KEPT = 48,
-    RUN_PAUSE_MS = 1000,    /* doubles each time */
-    RUN_PAUSES_MAX = 6,
+    RUN_PAUSE_MS = 4000,    /* doubles each time */
+    RUN_PAUSES_MAX = 4,
 };
 
 struct purge_item {

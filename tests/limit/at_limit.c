@@ -4,7 +4,7 @@
  *   at_limit calls MIB     calloc, realloc and aligned blocks at the limit
  *   at_limit threads MIB   eight threads at the limit at once
  *   at_limit above MIB     exits with 0 when a block of so much can be had and filled, else with 1
- *   at_limit churn         50 MiB in one block that grew, freed, then 40 MiB in small ones; exits with 0
+ *   at_limit churn         50 MiB in one block that grew, freed, four times, then 40 MiB in small ones; exits with 0
  *
  * Uses: tap.h and the standard calls, nothing of hakmem's. MIB is the hard limit that the caller has set. Every block
  * is written to as a whole, so that the peak that the kernel tells is what was held. It may lie SLACK above the
@@ -206,16 +206,25 @@ static int fill_one(size_t size)
     return 0;
 }
 
-static int churn(void)
+static bool grow_and_free(void)
 {
-    enum { SMALL = 1000 };
     char *p = do_malloc(MIB);
     for (size_t size = 2 * MIB; size <= 50 * MIB; size += 2 * MIB) {
         p = do_realloc(p, size);
-        if (!p) return 1;
+        if (!p) return false;
         memset(p + size - 2 * MIB, 1, 2 * MIB);
     }
     do_free(p);
+    return true;
+}
+
+/* What is taken again and again is worth keeping, unless memory is short. */
+static int churn(void)
+{
+    enum { SMALL = 1000 };
+    char *p;
+    for (int i = 0; i < 4; i++)
+        if (!grow_and_free()) return 1;
     for (size_t size = 0; size < 40 * MIB; size += SMALL) {
         if (!(p = do_malloc(SMALL))) return 1;
         memset(p, 1, SMALL);

@@ -224,7 +224,7 @@ static void caches_are_sized_by_the_limit(void)
         size_t kept, bin;
     } values[] = {
         {NULL, KEPT_BYTES_MAX, GROWN_BYTES}, {"max", KEPT_BYTES_MAX, GROWN_BYTES},
-        {"17179869184", KEPT_BYTES_MAX, GROWN_BYTES}, {"8589934592", KEPT_BYTES_MAX, GROWN_BYTES},
+        {"17179869184", KEPT_BYTES_MAX, GROWN_BYTES}, {"4294967296", KEPT_BYTES_MAX, GROWN_BYTES},
         {"1073741824", (size_t)16 << 20, GROWN_BYTES}, {"268435456", (size_t)4 << 20, 512 << 10},
         {"67108864", (size_t)1 << 20, 128 << 10}, {"16777216", (size_t)256 << 10, CAPACITY_BYTES}, {"0", 0, CAPACITY_BYTES},
     };

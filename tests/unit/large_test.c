@@ -271,7 +271,7 @@ static void kept_mappings_are_bounded(void)
         require_whole();
     }
     require(usage().kept > KEPT_BYTES_MAX - 3 * MIB);
-    void *huge = map_block(KEPT_BYTES_MAX + 4096);
+    void *huge = map_block(2 * KEPT_BYTES_MAX + 4096);
     size_t before = usage().kept;
     put(huge);
     require(usage().kept == before);
@@ -302,7 +302,7 @@ static void what_is_taken_again_is_kept_for_a_while(void)
         put(map_block(90 * MIB)); /* regrets */
         require(usage().kept == 90 * MIB, "%u", regrets);
         for (unsigned i = 0; i < 10; i++) put(map_block(90 * MIB - i * 4096));
-        fake.now_ms += REGRET_MS << regrets;
+        fake.now_ms += KEEP_MS << regrets;
         while (large_purge(true) > 0) continue;
     }
     fake.now_ms += 100;

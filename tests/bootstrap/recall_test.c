@@ -1,0 +1,155 @@
+/* recall_test.c - the bins of sleeping threads are flushed by the library's own thread, never those of a thread that a
+ * signal has stopped in the middle of a call.
+ *
+ * The second scene is built to hit: a thread allocates and frees without a visit, signals stop it wherever it is, and
+ * their handler sleeps for longer than the library's thread needs to look. Were bins flushed then, two blocks
+ * would be one soon.
+ */
+#include <pthread.h>
+#include <semaphore.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "bootstrap/common.h"
+
+enum { BLOCKS = 60000, SIZE = 96, SECONDS_MAX = 10, STRESS_SECONDS = 4 };
+
+static sem_t filled;
+static sem_t may_go_on;
+static volatile bool stop;
+
+static void pause_us(long us)
+{
+    struct timespec time = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    nanosleep(&time, NULL);
+}
+
+/* ---- a thread sleeps with full bins ---- */
+
+static void *held[BLOCKS];
+
+/* Takes and frees the same blocks again and again, which makes a bin large; then sleeps; then goes on. */
+static void *fill_bins(void *unused)
+{
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < BLOCKS / 20; i++) held[i] = take(SIZE);
+        for (int i = 0; i < BLOCKS / 20; i++) give(held[i]);
+    }
+    sem_post(&filled);
+    while (sem_wait(&may_go_on) != 0) {}
+    for (unsigned i = 0; i < 1000; i++)
+        if (!allocator_works(i)) return unused;
+    return NULL;
+}
+
+static size_t cached_bytes(void)
+{
+    struct hak_stats stats;
+    hak_stats(&stats);
+    return stats.cached;
+}
+
+static int sleepers_bins_are_flushed(void)
+{
+    pthread_t thread;
+    void *result = NULL;
+    sem_init(&filled, 0, 0);
+    sem_init(&may_go_on, 0, 0);
+    give(take(1));
+    if (pthread_create(&thread, NULL, fill_bins, &filled) != 0) return 1;
+    while (sem_wait(&filled) != 0) {}
+    size_t before = cached_bytes();
+    size_t after = before;
+    for (int i = 0; i < SECONDS_MAX * 100 && after > 20000; i++) {
+        pause_us(10000);
+        for (int k = 0; k < 300; k++) give(take(100000)); /* visits: they start the library's thread */
+        after = cached_bytes();
+    }
+    sem_post(&may_go_on);
+    pthread_join(thread, &result);
+    if (before < 100000 || after > 20000) diag("cached: %zu bytes, later %zu", before, after);
+    if (result) return 3;
+    return before < 100000 || after > 20000 ? 2 : 0;
+}
+
+/* ---- a thread is stopped by signals ---- */
+
+static volatile unsigned long signals;
+
+static void sleep_in_handler(int number)
+{
+    int saved = errno;
+    (void)number;
+    signals++;
+    pause_us(3000);
+    errno = saved;
+}
+
+static bool is_filled(const unsigned char *p, unsigned char with)
+{
+    for (int i = 0; i < SIZE; i++)
+        if (p[i] != with) return false;
+    return true;
+}
+
+/* Hits only: what is freed is taken again. true = two blocks were one. */
+static bool hit_until_stopped(void)
+{
+    enum { MANY = 8 };
+    unsigned char *p[MANY] = {NULL};
+    for (unsigned round = 0; !stop; round++) {
+        unsigned i = round * 2654435761u >> 29;
+        if (p[i]) {
+            if (!is_filled(p[i], (unsigned char)i)) return true;
+            give(p[i]);
+        }
+        p[i] = take(SIZE);
+        memset(p[i], (int)i, SIZE);
+    }
+    for (int i = 0; i < MANY; i++) give(p[i]);
+    return false;
+}
+
+static void *stop_later(void *unused)
+{
+    struct itimerval every = {{0, 5000}, {0, 5000}};
+    setitimer(ITIMER_REAL, &every, NULL);
+    give(take(10));
+    for (int i = 0; i < STRESS_SECONDS * 100; i++) {
+        pause_us(10000);
+        for (int k = 0; k < 300; k++) give(take(100000));
+    }
+    struct itimerval never = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &never, NULL);
+    stop = true;
+    return unused;
+}
+
+static int stopped_threads_bins_are_left_alone(void)
+{
+    pthread_t thread;
+    sigset_t timer;
+    struct sigaction action = {.sa_handler = sleep_in_handler, .sa_flags = SA_NODEFER};
+    sigemptyset(&timer);
+    sigaddset(&timer, SIGALRM);
+    sigaction(SIGALRM, &action, NULL);
+    pthread_sigmask(SIG_BLOCK, &timer, NULL);
+    if (pthread_create(&thread, NULL, stop_later, NULL) != 0) return 1;
+    pthread_sigmask(SIG_UNBLOCK, &timer, NULL); /* this thread gets them all */
+    bool mixed = hit_until_stopped();
+    pthread_join(thread, NULL);
+    diag("%lu signals", signals);
+    if (signals < 100) return 2;
+    return mixed || !hak_check() ? 3 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "sleepers") == 0) return sleepers_bins_are_flushed();
+    if (argc > 1 && strcmp(argv[1], "stopped") == 0) return stopped_threads_bins_are_left_alone();
+    setenv("HAKMEM_BACKGROUND", "on", 1);
+    ok(succeeded(run_self_with("sleepers", NULL), "sleepers"), "sleeping_threads_bins_are_flushed");
+    setenv("HAKMEM_PURGE_DELAY", "2", 1);
+    ok(succeeded(run_self_with("stopped", NULL), "stopped"), "bins_of_threads_that_a_signal_stopped_are_left_alone");
+    return done_testing();
+}
