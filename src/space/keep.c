@@ -8,7 +8,7 @@
 enum { KEPT_MAX = 64, REGRET_MS = 1000, KEEP_MS = 4000, REGRETS_MAX = 4 };
 
 static uint32_t keep_attended;                 /* written by the background thread */
-static size_t kept_bytes_max = KEPT_BYTES_MAX; /* less beside a limit; one mapping alone may have twice as much */
+static size_t kept_bytes_max = KEPT_BYTES_MAX; /* less beside a limit; without, one alone may have twice as much */
 
 /* Under RANK_LARGE. */
 static struct {
@@ -21,7 +21,8 @@ static struct {
 bool keep_is_wise(size_t size, unsigned kept, size_t kept_bytes, uint64_t now_ms)
 {
     size_t sum = kept_bytes + size;
-    size_t most = load_relaxed(&kept_bytes_max) * (kept == 0 ? 2 : 1);
+    size_t most = load_relaxed(&kept_bytes_max);
+    if (kept == 0 && most == KEPT_BYTES_MAX) most *= 2;
     if (kept >= KEPT_MAX || sum > most) return false;
     if (sum <= KEPT_UNATTENDED_MAX || load_relaxed(&keep_attended) || now_ms < regret.until_ms) return true;
     regret.size = size;
