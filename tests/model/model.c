@@ -48,7 +48,7 @@ enum {
     DENSE_BYTES = 64 * 1024, /* smaller blocks are filled and compared byte for byte */
 };
 
-struct block {
+struct held {
     unsigned char *p;
     size_t size;   /* as asked for */
     size_t alignment; /* as asked for; 0 = none */
@@ -67,13 +67,13 @@ struct mode {
 struct shadow {
     uint64_t random;
     unsigned live;
-    struct block block[LIVE_MAX];
+    struct held block[LIVE_MAX];
 };
 
 static struct {
     pthread_mutex_t lock;
     unsigned count;
-    struct block block[MARKET_MAX];
+    struct held block[MARKET_MAX];
 } market = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct {
@@ -148,14 +148,14 @@ static size_t next_word(size_t at, size_t usable)
     return at + 4096 < usable - 64 ? at + 4096 : align_down(usable - 64, 8);
 }
 
-static void fill(const struct block *b)
+static void fill(const struct held *b)
 {
     for (size_t at = 0; at + 8 <= b->usable; at = next_word(at, b->usable))
         *(uint64_t *)(void *)(b->p + at) = b->mark ^ at;
 }
 
 /* The first `size` bytes are still those of a block with these marks. */
-static void demand_content(const struct block *b, size_t size)
+static void demand_content(const struct held *b, size_t size)
 {
     for (size_t at = 0; at + 8 <= size; at = next_word(at, b->usable)) {
         uint64_t found = *(uint64_t *)(void *)(b->p + at);
@@ -175,10 +175,10 @@ static void demand_zeroes(const unsigned char *p, size_t size)
     for (size_t at = 0; at < size; at++) demand(p[at] == 0, "calloc of %zu at %p: byte %zu is %u", size, p, at, p[at]);
 }
 
-static void demand_apart(const struct shadow *s, const struct block *b)
+static void demand_apart(const struct shadow *s, const struct held *b)
 {
     for (unsigned i = 0; i < s->live; i++) {
-        const struct block *o = &s->block[i];
+        const struct held *o = &s->block[i];
         demand(b->p + b->usable <= o->p || o->p + o->usable <= b->p, "%p+%zu overlaps %p+%zu", b->p, b->usable, o->p,
                o->usable);
     }
@@ -215,7 +215,7 @@ static size_t draw_alignment(uint64_t *random)
     return (size_t)8 << draw_below(random, 8);
 }
 
-static void count_kind(const struct block *b)
+static void count_kind(const struct held *b)
 {
     uint32_t kind = tag_offset(tagmap_get(b->p));
     if (kind == TAG_RUN && b->usable > SUPERSLAB_SIZE) add_relaxed(&told.long_runs, 1);
@@ -224,7 +224,7 @@ static void count_kind(const struct block *b)
 
 static void enter(struct shadow *s, void *p, size_t size, size_t alignment)
 {
-    struct block b = {.p = p, .size = size, .alignment = alignment, .mark = add_relaxed(&next_mark, 1) * UINT64_C(0x9e3779b97f4a7c15)};
+    struct held b = {.p = p, .size = size, .alignment = alignment, .mark = add_relaxed(&next_mark, 1) * UINT64_C(0x9e3779b97f4a7c15)};
     demand(p, "no memory for %zu bytes", size);
     demand((uintptr_t)p % (alignment ? alignment : 8) == 0, "%p is not aligned to %zu", p, alignment);
     demand((uintptr_t)p % (size > 8 ? 16 : 8) == 0, "%p of size %zu", p, size);
@@ -266,9 +266,9 @@ static void op_alloc(struct shadow *s)
     }
 }
 
-static struct block leave(struct shadow *s, unsigned i)
+static struct held leave(struct shadow *s, unsigned i)
 {
-    struct block b = s->block[i];
+    struct held b = s->block[i];
     s->block[i] = s->block[--s->live];
     demand_content(&b, b.usable);
     demand(call.usable_size(b.p) == b.usable, "usable size of %p changed from %zu", b.p, b.usable);
@@ -277,7 +277,7 @@ static struct block leave(struct shadow *s, unsigned i)
 
 static void release(struct shadow *s, unsigned i)
 {
-    struct block b = leave(s, i);
+    struct held b = leave(s, i);
     errno = 4711;
     if (draw_below(&s->random, 4) > 0) call.free(b.p);
     else if (b.alignment) call.free_aligned_sized(b.p, b.alignment, b.size);
@@ -293,11 +293,11 @@ static void op_free(struct shadow *s)
 static void op_realloc(struct shadow *s)
 {
     if (s->live == 0) return;
-    struct block old = leave(s, (unsigned)draw_below(&s->random, s->live));
+    struct held old = leave(s, (unsigned)draw_below(&s->random, s->live));
     bool grows = draw_below(&s->random, 2) && old.size < 2 * HUGE_BYTES;
     size_t size = grows ? old.size + draw_below(&s->random, old.size / 2 + 64) : draw_size(&s->random);
     if (size == 0) size = 1;
-    struct block now = old;
+    struct held now = old;
     now.p = call.realloc(old.p, size);
     demand(now.p, "no memory to resize %zu to %zu", old.size, size);
     add_relaxed(now.p == old.p ? &told.resized_in_place : &told.resized_away, 1);
@@ -308,7 +308,7 @@ static void op_realloc(struct shadow *s)
 static void op_look(struct shadow *s)
 {
     if (s->live == 0) return;
-    const struct block *b = &s->block[draw_below(&s->random, s->live)];
+    const struct held *b = &s->block[draw_below(&s->random, s->live)];
     demand_content(b, b->usable);
     demand(call.usable_size(b->p) == b->usable, "%p", b->p);
 }
