@@ -27,6 +27,14 @@ static void pause_us(long us)
 /* ---- a thread sleeps with full bins ---- */
 
 static void *held[BLOCKS];
+static size_t cached_before; /* before the thread sleeps: main may come late */
+
+static size_t cached_bytes(void)
+{
+    struct hak_stats stats;
+    hak_stats(&stats);
+    return stats.cached;
+}
 
 /* Takes and frees the same blocks again and again, which makes a bin large; then sleeps; then goes on. */
 static void *fill_bins(void *unused)
@@ -35,18 +43,12 @@ static void *fill_bins(void *unused)
         for (int i = 0; i < BLOCKS / 20; i++) held[i] = take(SIZE);
         for (int i = 0; i < BLOCKS / 20; i++) give(held[i]);
     }
+    cached_before = cached_bytes();
     sem_post(&filled);
     while (sem_wait(&may_go_on) != 0) {}
     for (unsigned i = 0; i < 1000; i++)
         if (!allocator_works(i)) return unused;
     return NULL;
-}
-
-static size_t cached_bytes(void)
-{
-    struct hak_stats stats;
-    hak_stats(&stats);
-    return stats.cached;
 }
 
 static int sleepers_bins_are_flushed(void)
@@ -58,8 +60,8 @@ static int sleepers_bins_are_flushed(void)
     give(take(1));
     if (pthread_create(&thread, NULL, fill_bins, &filled) != 0) return 1;
     while (sem_wait(&filled) != 0) {}
-    size_t before = cached_bytes();
-    size_t after = before;
+    size_t before = cached_before;
+    size_t after = SIZE_MAX;
     for (int i = 0; i < SECONDS_MAX * 100 && after > 20000; i++) {
         pause_us(10000);
         for (int k = 0; k < 300; k++) give(take(100000)); /* visits: they start the library's thread */
