@@ -139,6 +139,7 @@ static struct superslab *find_superslab(unsigned count)
     return s;
 }
 
+/* `dirty` of them have memory from earlier; a huge page that was just filled is none. */
 static void count_taken(unsigned count, unsigned dirty)
 {
     size_t run = load_relaxed(&arena.run_units);
@@ -148,7 +149,7 @@ static void count_taken(unsigned count, unsigned dirty)
 
 static void hand_out(struct superslab *s, uint32_t run, bool dense)
 {
-    count_taken(bit_count(run), bit_count(run & s->dirty));
+    count_taken(bit_count(run), bit_count(run & s->dirty & ~s->zero));
     superslab_change(s, s->occupied | run, s->dirty & ~run);
     if (!dense) return;
     s->dense |= run;
@@ -279,7 +280,7 @@ bool arena_take_long(unsigned count, bool dense, struct span *span, uint32_t dir
             struct superslab *s = stretch.first + i;
             struct part part = part_of(s->record, count - i * SUPERSLAB_UNITS);
             dirty[i] = s->dirty & part.units & ~s->zero;
-            count_taken(part.count, bit_count(s->dirty & part.units));
+            count_taken(part.count, bit_count(dirty[i]));
             superslab_change(s, s->occupied | part.units, s->dirty & ~part.units);
         }
     }

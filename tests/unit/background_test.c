@@ -20,6 +20,7 @@ static void *sleeper(void *unused)
 static pthread_t start_sleeper(void)
 {
     pthread_t thread;
+    fake.threads_refused = false;
     require(sem_init(&may_end, 0, 0) == 0 && sem_init(&is_there, 0, 0) == 0);
     require(pthread_create(&thread, NULL, sleeper, NULL) == 0 && sem_wait(&is_there) == 0);
     return thread;
@@ -88,6 +89,7 @@ static pthread_t start_all(void)
 
 static void a_program_of_one_thread_gets_none(void)
 {
+    fake.threads_refused = false;
     grow();
     visit();
     require(fake.thread_starts == 0);
@@ -121,6 +123,7 @@ static void off_means_none(void)
 
 static void on_means_always(void)
 {
+    fake.threads_refused = false;
     require(option_set(OPTION_background, BACKGROUND_ON));
     visit();
     require(fake.thread_starts == 1 && arena_units() < UNITS_MIN);
@@ -138,8 +141,8 @@ static void without_delay_there_is_nothing_to_wait_for(void)
 
 static void a_refusal_is_not_repeated_at_every_visit(void)
 {
-    fake.threads_refused = true;
     pthread_t thread = start_sleeper();
+    fake.threads_refused = true;
     grow();
     visit();
     visit();

@@ -27,6 +27,7 @@ enum { FAKE_PAGE = 4096, FAKE_VARIABLES = 32, FAKE_FILES = 32 };
 
 struct fake_os fake = {
     .now_ms = 1000000,
+    .threads_refused = true,
     .address_limit = SIZE_MAX,
     .address_bytes_max = SIZE_MAX,
     .map_bytes_max = SIZE_MAX,
@@ -354,14 +355,15 @@ bool os_thread_start(struct os_thread *thread, int (*run)(void *))
     fake.thread_starts++;
     if (fake.threads_refused) return false;
     fake.thread_main = run;
-    thread->id = 4711;
+    __atomic_store_n(&thread->id, 4711, __ATOMIC_SEQ_CST);
     return true;
 }
 
 void os_thread_join(const struct os_thread *thread, uint32_t id)
 {
     fake.thread_joins++;
-    if (thread->id == id) ((struct os_thread *)(uintptr_t)thread)->id = 0;
+    uint32_t *word = &((struct os_thread *)(uintptr_t)thread)->id;
+    if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == id) __atomic_store_n(word, 0, __ATOMIC_SEQ_CST);
 }
 
 uint32_t os_thread_number(void)

@@ -54,7 +54,7 @@ struct fake_os {
     unsigned huge_count;
     void (*while_filling)(void);   /* what other threads do during os_fill_huge() */
     uint64_t waits, wakes;
-    bool threads_refused;          /* what os_thread_start() says */
+    bool threads_refused;          /* what os_thread_start() says; at first it refuses: nobody would run it */
     int (*thread_main)(void *);    /* of the last thread started; the test runs it where it wants */
     uint64_t thread_starts, thread_joins;
     bool threads_sleep;            /* what os_thread_sleeps() says */
