@@ -139,20 +139,20 @@ bool os_thread_outlives_rights(void)
     return (ids.id[0] | ids.id[1] | ids.id[2] | ids.id[3]) != 0;
 }
 
-/* The first thing that the thread does. The copy of the table shares no description for longer than this call. */
-static void leave_descriptors(void)
+/* The first thing that the thread does: an empty table instead of the program's. false = the system cannot (before
+ * Linux 5.9): a file that the thread opened would be the program's. */
+static bool leave_descriptors(void)
 {
     enum { CLOSE_AND_UNSHARE = 1 << 1 };
-    (void)system_call(SYS_close_range, 0, ~0u, CLOSE_AND_UNSHARE, 0, 0, 0);
+    return !system_call_failed(system_call(SYS_close_range, 0, ~0u, CLOSE_AND_UNSHARE, 0, 0, 0));
 }
 
-static int (*thread_main)(void *);
+static int (*thread_main)(bool alone);
 
 static int thread_begin(void *unused)
 {
     (void)unused;
-    leave_descriptors();
-    return thread_main(NULL);
+    return thread_main(leave_descriptors());
 }
 
 static bool make_memory(struct os_thread *thread, size_t below, size_t above)
@@ -182,7 +182,7 @@ static bool clone_thread(struct os_thread *thread, char *pointer, char *stack)
     return done;
 }
 
-bool os_thread_start(struct os_thread *thread, int (*main)(void *))
+bool os_thread_start(struct os_thread *thread, int (*main)(bool alone))
 {
     size_t below;
     size_t above;

@@ -18,9 +18,10 @@ struct os_thread {
     size_t size;
 };
 
-/* Runs main() on a thread, with every thread-local variable of this library zero. One start at a time.
+/* Runs main() on a thread, with every thread-local variable of this library zero. One start at a time. alone = its
+ * table of descriptors is its own; else it should end, for it could not open a file unseen.
  * false = refused, by the system or because this is no place for a thread: a setuid program, a sandbox, a sanitizer. */
-bool os_thread_start(struct os_thread *thread, int (*main)(void *));
+bool os_thread_start(struct os_thread *thread, int (*main)(bool alone));
 
 /* Waits until the thread with this number is gone. */
 void os_thread_join(const struct os_thread *thread, uint32_t id);

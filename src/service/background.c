@@ -62,11 +62,10 @@ static void look_at_group(void)
     pressure_look();
 }
 
-static int background_main(void *unused)
+static int background_main(bool alone)
 {
-    (void)unused;
     heap_self = &heap_exited;
-    unsigned idle = 0;
+    unsigned idle = alone ? 0 : ROUNDS_IDLE_MAX;
     keep_attend(true);
     heap_allow_files(true);
     while (is_wanted() && idle < ROUNDS_IDLE_MAX) {

@@ -20,7 +20,7 @@ bool reclaim_poll(void);
 bool reclaim_round(const uint32_t *stop);
 
 /* Gives back what may serve another call: inboxes are drained, empty slabs and reserves of all heaps retire, dirty
- * units and kept mappings go to the system. Other threads flush their bins at their next visit.
+ * units and kept mappings go to the system. Other threads flush their bins with their next call.
  * Returns bytes given back by now. */
 size_t reclaim_units(void);
 

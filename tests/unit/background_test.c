@@ -58,9 +58,11 @@ static void count_rounds(void)
     if (++rounds > rounds_max) require(option_set(OPTION_background, BACKGROUND_OFF));
 }
 
+static bool shares_descriptors;
+
 static void *run_main(void *unused)
 {
-    require(fake.thread_main(NULL) == 0);
+    require(fake.thread_main(!shares_descriptors) == 0);
     __atomic_store_n(&background.id, 0, __ATOMIC_SEQ_CST); /* as the system does */
     return unused;
 }
@@ -328,6 +330,17 @@ static void it_ends_when_rights_were_given_up(void)
     end_sleeper(thread);
 }
 
+static void it_ends_at_once_where_it_could_open_no_file_unseen(void)
+{
+    pthread_t thread = start_all();
+    shares_descriptors = true;
+    run_rounds(100);
+    require(rounds == 0);
+    visit();
+    require(fake.thread_starts == 1, "at once again");
+    end_sleeper(thread);
+}
+
 static void the_last_thread_to_leave_takes_it_along(void)
 {
     pthread_t thread = start_all();
@@ -420,6 +433,7 @@ int main(void)
         TEST(never_means_never),
         TEST(it_ends_when_there_is_nothing_to_do),
         TEST(it_ends_when_rights_were_given_up),
+        TEST(it_ends_at_once_where_it_could_open_no_file_unseen),
         TEST(the_last_thread_to_leave_takes_it_along),
         TEST(one_of_three_leaves_it),
         TEST(on_outlives_the_threads),

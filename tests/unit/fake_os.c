@@ -350,7 +350,7 @@ void os_wake_one(const uint32_t *word)
 /* ---- thread.h ---- */
 
 /* The number of a thread that nobody runs yet. */
-bool os_thread_start(struct os_thread *thread, int (*run)(void *))
+bool os_thread_start(struct os_thread *thread, int (*run)(bool alone))
 {
     fake.thread_starts++;
     if (fake.threads_refused) return false;

@@ -55,7 +55,7 @@ struct fake_os {
     void (*while_filling)(void);   /* what other threads do during os_fill_huge() */
     uint64_t waits, wakes;
     bool threads_refused;          /* what os_thread_start() says; at first it refuses: nobody would run it */
-    int (*thread_main)(void *);    /* of the last thread started; the test runs it where it wants */
+    int (*thread_main)(bool alone); /* of the last thread started; the test runs it where it wants */
     uint64_t thread_starts, thread_joins;
     bool threads_sleep;            /* what os_thread_sleeps() says */
     bool rights_were_given_up;     /* what os_thread_outlives_rights() says */
