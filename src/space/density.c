@@ -13,6 +13,7 @@
 enum {
     WHOLE = 1 << 10,           /* density when every page is touched */
     EXPECTED_MIN = WHOLE / 6,
+    LOW_MAX = WHOLE / 16,      /* far enough below that chance does not lead from one to the other */
     LESSONS_MAX = 16,          /* later a lesson counts as one of so many */
     LESSON_PAGES = 4,
     BLOCK_PAGES = 16,
@@ -56,7 +57,7 @@ bool density_expected(void)
 
 bool density_is_low(void)
 {
-    return load_relaxed(&lessons) > 0 && load_relaxed(&density) < EXPECTED_MIN;
+    return load_relaxed(&lessons) > 0 && load_relaxed(&density) < LOW_MAX;
 }
 
 void density_watch(uintptr_t superslab)
