@@ -101,10 +101,13 @@ static int claim_in_a_window(void)
     if (setrlimit(RLIMIT_AS, &limit) != 0) return 10;
     be(heap_enter());
     if (!tagmap.windowed) return 11;
-    uintptr_t window = (tagmap.mask + 1) << UNIT_SHIFT;
+    uintptr_t window = (tagmap.mask + 1) << UNIT_SHIFT; /* upward, or downward near the end of the address space */
     uintptr_t base = align_down((uintptr_t)call_malloc(100), UNIT_SIZE);
-    if (base + 2 * window >= UINT64_C(1) << ADDRESS_BITS) return 12;
     uintptr_t other = base + window / 2; /* far from what the allocator has */
+    if (base + 2 * window >= UINT64_C(1) << ADDRESS_BITS) {
+        other = base - window / 2;
+        window = 0 - window;
+    }
     if (tagmap_claim(base + window, UNIT_SIZE)) return 13;            /* meets a unit of ours */
     if (!tagmap_claim(other, 4 * UNIT_SIZE)) return 14;
     if (tagmap_claim(other + 3 * UNIT_SIZE, UNIT_SIZE)) return 15;    /* the same unit */
