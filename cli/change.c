@@ -31,14 +31,7 @@ static error_t parse_purge(int key, char *arg, struct argp_state *state)
         if (*end || a->wait_ms < 0 || a->wait_ms > 3600 * 1000L)
             argp_error(state, "'%s' is no number of milliseconds", arg);
         return 0;
-    case ARGP_KEY_ARG:
-        if (a->pid != 0) argp_error(state, "one PID at a time");
-        a->pid = pid_of(arg);
-        return 0;
-    case ARGP_KEY_END:
-        if (a->pid == 0) argp_error(state, "whose memory? PID is missing");
-        return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default: return parse_pid(key, arg, state, &a->pid);
     }
 }
 
@@ -52,21 +45,10 @@ static const struct argp purge_argp = {
     .parser = parse_purge,
     .args_doc = "PID",
     .doc = "Asks a process to give back all free memory that it can: it does so at the next of its calls that leaves "
-           "the fast path and looks at the clock (about one in 64 of these). Its other threads empty their caches at "
-           "their own next such call. A process that makes no call follows when its background thread looks, if it "
-           "has one; else the request stays.",
+           "the fast path and looks at the clock (about one in 64 of these). Its other threads empty their caches with "
+           "their next call. A process that makes no call follows when its background thread looks, if it has one; "
+           "else the request stays.",
 };
-
-/* Resident KiB. */
-static long rss_kib(pid_t pid)
-{
-    long pages = 0;
-    FILE *file = process_file(pid, "statm");
-    if (!file) return 0;
-    if (fscanf(file, "%*d %ld", &pages) != 1) pages = 0;
-    fclose(file);
-    return pages * 4;
-}
 
 int purge_main(int argc, char **argv)
 {
@@ -75,7 +57,7 @@ int purge_main(int argc, char **argv)
     uint32_t request = 1;
     argp_parse(&purge_argp, argc, argv, 0, NULL, &a);
     target_open(&target, a.pid);
-    long before = rss_kib(a.pid);
+    uint64_t before = process_rss(a.pid);
     must_write(&target, target.block.reclaim_request, &request, sizeof(request));
     for (long waited = 0; waited < a.wait_ms && request != 0; waited += LOOK_MS) {
         nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
@@ -84,7 +66,8 @@ int purge_main(int argc, char **argv)
     }
     if (request == 0) nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL); /* it is at it */
     if (request == 0)
-        printf("process %d (%s): RSS was %ld KiB, is %ld KiB\n", (int)a.pid, target.name, before, rss_kib(a.pid));
+        printf("process %d (%s): RSS was %lu KiB, is %lu KiB\n", (int)a.pid, target.name, before >> 10,
+               process_rss(a.pid) >> 10);
     else
         printf("process %d (%s) has not followed yet: it does at one of its next calls\n", (int)a.pid, target.name);
     target_close(&target);

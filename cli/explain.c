@@ -102,8 +102,9 @@ static void explain_caches(struct reasons *out, const struct snapshot *s, const 
         if (s->heaps[i].state == HEAP_PARKED) parked += s->heaps[i].cached;
     }
     add(out, r->part[PART_cached], "%zu thread%s free blocks in bins, so that malloc and free need no lock (%s of it "
-        "by threads that ended, kept for the next ones). 'hakmem purge' empties them, each at the thread's next call "
-        "that leaves the fast path; a thread that sleeps keeps its cache. It costs some refills.", threads,
+        "by threads that ended, kept for the next ones). 'hakmem purge' empties them, each with the thread's next "
+        "call; those of threads that sleep go by themselves where hakmem has a thread of its own. It costs some "
+        "refills.", threads,
         threads == 1 ? " keeps" : "s keep", human(parked));
     add(out, r->part[PART_mail], "Blocks that one thread freed and that are on their way to the thread that owns "
         "them. Their owners take them in at their next call that leaves the fast path; 'hakmem purge' drains them.");
@@ -170,17 +171,7 @@ static void explain(const struct target *target, const struct snapshot *s, const
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    pid_t *pid = state->input;
-    switch (key) {
-    case ARGP_KEY_ARG:
-        if (*pid != 0) argp_error(state, "one PID at a time");
-        *pid = pid_of(arg);
-        return 0;
-    case ARGP_KEY_END:
-        if (*pid == 0) argp_error(state, "whose memory? PID is missing");
-        return 0;
-    default: return ARGP_ERR_UNKNOWN;
-    }
+    return parse_pid(key, arg, state, state->input);
 }
 
 static const struct argp argp = {

@@ -65,6 +65,20 @@ pid_t pid_of(const char *text)
     return (pid_t)pid;
 }
 
+error_t parse_pid(int key, const char *arg, struct argp_state *state, pid_t *pid)
+{
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (*pid != 0) argp_error(state, "one PID at a time");
+        *pid = pid_of(arg);
+        return 0;
+    case ARGP_KEY_END:
+        if (*pid == 0) argp_error(state, "whose memory? PID is missing");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
 const char *human(uint64_t bytes)
 {
     static char buffers[8][24];

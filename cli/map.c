@@ -26,14 +26,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "'%s' is not one of always, never, auto", arg);
         a->colour = arg[1] == 'l' ? 'y' : arg[1] == 'e' ? 'n' : 'a';
         return 0;
-    case ARGP_KEY_ARG:
-        if (a->pid != 0) argp_error(state, "one PID at a time");
-        a->pid = pid_of(arg);
-        return 0;
-    case ARGP_KEY_END:
-        if (a->pid == 0) argp_error(state, "whose memory? PID is missing");
-        return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default: return parse_pid(key, arg, state, &a->pid);
     }
 }
 

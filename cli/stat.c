@@ -16,14 +16,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     switch (key) {
     case 'j':
     case 'p': a->form = (char)key; return 0;
-    case ARGP_KEY_ARG:
-        if (a->pid != 0) argp_error(state, "one PID at a time");
-        a->pid = pid_of(arg);
-        return 0;
-    case ARGP_KEY_END:
-        if (a->pid == 0) argp_error(state, "whose memory? PID is missing");
-        return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default: return parse_pid(key, arg, state, &a->pid);
     }
 }
 

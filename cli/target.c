@@ -20,6 +20,15 @@ FILE *process_file(pid_t pid, const char *name)
     return fopen(path, "re");
 }
 
+uint64_t process_rss(pid_t pid)
+{
+    unsigned long pages = 0;
+    FILE *file = process_file(pid, "statm");
+    if (file && fscanf(file, "%*u %lu", &pages) != 1) pages = 0;
+    if (file) fclose(file);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 void process_name(pid_t pid, char *out, size_t size)
 {
     FILE *file = process_file(pid, "comm");

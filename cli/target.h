@@ -47,4 +47,7 @@ bool mapping_next(FILE *maps, struct mapping_line *line);
 /* A stream of /proc/PID/NAME, or NULL with errno. */
 FILE *process_file(pid_t pid, const char *name);
 
+/* Resident bytes, as the kernel sums them; 0 = it is gone. */
+uint64_t process_rss(pid_t pid);
+
 #endif

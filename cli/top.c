@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "arguments.h"
 #include "top.h"
@@ -57,15 +56,6 @@ static int by_pid(const void *a, const void *b)
     return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-static uint64_t rss_bytes(pid_t pid)
-{
-    unsigned long pages = 0;
-    FILE *file = process_file(pid, "statm");
-    if (file && fscanf(file, "%*u %lu", &pages) != 1) pages = 0;
-    if (file) fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void look(struct top *t, pid_t pid)
 {
     struct target target;
@@ -73,7 +63,7 @@ static void look(struct top *t, pid_t pid)
     if (t->count == ROWS_MAX || target_try(&target, pid) != STATUS_DONE) return;
     if (snapshot_take(&target, &s)) {
         struct row *row = &t->row[t->count++];
-        *row = (struct row){.pid = pid, .rss = rss_bytes(pid), .live = s.total.live, .cached = s.total.cached,
+        *row = (struct row){.pid = pid, .rss = process_rss(pid), .live = s.total.live, .cached = s.total.cached,
                             .threads = s.total.threads, .mallocs = s.total.mallocs, .frees = s.total.frees};
         clock_gettime(CLOCK_MONOTONIC, &row->time);
         snprintf(row->name, sizeof(row->name), "%s", target.name);
