@@ -172,19 +172,26 @@ static void thread_exit(void *value)
     detach(value);
 }
 
+static void note_numbers(struct heap *heap)
+{
+    heap->thread = os_thread_number();
+    heap->process = os_process_number();
+}
+
 static void introduce(struct heap *heap)
 {
     store_relaxed(&heap_self, &heap->front);
     heap_mine = heap;
     heap->slot = &heap_self;
-    heap->thread = os_thread_number();
-    heap->process = os_process_number();
+    heap->flushed = false;
+    note_numbers(heap);
 }
 
 /* This thread was called. Who called may still be busy with the heap. */
 static struct heap *resume(struct heap *heap)
 {
     lock_acquire(&heap->lock);
+    heap->flushed = false;
     store_relaxed(&heap_self, &heap->front);
     lock_release(&heap->lock);
     return heap;
@@ -216,9 +223,7 @@ COLD void heap_renumber(void)
     const struct heap_front *self = load_relaxed(&heap_self);
     bool has_heap = self->id != 0 || self == &heap_called;
     store_relaxed(&heap_threads, has_heap);
-    if (!has_heap || !heap_mine) return;
-    heap_mine->thread = os_thread_number();
-    heap_mine->process = os_process_number();
+    if (has_heap && heap_mine) note_numbers(heap_mine);
 }
 
 uint32_t heap_last_id(void)

@@ -13,7 +13,6 @@
  */
 #include "thread.h"
 
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -117,12 +116,7 @@ static const char *read_number(const char *text, uint32_t *number)
 static bool read_user_ids(struct user_ids *ids)
 {
     char text[1024];
-    long file = system_call(SYS_openat, AT_FDCWD, (long)"/proc/self/status", O_RDONLY | O_CLOEXEC, 0, 0, 0);
-    if (system_call_failed(file)) return false;
-    long length = system_call(SYS_read, file, (long)text, sizeof(text) - 1, 0, 0, 0);
-    (void)system_call(SYS_close, file, 0, 0, 0, 0, 0);
-    if (length <= 0) return false;
-    text[length] = 0;
+    if (!os_read_text("/proc/self/status", text, sizeof(text))) return false;
     const char *line = __builtin_strstr(text, "\nUid:");
     if (!line) return false;
     line += 5;

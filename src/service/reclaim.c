@@ -71,6 +71,14 @@ static bool request_followed(void)
     return true;
 }
 
+static void follow_run(uint64_t delay)
+{
+    if (delay <= RUN_DELAY_MAX_MS)
+        arena_purge_run(os_now_ms());
+    else
+        arena_end_run();
+}
+
 bool reclaim_poll(void)
 {
     if (request_followed()) return false;
@@ -78,10 +86,7 @@ bool reclaim_poll(void)
     if (now == STAGE_NONE) {
         if (!something_to_do()) return false; /* small programs never look at the clock */
         uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
-        if (delay <= RUN_DELAY_MAX_MS)
-            arena_purge_run(os_now_ms());
-        else
-            arena_end_run();
+        if (arena_run_is_long()) follow_run(delay);
         if (!tick_is_due(delay)) return false;
         start_tick(delay);
     }
@@ -99,9 +104,10 @@ static void release_idle_heap(struct heap *heap, void *context)
     if (!idle || heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE) return;
     if (!lock_try_peer(&heap->lock)) return;
     inbox_drain(heap);
-    if (heap_sleeps(heap)) {
+    if (!heap->flushed && heap_sleeps(heap)) {
         heap_flush_bins(heap);
         outbox_post_all(heap);
+        heap->flushed = true;
     }
     heap_release_empty(heap);
     lock_release_peer(&heap->lock);

@@ -378,6 +378,7 @@ uint32_t os_process_number(void)
 
 bool os_thread_sleeps(uint32_t number, const void *storage)
 {
+    fake.looks++;
     return fake.threads_sleep && number != 0 && storage;
 }
 

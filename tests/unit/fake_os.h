@@ -58,6 +58,7 @@ struct fake_os {
     int (*thread_main)(bool alone); /* of the last thread started; the test runs it where it wants */
     uint64_t thread_starts, thread_joins;
     bool threads_sleep;            /* what os_thread_sleeps() says */
+    uint64_t looks;                /* its calls */
     bool rights_were_given_up;     /* what os_thread_outlives_rights() says */
     void (*while_sleeping)(void);  /* what others do during os_wait_for() */
     uint64_t files_read;           /* calls of os_read_text() */

@@ -161,6 +161,21 @@ static void a_sleepers_bins_are_flushed(void)
     end_other(thread);
 }
 
+static void a_sleeper_is_looked_at_once(void)
+{
+    pthread_t thread = start_other();
+    fake.threads_sleep = true;
+    rounds();
+    uint64_t looks = fake.looks;
+    require(other->flushed && looks > 0);
+    my_heap()->flushed = true; /* and this thread is none */
+    rounds();
+    rounds();
+    require(fake.looks == looks, "%lu, then %lu", looks, fake.looks);
+    end_other(thread);
+    require(!other->flushed, "it was here again");
+}
+
 static void a_thread_that_runs_keeps_its_bins(void)
 {
     pthread_t thread = start_other();
@@ -259,6 +274,7 @@ int main(void)
         TEST(what_is_not_used_goes_home),
         TEST(a_failed_push_survives_a_call),
         TEST(a_sleepers_bins_are_flushed),
+        TEST(a_sleeper_is_looked_at_once),
         TEST(a_thread_that_runs_keeps_its_bins),
         TEST(a_busy_thread_keeps_its_bins),
         TEST(a_number_of_another_process_is_nobodys),
