@@ -54,7 +54,9 @@
 #include "front/foreign.c"
 #include "front/miss.c"
 #include "front/realloc.c"
+#include "front/watched.c"
 
 #include "api/init.c"
 #include "api/hak.c"
 #include "api/libc.c"
+#include "api/glibc.c"

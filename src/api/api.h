@@ -5,10 +5,21 @@
 #ifndef HAK_API_API_H
 #define HAK_API_API_H
 
+#include <stdlib.h> /* says which C library this is */
+
 /* 1: the library defines malloc, free, operator new ... for the whole process. 0: only hak_*. */
 #ifndef HAK_REPLACE_LIBC
 #define HAK_REPLACE_LIBC 1
 #endif
+
+/* 1: the names that only glibc has as well. */
+#if HAK_REPLACE_LIBC && defined(__GLIBC__)
+#define HAK_REPLACE_GLIBC 1
+#else
+#define HAK_REPLACE_GLIBC 0
+#endif
+
+#define NOTHROW __attribute__((nothrow))
 
 /* 1: an object for the archive, which is linked with what it needs. 0: for the shared library. */
 #ifndef HAK_FOR_ARCHIVE

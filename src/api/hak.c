@@ -1,6 +1,9 @@
 /* hak.c - the hak_* calls; see include/hakmem/hakmem.h for what they promise.
  *
  * Uses: front, service, option. Names only: anything with a decision in it belongs below.
+ *
+ * Valgrind puts its own functions in the place of malloc, free, realloc and memalign, by address. What it does not know
+ * calls one of these, and by a real call: else a block of valgrind's would come here.
  */
 #include <errno.h>
 
@@ -18,7 +21,7 @@ HAK_API void *hak_malloc(size_t size)
     return front_malloc(size);
 }
 
-HAK_API void hak_free(void *p)
+HAK_API NOINLINE void hak_free(void *p)
 {
     front_free(p);
 }
@@ -28,7 +31,7 @@ HAK_API void *hak_calloc(size_t count, size_t size)
     return front_calloc(count, size);
 }
 
-HAK_API void *hak_realloc(void *p, size_t size)
+HAK_API NOINLINE void *hak_realloc(void *p, size_t size)
 {
     return front_realloc(p, size);
 }
@@ -36,7 +39,7 @@ HAK_API void *hak_realloc(void *p, size_t size)
 HAK_API void *hak_reallocarray(void *p, size_t count, size_t size)
 {
     size_t total;
-    if (!__builtin_mul_overflow(count, size, &total)) return front_realloc(p, total);
+    if (!__builtin_mul_overflow(count, size, &total)) return hak_realloc(p, total);
     errno = ENOMEM;
     return NULL;
 }
@@ -48,7 +51,7 @@ HAK_API void *hak_aligned_alloc(size_t alignment, size_t size)
     return NULL;
 }
 
-HAK_API void *hak_memalign(size_t alignment, size_t size)
+HAK_API NOINLINE void *hak_memalign(size_t alignment, size_t size)
 {
     size_t power = 16;
     if (alignment > SIZE_MAX / 2 + 1) { /* there is no power of two above it */
@@ -78,7 +81,7 @@ HAK_API void *hak_valloc(size_t size)
 HAK_API void *hak_pvalloc(size_t size)
 {
     size_t page = os_page_size();
-    if (size <= PTRDIFF_MAX) return front_aligned(page, align_up(size, page));
+    if (size <= PTRDIFF_MAX) return hak_memalign(page, align_up(size, page));
     errno = ENOMEM;
     return NULL;
 }
@@ -86,14 +89,14 @@ HAK_API void *hak_pvalloc(size_t size)
 HAK_API void hak_free_sized(void *p, size_t size)
 {
     (void)size;
-    front_free(p);
+    hak_free(p);
 }
 
 HAK_API void hak_free_aligned_sized(void *p, size_t alignment, size_t size)
 {
     (void)alignment;
     (void)size;
-    front_free(p);
+    hak_free(p);
 }
 
 HAK_API size_t hak_usable_size(const void *p)

@@ -18,11 +18,21 @@
 #define HAK_BUILD_ID "unknown" /* hash of sources and flags, given by the Makefile */
 #endif
 
+#if !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "hakmem needs a 64-bit machine that stores the low byte first: addresses share words with counts and tags"
+#endif
+
 /* Bits of a user address, as far as the kernel hands them out unasked. */
 #if defined(__x86_64__)
 #define HAK_ADDRESS_BITS 47
 #else
 #define HAK_ADDRESS_BITS 48
+#endif
+
+#if !defined(HAK_MEMCHECK) && __has_include(<valgrind/memcheck.h>)
+#define HAK_MEMCHECK 1 /* 1: memcheck, of valgrind, is told about blocks where it runs the program */
+#elif !defined(HAK_MEMCHECK)
+#define HAK_MEMCHECK 0
 #endif
 
 static const bool checked = HAK_CHECKED;

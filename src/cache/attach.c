@@ -17,6 +17,7 @@
  */
 #include <pthread.h>
 
+#include "../os/memcheck.h"
 #include "../os/thread.h"
 #include "heap.h"
 #include "inbox.h"
@@ -68,7 +69,7 @@ static void thread_exit(void *value);
 /* Before the first heap. false = the system refuses even this. */
 COLD static bool make_ready(void)
 {
-    if (!has_exit_key) has_exit_key = pthread_key_create(&exit_key, thread_exit) == 0;
+    if (!has_exit_key && !memcheck_is_here()) has_exit_key = pthread_key_create(&exit_key, thread_exit) == 0;
     if (heap_common) return true;
     if (!tagmap.mask && !tagmap_init()) return false;
     struct heap *common = new_heap();
@@ -95,7 +96,8 @@ static struct heap *pop_free(void)
     return heap;
 }
 
-/* Without a key nobody would tell us of the thread's end: then it uses the common heap. */
+/* Without a key nobody would tell us of the thread's end: then it uses the common heap. So it does where memcheck
+ * watches: see front/watched.h. */
 static struct heap *take_heap(void)
 {
     struct heap *heap = NULL;

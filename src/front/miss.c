@@ -1,6 +1,6 @@
 /* miss.c - what malloc and free do when they do not hit, in the order of likelihood.
  *
- * Uses: cache, large, reclaim, pressure, foreign. Callers: front.h, api.
+ * Uses: cache, large, reclaim, pressure, foreign, watched. Callers: front.h, api.
  * Locks: each step takes and releases its own; none is held between steps.
  */
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include "../space/large.h"
 #include "foreign.h"
 #include "front.h"
+#include "watched.h"
 
 /* The clock is looked at once per POLL_WEIGHT of work: visits count 1, large blocks by what
  * they cost themselves. */
@@ -92,8 +93,15 @@ static COLD void *malloc_again(size_t size)
     return p ? p : out_of_memory();
 }
 
+/* Where memcheck watches. What front_aligned() has rounded up shows its alignment. */
+static COLD void *malloc_watched(size_t size)
+{
+    return watched_malloc(size, size <= PLAIN_SIZE_MAX ? size & (0 - size) : 1, false);
+}
+
 NOINLINE void *front_malloc_miss(size_t size)
 {
+    if (is_watched()) return malloc_watched(size);
     void *p = size > PTRDIFF_MAX ? NULL : any_malloc(size);
     return likely(p) ? p : malloc_again(size);
 }
@@ -117,6 +125,7 @@ NOINLINE void *front_malloc_medium(size_t size)
 
 static void *large_calloc(size_t size)
 {
+    if (is_watched()) return watched_malloc(size, 1, true);
     void *p = large_malloc(size, 1, true);
     if (p) return p;
     (void)reclaim_units();
@@ -139,15 +148,21 @@ static void *try_aligned(size_t alignment, size_t size)
     return large_malloc(size, alignment, false);
 }
 
-static NOINLINE void *aligned_miss(size_t alignment, size_t size)
+void *front_plain_aligned(size_t alignment, size_t size)
 {
-    if (alignment <= 8 || (alignment == 16 && size > 8)) return front_malloc(size);
     if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX - size) return out_of_memory();
     void *p = try_aligned(alignment, size);
     if (likely(p)) return p;
     (void)reclaim_units();
     p = try_aligned(alignment, size);
     return p ? p : out_of_memory();
+}
+
+static NOINLINE void *aligned_miss(size_t alignment, size_t size)
+{
+    if (is_watched()) return watched_malloc(size, alignment, false);
+    if (alignment <= 8 || (alignment == 16 && size > 8)) return front_malloc(size);
+    return front_plain_aligned(alignment, size);
 }
 
 /* The hit path. The stride of a class below the coloured ones is a multiple of every alignment that its largest request
@@ -236,14 +251,22 @@ static void large_or_bad_free(void *p, struct tag tag)
         bad_free(p);
 }
 
-NOINLINE void front_free_miss(void *p)
+void front_plain_free(void *p)
 {
-    if (!p) return;
     struct tag tag = tagmap_get(p);
     if (likely(tag_offset(tag) >= BIN_OFFSET) && likely(tag_describes(p, tag)))
         slab_free(p, tag);
     else
         large_or_bad_free(p, tag);
+}
+
+NOINLINE void front_free_miss(void *p)
+{
+    if (!p) return;
+    if (is_watched())
+        watched_free(p);
+    else
+        front_plain_free(p);
 }
 
 NOINLINE void front_free_full(void *p, uint64_t offset)
@@ -260,6 +283,11 @@ NOINLINE void front_free_full(void *p, uint64_t offset)
 /* ---- asking ---- */
 
 size_t front_own_size(const void *p)
+{
+    return is_watched() ? watched_size(p) : front_plain_size(p);
+}
+
+size_t front_plain_size(const void *p)
 {
     struct tag tag = tagmap_get(p);
     if (tag_offset(tag) < BIN_OFFSET) return large_usable_size(p, tag);

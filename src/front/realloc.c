@@ -1,6 +1,6 @@
 /* realloc.c - resizing: in place where the class, the run or the mapping allows it, else by copying.
  *
- * Uses: large, pressure, foreign, front. Callers: api. Locks: none held across steps.
+ * Uses: large, pressure, foreign, front, watched. Callers: api. Locks: none held across steps.
  */
 #include <errno.h>
 
@@ -9,6 +9,7 @@
 #include "../space/large.h"
 #include "foreign.h"
 #include "front.h"
+#include "watched.h"
 
 /* A block stays when the new size fits and fills at least half of it. */
 static bool stays(size_t usable, size_t size)
@@ -76,6 +77,7 @@ static NOINLINE void *realloc_miss(void *p, size_t size)
         front_free(p);
         return NULL;
     }
+    if (is_watched()) return watched_realloc(p, size);
     size_t usable = front_own_size(p);
     if (unlikely(usable == 0)) return bad_realloc(p, size);
     if (unlikely(size > PTRDIFF_MAX)) {

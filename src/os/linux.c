@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -30,13 +29,22 @@ static void *map(size_t size, int protection, int flags)
     return system_call_failed(p) ? NULL : (void *)p;
 }
 
+/* From the kernel, which takes no address that is not a page's. */
+static COLD size_t find_page_size(void)
+{
+    enum { SMALLEST = 4096, LARGEST = 65536 };
+    size_t size = SMALLEST;
+    while (size < LARGEST && system_call(SYS_msync, (long)size, 0, MS_ASYNC, 0, 0, 0) == -EINVAL) size *= 2;
+    return size;
+}
+
 size_t os_page_size(void)
 {
     static size_t page_size; /* the same from every thread */
     size_t size = __atomic_load_n(&page_size, __ATOMIC_RELAXED);
     if (size == 0) {
         size = getauxval(AT_PAGESZ);
-        if (size == 0) size = 4096; /* before the C library has seen the auxiliary vector */
+        if (size == 0) size = find_page_size(); /* the C library has not seen the auxiliary vector yet */
         __atomic_store_n(&page_size, size, __ATOMIC_RELAXED);
     }
     return size;
@@ -198,12 +206,12 @@ uint64_t os_now_ns(void)
 
 void os_wait(const uint32_t *word, uint32_t value)
 {
-    (void)system_call(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, (long)value, 0, 0, 0);
+    (void)system_call(SYS_futex, (long)word, WAIT_PRIVATE, (long)value, 0, 0, 0);
 }
 
 void os_wake_one(const uint32_t *word)
 {
-    (void)system_call(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+    (void)system_call(SYS_futex, (long)word, WAKE_PRIVATE, 1, 0, 0, 0);
 }
 
 const char *os_environment(const char *name)

@@ -11,6 +11,9 @@
 
 #include "../base/compiler.h"
 
+/* Operations of SYS_futex. Its header is the kernel's, which not every C library brings along. */
+enum { WAIT_SHARED = 0, WAIT_PRIVATE = 128, WAKE_PRIVATE = 129 };
+
 /* The result as the kernel gives it: -4095 ... -1 is a negated errno. */
 #if defined(__x86_64__)
 static inline long system_call(long number, long a, long b, long c, long d, long e, long f)

@@ -13,7 +13,6 @@
  */
 #include "thread.h"
 
-#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/auxv.h>
@@ -22,6 +21,7 @@
 #include <time.h>
 
 #include "../base/atomics.h"
+#include "memcheck.h"
 #include "system_call.h"
 
 enum { STACK_SIZE = 32 * 1024, TLS_ROOM = 4096 };
@@ -64,6 +64,20 @@ static void mark_thread(char *pointer)
 {
     (void)pointer;
 }
+#elif defined(__riscv)
+static const bool can_point = true;
+
+static char *thread_pointer(void)
+{
+    char *pointer;
+    __asm__("mv %0, tp" : "=r"(pointer));
+    return pointer;
+}
+
+static void mark_thread(char *pointer)
+{
+    (void)pointer;
+}
 #else
 static const bool can_point = false;
 
@@ -95,7 +109,7 @@ static void tls_reach(size_t *below, size_t *above)
 
 static bool is_place_for_threads(void)
 {
-    if (sanitized || !can_point || getauxval(AT_SECURE)) return false;
+    if (sanitized || !can_point || memcheck_is_here() || getauxval(AT_SECURE)) return false;
     long filters = system_call(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0, 0);
     return filters == 0 || filters == -EINVAL; /* none, or the system has none */
 }
@@ -210,11 +224,11 @@ void os_thread_join(const struct os_thread *thread, uint32_t id)
 {
     struct timespec time = {.tv_nsec = 10 * 1000000};
     while (id != 0 && load_acquire(&thread->id) == id && is_there(id))
-        (void)system_call(SYS_futex, (long)&thread->id, FUTEX_WAIT, (long)id, (long)&time, 0, 0);
+        (void)system_call(SYS_futex, (long)&thread->id, WAIT_SHARED, (long)id, (long)&time, 0, 0);
 }
 
 void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms)
 {
     struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    (void)system_call(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, (long)value, (long)&time, 0, 0);
+    (void)system_call(SYS_futex, (long)word, WAIT_PRIVATE, (long)value, (long)&time, 0, 0);
 }
