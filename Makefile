@@ -7,6 +7,7 @@
 #   make matrix     3,000 runs of each case of the verification matrix
 #   make mutants    break the library on purpose, and see each break found
 #   make sanitize-units   the unit tests under each sanitizer
+#   make platforms  other compilers, C libraries and processors, with qemu
 #   make install    PREFIX, DESTDIR
 #
 #   DEBUG=1         no optimisation            CHECKED=1    every invariant after every operation
@@ -30,7 +31,8 @@ BUILD := build$(if $(VARIANT),/variant$(VARIANT))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 CPPFLAGS := -Iinclude -D_GNU_SOURCE
-CFLAGS := -std=gnu17 -g $(if $(filter 1,$(DEBUG)),-O0,-O2) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+OPTIMIZE := $(if $(filter 1,$(DEBUG)),-O0,-O2)
+CFLAGS := -std=gnu17 -g $(OPTIMIZE) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 CXXFLAGS := -std=c++20 -g -O2 -Wall -Wextra -Werror
 LIB_CFLAGS := $(CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions -fno-plt \
 	-fno-builtin-malloc -fno-semantic-interposition -fcf-protection=none -fno-stack-protector
@@ -81,7 +83,7 @@ $(LIB_SO): $(BUILD)/hakmem.o $(CXX_SO) scripts/check-symbols
 
 $(LIB_A): $(BUILD)/hakmem.o $(CXX_A)
 	@rm -f $@
-	ar rcs $@ $^
+	$(AR) rcs $@ $^
 
 include $(wildcard cli/*.mk bench/*.mk tests/*/*.mk packaging/*.mk)
 

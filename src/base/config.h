@@ -6,6 +6,10 @@
 #ifndef HAK_BASE_CONFIG_H
 #define HAK_BASE_CONFIG_H
 
+#if !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "hakmem needs a 64-bit machine that stores the low byte first: addresses share words with counts and tags"
+#endif
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,10 +20,6 @@
 #define HAK_VERSION "0.1.0" /* the one place: the Makefile and the packages read it here */
 #ifndef HAK_BUILD_ID
 #define HAK_BUILD_ID "unknown" /* hash of sources and flags, given by the Makefile */
-#endif
-
-#if !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "hakmem needs a 64-bit machine that stores the low byte first: addresses share words with counts and tags"
 #endif
 
 /* Bits of a user address, as far as the kernel hands them out unasked. */

@@ -95,7 +95,8 @@ bool os_purge(void *p, size_t size)
 
 void os_populate(void *p, size_t size)
 {
-    (void)system_call(SYS_madvise, (long)p, (long)size, MADV_POPULATE_WRITE, 0, 0, 0); /* since Linux 5.14 */
+    enum { POPULATE_WRITE = 23 }; /* MADV_POPULATE_WRITE, since Linux 5.14, which headers may not know yet */
+    (void)system_call(SYS_madvise, (long)p, (long)size, POPULATE_WRITE, 0, 0, 0);
 }
 
 void os_allow_huge(void *p, size_t size, bool allow)

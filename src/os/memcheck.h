@@ -12,7 +12,9 @@
 
 #if HAK_MEMCHECK
 #include <valgrind/memcheck.h>
+#endif
 
+#if HAK_MEMCHECK && !defined(NVALGRIND) /* which it defines for machines that it does not know */
 /* Memcheck, not another tool of valgrind's: only it answers to a request of its own. */
 static inline bool memcheck_is_here(void)
 {

@@ -80,6 +80,7 @@ static bool lends_its_place(long call)
 
 /* ---- frames of signals ---- */
 
+#if defined(__x86_64__)
 static bool is_ours(uintptr_t counter)
 {
     extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -87,7 +88,6 @@ static bool is_ours(uintptr_t counter)
     return counter - (uintptr_t)__ehdr_start < (uintptr_t)etext - (uintptr_t)__ehdr_start;
 }
 
-#if defined(__x86_64__)
 /* Program counter, flags, and the selectors of user code. */
 static bool is_frame(const uint64_t *word)
 {
@@ -97,7 +97,7 @@ static bool is_frame(const uint64_t *word)
 static bool is_frame(const uint64_t *word)
 {
     (void)word;
-    return true; /* what it looks like here nobody has written down: all sleepers are left alone */
+    return true; /* what one looks like here is not known: all sleepers are left alone, and keep their bins */
 }
 #endif
 

@@ -16,19 +16,22 @@
 #include "api/weak.h"
 #include "tap.h"
 
-/* Not declared by glibc 2.36, or not for new programs. */
+/* Not declared by glibc 2.36, or not for new programs, or not by musl. */
+extern __attribute__((weak)) void *pvalloc(size_t size);
 extern __attribute__((weak)) void free_sized(void *p, size_t size);
 extern __attribute__((weak)) void free_aligned_sized(void *p, size_t alignment, size_t size);
 extern __attribute__((weak)) void cfree(void *p);
 extern __attribute__((weak)) void *__libc_malloc(size_t size);
 extern __attribute__((weak)) void *__libc_calloc(size_t count, size_t size);
 extern __attribute__((weak)) void *__libc_realloc(void *p, size_t size);
+#ifdef __GLIBC__
+extern __attribute__((weak)) int __libc_mallopt(int param, int value);
+extern __attribute__((weak)) struct mallinfo __libc_mallinfo(void);
+#endif
 extern __attribute__((weak)) void *__libc_memalign(size_t alignment, size_t size);
 extern __attribute__((weak)) void *__libc_valloc(size_t size);
 extern __attribute__((weak)) void *__libc_pvalloc(size_t size);
 extern __attribute__((weak)) void __libc_free(void *p);
-extern __attribute__((weak)) int __libc_mallopt(int param, int value);
-extern __attribute__((weak)) struct mallinfo __libc_mallinfo(void);
 
 struct calls {
     const char *names; /* "standard", "hak" or "libc" */
@@ -49,11 +52,15 @@ struct calls {
 /* hak_usable_size takes const, glibc's malloc_usable_size does not. */
 static size_t (*volatile usable)(void *) TAP_UNUSED = malloc_usable_size;
 
+#ifdef __GLIBC__
 enum { CALL_SETS = 3 };
+#else
+enum { CALL_SETS = 2 }; /* the third is glibc's */
+#endif
 
 static inline const struct calls *call_sets(void)
 {
-    static struct calls sets[CALL_SETS];
+    static struct calls sets[3];
     sets[0] = (struct calls){
         .names = "standard", .alloc = malloc, .zeroed = calloc, .resize = realloc,
         .resize_array = reallocarray, .aligned = aligned_alloc, .posix_aligned = posix_memalign,
