@@ -77,7 +77,7 @@ CXX_A := $(if $(SANITIZE),,$(BUILD)/cxx-archive.o)
 
 $(LIB_SO): $(BUILD)/hakmem.o $(CXX_SO) scripts/check-symbols
 	$(CC) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -shared -Wl,-soname,libhakmem.so.0 $(if $(SANITIZE),,-Wl,--version-script=src/api/hakmem.map) \
-		-Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro $(BUILD)/hakmem.o $(CXX_SO) -o $@ -pthread
+		-Wl,-z,initfirst -Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro $(BUILD)/hakmem.o $(CXX_SO) -o $@ -pthread
 	@ln -sf libhakmem.so $(BUILD)/libhakmem.so.0
 	$(if $(SANITIZE),,scripts/check-symbols $@)
 

@@ -22,11 +22,13 @@ static void start_child(void)
     background_forget();
 }
 
-/* Early among constructors: our fork handlers shall be innermost, and lock last; and no second thread may be in
- * the allocator before they are there. pthread_atfork fails only when memory is out before main. */
-__attribute__((constructor(101))) static void library_start(void)
+/* The first of all constructors: our fork handlers shall be innermost, and lock last; and no second thread may be in
+ * the allocator before they are there. The shared library is linked so that the dynamic linker comes here before it
+ * has started any other, libc included. pthread_atfork fails only when memory is out before main. */
+__attribute__((constructor(101))) static void library_start(int argc, char **argv, char **environment)
 {
-    os_start();
+    (void)argc, (void)argv;
+    os_start(environment);
     foreign_init();
     option_read_environment();
     arena_start();

@@ -173,11 +173,13 @@ bool os_read_text(const char *path, char *text, size_t size)
     return true;
 }
 
-static bool never_overcommits; /* written once, before there are threads */
+static bool never_overcommits; /* written once, before there are threads; as is the next */
+static char **given_environment;
 
-void os_start(void)
+void os_start(char **environment)
 {
     char mode[4];
+    given_environment = environment;
     never_overcommits = os_read_text("/proc/sys/vm/overcommit_memory", mode, sizeof(mode)) && mode[0] == '2';
 }
 
@@ -215,15 +217,26 @@ void os_wake_one(const uint32_t *word)
     (void)system_call(SYS_futex, (long)word, WAKE_PRIVATE, 1, 0, 0, 0);
 }
 
+static char **all_variables(void)
+{
+    return environ ? environ : given_environment;
+}
+
 const char *os_environment(const char *name)
 {
-    return secure_getenv(name);
+    size_t length = __builtin_strlen(name);
+    if (getauxval(AT_SECURE)) return NULL;
+    for (char **variable = all_variables(); variable && *variable; variable++) {
+        const char *text = *variable;
+        if (__builtin_strncmp(text, name, length) == 0 && text[length] == '=') return text + length + 1;
+    }
+    return NULL;
 }
 
 bool os_environment_has_prefix(const char *prefix)
 {
     size_t length = __builtin_strlen(prefix);
-    for (char **variable = environ; variable && *variable; variable++)
+    for (char **variable = all_variables(); variable && *variable; variable++)
         if (__builtin_strncmp(*variable, prefix, length) == 0) return true;
     return false;
 }

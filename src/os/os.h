@@ -70,8 +70,9 @@ bool os_memory_is_charged(void);
 
 /* Once, when the library is loaded: looks how the system commits memory. Before, it is taken to overcommit. Not later:
  * a program may have forbidden itself to open files by then. Nor by a mapping that only an overcommitting system
- * grants: under mlockall(MCL_FUTURE) all of it would be filled. */
-void os_start(void);
+ * grants: under mlockall(MCL_FUTURE) all of it would be filled.
+ * `environment` is the program's, where libc may not have its own yet. */
+void os_start(char **environment);
 
 /* Reads a text file from its beginning, as much as fits with a closing zero; without stdio. false = it cannot be read.
  * When the library is loaded, and later only on a thread of its own. */

@@ -1,7 +1,7 @@
 /* atfork_test.c - other people's fork handlers may allocate, wherever they stand in the order.
  *
- * Registered in .preinit_array, before any constructor, hakmem's among them: such a prepare handler runs
- * after hakmem's, such a child handler before hakmem's. And registered in main: the other way round.
+ * Registered in .preinit_array: in a static program that is before hakmem's constructor, so that such a prepare handler
+ * runs after hakmem's, such a child handler before hakmem's. And registered in main: the other way round.
  */
 #include <pthread.h>
 #include <stdatomic.h>

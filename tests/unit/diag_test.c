@@ -263,7 +263,7 @@ static void the_listing_names_every_option(void)
 static void verbose_prints_version_and_options_at_start(void)
 {
     fake_set_environment("HAKMEM_VERBOSE", "1");
-    library_start();
+    library_start(0, NULL, environ);
     const char *text = fake_take_printed();
     require(strncmp(text, "hakmem: version " HAK_VERSION ", build ", 22 + strlen(HAK_VERSION)) == 0, "%s", text);
     require(strstr(text, "hakmem: option verbose = 1\n") != NULL, "%s", text);

@@ -296,8 +296,9 @@ bool os_memory_is_charged(void)
     return fake.memory_is_charged;
 }
 
-void os_start(void)
+void os_start(char **environment)
 {
+    (void)environment;
 }
 
 bool os_read_text(const char *path, char *text, size_t size)
