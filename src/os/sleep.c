@@ -7,9 +7,14 @@
  * with one exception: a signal may have interrupted it there, and the handler may wait. Then the kernel has saved where
  * it was on the stack of the handler, as a frame of known shape. So the stack is searched for one whose program counter
  * is ours. In a static program all of its code counts as ours.
+ *
+ * Handlers may run on a stack of their own, be interrupted by others, and switch stacks by hand. So the search must go
+ * from where the thread is to the end of the stack that it began on, and each frame that it meets must lead to a part
+ * that is still to be searched; else the thread does not count as asleep.
  */
 #include "thread.h"
 
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 
 #include "../base/bits.h"
@@ -80,7 +85,6 @@ static bool lends_its_place(long call)
 
 /* ---- frames of signals ---- */
 
-#if defined(__x86_64__)
 static bool is_ours(uintptr_t counter)
 {
     extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -88,40 +92,61 @@ static bool is_ours(uintptr_t counter)
     return counter - (uintptr_t)__ehdr_start < (uintptr_t)etext - (uintptr_t)__ehdr_start;
 }
 
-/* Program counter, flags, and the selectors of user code. */
+enum { FRAME_WORDS = 4 };
+
+#if defined(__x86_64__)
+static const bool frames_are_known = true;
+
+/* Stack pointer, program counter, flags, and the selectors of user code; 0xe033 is Xen's. */
 static bool is_frame(const uint64_t *word)
 {
-    return is_ours(word[0]) && (word[2] & 0xffff) == 0x33 && word[1] < 1 << 22;
+    uint64_t code = word[3] & 0xffff;
+    return (code == 0x33 || code == 0xe033) && (word[2] & 0x202) == 0x202 && word[2] < 1 << 22;
 }
 #else
+static const bool frames_are_known = false; /* all sleepers are left alone, and keep their bins */
+
 static bool is_frame(const uint64_t *word)
 {
     (void)word;
-    return true; /* what one looks like here is not known: all sleepers are left alone, and keep their bins */
+    return true;
 }
 #endif
 
-/* false also where there is more to search than makes sense. */
+/* true = what the frame at this address has saved was in the library, or on a stack that is not searched. */
+static bool may_hide_a_call(const uint64_t *word, uintptr_t at, uintptr_t end)
+{
+    return is_ours(word[1]) || word[0] <= at || word[0] >= end;
+}
+
+/* false also where there is more to search than makes sense, and where the stack does not reach as far as `to`: then it
+ * is not the one that the thread began on, and what was interrupted there is not known. */
 static bool has_no_frame(uintptr_t from, uintptr_t to)
 {
-    uint64_t word[2 + SCAN_STEP / 8] = {0, 0}; /* the last two of the step before, and a step */
-    bool bounded = to > from && to - from < SCAN_MAX;
-    if (!bounded) to = from + SCAN_MAX;
+    uint64_t word[FRAME_WORDS - 1 + SCAN_STEP / 8] = {0}; /* the last of the step before, and a step */
+    if (to <= from || to - from > SCAN_MAX) return false;
     for (uintptr_t at = align_down(from, 8), end; at < to; at = end) {
         end = align_down(at + SCAN_STEP, SCAN_STEP);
         size_t count = (end - at) / 8;
-        if (!os_peek((const void *)at, &word[2], count * 8)) return !bounded; /* the end of the stack */
+        if (!os_peek((const void *)at, &word[FRAME_WORDS - 1], count * 8)) return false;
         for (size_t i = 0; i < count; i++)
-            if (is_frame(&word[i])) return false;
-        word[0] = word[count];
-        word[1] = word[count + 1];
+            if (is_frame(&word[i]) && may_hide_a_call(&word[i], at + i * 8, to)) return false;
+        for (size_t i = 0; i < FRAME_WORDS - 1; i++) word[i] = word[count + i];
     }
-    return bounded;
+    return true;
+}
+
+/* Where the stack that the thread began on ends: with its storage, or, the first thread's, with what the system has
+ * put there. */
+static uintptr_t stack_end(uintptr_t from, uintptr_t storage)
+{
+    bool below_storage = storage > from && storage - from <= SCAN_MAX;
+    return below_storage ? storage : (uintptr_t)getauxval(AT_RANDOM);
 }
 
 bool os_thread_sleeps(uint32_t number, const void *storage)
 {
     struct sleeper s;
-    if (!find_sleeper(number, &s) || lends_its_place(s.call)) return false;
-    return has_no_frame(s.stack, (uintptr_t)storage);
+    if (!frames_are_known || !find_sleeper(number, &s) || lends_its_place(s.call)) return false;
+    return has_no_frame(s.stack, stack_end(s.stack, (uintptr_t)storage));
 }

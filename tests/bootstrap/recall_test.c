@@ -51,14 +51,9 @@ static void *fill_bins(void *unused)
     return NULL;
 }
 
-static int sleepers_bins_are_flushed(void)
+/* Waits until the bins of the one that sleeps have shrunk, and lets it go on. NULL = they have not. */
+static void *see_them_shrink(void *shrunk)
 {
-    pthread_t thread;
-    void *result = NULL;
-    sem_init(&filled, 0, 0);
-    sem_init(&may_go_on, 0, 0);
-    give(take(1));
-    if (pthread_create(&thread, NULL, fill_bins, &filled) != 0) return 1;
     while (sem_wait(&filled) != 0) {}
     size_t before = cached_before;
     size_t after = before;
@@ -68,10 +63,27 @@ static int sleepers_bins_are_flushed(void)
         after = cached_bytes();
     }
     sem_post(&may_go_on);
-    pthread_join(thread, &result);
-    if (before < 100000 || after > before / 3) diag("cached: %zu bytes, later %zu", before, after);
-    if (result) return 3;
-    return before < 100000 || after > before / 3 ? 2 : 0;
+    bool good = before >= 100000 && after <= before / 3;
+    if (!good) diag("cached: %zu bytes, later %zu", before, after);
+    return good ? shrunk : NULL;
+}
+
+/* The first thread has another kind of stack. */
+static int sleepers_bins_are_flushed(bool first_sleeps)
+{
+    pthread_t thread;
+    void *of_thread = NULL;
+    void *of_first;
+    sem_init(&filled, 0, 0);
+    sem_init(&may_go_on, 0, 0);
+    give(take(1));
+    if (pthread_create(&thread, NULL, first_sleeps ? see_them_shrink : fill_bins, &filled) != 0) return 1;
+    of_first = first_sleeps ? fill_bins(&filled) : see_them_shrink(&filled);
+    pthread_join(thread, &of_thread);
+    void *shrunk = first_sleeps ? of_thread : of_first;
+    void *broken = first_sleeps ? of_first : of_thread;
+    if (broken) return 3;
+    return shrunk ? 0 : 2;
 }
 
 /* ---- a thread is stopped by signals ---- */
@@ -147,10 +159,12 @@ static int stopped_threads_bins_are_left_alone(void)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "sleepers") == 0) return sleepers_bins_are_flushed();
+    if (argc > 1 && strcmp(argv[1], "sleepers") == 0) return sleepers_bins_are_flushed(false);
+    if (argc > 1 && strcmp(argv[1], "first") == 0) return sleepers_bins_are_flushed(true);
     if (argc > 1 && strcmp(argv[1], "stopped") == 0) return stopped_threads_bins_are_left_alone();
     setenv("HAKMEM_BACKGROUND", "on", 1);
     ok(succeeded(run_self_with("sleepers", NULL), "sleepers"), "sleeping_threads_bins_are_flushed");
+    ok(succeeded(run_self_with("first", NULL), "first"), "the_first_thread's_bins_are_flushed_when_it_sleeps");
     setenv("HAKMEM_PURGE_DELAY", "2", 1);
     ok(succeeded(run_self_with("stopped", NULL), "stopped"), "bins_of_threads_that_a_signal_stopped_are_left_alone");
     return done_testing();
