@@ -6,6 +6,7 @@
 #   make bench      the benchmarks, beside Debian's allocators
 #   make matrix     3,000 runs of each case of the verification matrix
 #   make mutants    break the library on purpose, and see each break found
+#   make torture    a million threads, a hundred thousand forks, signals and coroutines: an hour
 #   make sanitize-units   the unit tests under each sanitizer
 #   make platforms  other compilers, C libraries and processors, with qemu
 #   make install    PREFIX, DESTDIR
