@@ -105,7 +105,7 @@ static void *fork_often(void *unused)
 static int forks_under_load(void)
 {
     pthread_t forker[FORKERS - 1];
-    forks = times(150, 50000);
+    forks = times(60, 50000);
     churn_start(CHURNERS);
     churn_let_run();
     for (int i = 0; i < FORKERS - 1; i++) forker[i] = start_thread(fork_often, NULL);
@@ -144,7 +144,7 @@ static void *spawn_often(void *unused)
 static int spawns_under_load(void)
 {
     pthread_t spawner;
-    forks = times(60, 5000);
+    forks = times(40, 5000);
     churn_start(CHURNERS);
     spawner = start_thread(spawn_often, NULL);
     spawn_often(NULL);
