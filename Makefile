@@ -4,6 +4,7 @@
 #   make demo       install what is missing, build, run real programs beside the system allocator
 #   make check      install what is missing, build, run all tests
 #   make bench      the benchmarks, beside Debian's allocators
+#   make soak       everything at once for HOURS=2; make briefs: a million short processes
 #   make matrix     3,000 runs of each case of the verification matrix
 #   make mutants    break the library on purpose, and see each break found
 #   make torture    a million threads, a hundred thousand forks, signals and coroutines: an hour

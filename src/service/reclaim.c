@@ -42,6 +42,7 @@ static bool tick_is_due(uint64_t delay)
 static void start_tick(uint64_t delay)
 {
     add_relaxed(&trim_epoch, 1);
+    arena_end_pause(os_now_ms());
     heap_dissolve_parked();
     (void)large_purge(delay == 0);
     if (delay == 0) (void)arena_purge(true);
@@ -71,26 +72,38 @@ static bool request_followed(void)
     return true;
 }
 
-static void follow_run(uint64_t delay)
+static uint64_t delay_now(void)
 {
-    if (delay <= RUN_DELAY_MAX_MS)
+    return pressure_delay((uint64_t)option_get(OPTION_purge_delay));
+}
+
+static void follow_run(void)
+{
+    if (delay_now() <= RUN_DELAY_MAX_MS)
         arena_purge_run(os_now_ms());
     else
         arena_end_run();
 }
 
-bool reclaim_poll(void)
+/* A tick that is due, or the next step of its pass. true = more is left. */
+static bool work_by_date(void)
 {
-    if (request_followed()) return false;
     enum stage now = load_relaxed(&stage);
     if (now == STAGE_NONE) {
         if (!something_to_do()) return false; /* small programs never look at the clock */
-        uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
-        if (arena_run_is_long()) follow_run(delay);
+        uint64_t delay = delay_now();
         if (!tick_is_due(delay)) return false;
         start_tick(delay);
     }
     return take_step(now);
+}
+
+bool reclaim_poll(void)
+{
+    if (request_followed()) return false;
+    bool more = work_by_date();
+    if (arena_run_is_long()) follow_run(); /* with what a tick has brought home; no other visit may come */
+    return more;
 }
 
 /* A thread that has not visited since the last look may sleep: what others have freed for it goes to its slabs, and
@@ -116,7 +129,7 @@ static void release_idle_heap(struct heap *heap, void *context)
 bool reclaim_round(const uint32_t *stop)
 {
     if (request_followed()) return true;
-    uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
+    uint64_t delay = delay_now();
     heap_each(release_idle_heap, NULL);
     start_tick(delay);
     bool more = take_step(STAGE_NONE);

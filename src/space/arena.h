@@ -75,9 +75,12 @@ bool arena_purge_step(bool begin, bool *more);
 bool arena_purge_empty(void);
 
 /* Gives memory back, idle or not, but for 3 MiB, while a long run of frees goes on: who frees 8 MiB and more without
- * taking some may fall silent next, and then nobody would. Stops doing so for a while, longer each time, when the
- * program takes it again. Does not wait. */
+ * taking some may fall silent next, and then nobody would. When the program soon takes it again, as much is kept for a
+ * while, longer each time. Does not wait. */
 void arena_purge_run(uint64_t now_ms);
+
+/* Now and then: the while may be over. */
+void arena_end_pause(uint64_t now_ms);
 
 /* Somebody else will give it back: nobody shall look again before 8 MiB more are free. */
 void arena_end_run(void);

@@ -14,7 +14,8 @@ enum {
     PURGE_BATCH = 32,
     PURGE_STEP_UNITS = 128, /* 8 MiB */
     RUN_UNITS_MIN = 128,    /* 8 MiB freed in a row, and as much with memory */
-    RUN_UNITS_KEPT = 48,
+    RUN_UNITS_KEPT = 48,    /* and what a pause keeps */
+    RUN_UNIT_MS = 1,        /* between giving back and taking again; either costs some 30 us, so this is some 5 % */
     RUN_PAUSE_MS = 4000,    /* doubles each time */
     RUN_PAUSES_MAX = 4,
 };
@@ -157,13 +158,17 @@ bool arena_purge_empty(void)
 
 /* ---- long runs of frees ---- */
 
-/* What was given back in a run, and whether that was wrong. Under RANK_PURGE. */
+/* What was given back in runs, and whether that was wrong. Under RANK_PURGE. */
 static struct {
-    size_t units;          /* given back since the last pause */
-    uint64_t clean_units;  /* arena.clean_units at that time */
+    size_t units;          /* given back since half of it was taken again */
+    uint64_t clean_units;  /* arena.clean_units at the end of that */
+    uint64_t at_ms;        /* and the time */
     unsigned pauses;
-    uint64_t not_before_ms;
+    uint64_t pause_end_ms;
 } run_purge;
+
+/* What a pause keeps: as much as was taken again. Written under RANK_PURGE, read as a hint. */
+static size_t run_kept = RUN_UNITS_KEPT;
 
 /* All dirty units of the SuperSlabs that have some for the longest time. Under RANK_ARENA. */
 static unsigned pick_oldest(struct purge_item *items, size_t units_max)
@@ -181,28 +186,35 @@ static unsigned pick_oldest(struct purge_item *items, size_t units_max)
     return count;
 }
 
-/* The program has taken half of it again: it will not fall silent. */
-static bool run_was_taken_again(uint64_t now_ms)
+/* The program has taken half of it again. When that was soon, it will do so again, and a pause begins. Under both
+ * locks. */
+static void look_back_at_run(uint64_t now_ms)
 {
     bool again = run_purge.units > 0 && arena.clean_units - run_purge.clean_units >= run_purge.units / 2;
-    if (!again) return false;
-    if (run_purge.pauses < RUN_PAUSES_MAX) run_purge.pauses++;
-    run_purge.not_before_ms = now_ms + ((uint64_t)RUN_PAUSE_MS << run_purge.pauses);
+    if (!again) return;
+    bool soon = now_ms - run_purge.at_ms < run_purge.units * RUN_UNIT_MS;
+    if (soon) {
+        if (run_purge.pauses < RUN_PAUSES_MAX) run_purge.pauses++;
+        run_purge.pause_end_ms = now_ms + ((uint64_t)RUN_PAUSE_MS << run_purge.pauses);
+        store_relaxed(&run_kept, run_kept + run_purge.units);
+    } else if (run_purge.pauses > 0) {
+        run_purge.pauses--;
+    }
     run_purge.units = 0;
-    return true;
 }
 
 /* Under both locks. */
-static void purge_oldest(void)
+static void purge_oldest(uint64_t now_ms)
 {
     struct purge_item items[PURGE_BATCH];
     size_t bytes = 1;
-    while (bytes > 0 && arena.dirty_units > RUN_UNITS_KEPT) {
-        unsigned count = pick_oldest(items, arena.dirty_units - RUN_UNITS_KEPT);
+    while (bytes > 0 && arena.dirty_units > run_kept) {
+        unsigned count = pick_oldest(items, arena.dirty_units - run_kept);
         bytes = purge_items(items, count);
         run_purge.units += bytes / UNIT_SIZE;
     }
     run_purge.clean_units = arena.clean_units;
+    run_purge.at_ms = now_ms;
 }
 
 /* A third of what is held, or the program may only replace one large block by the next. */
@@ -210,7 +222,7 @@ bool arena_run_is_long(void)
 {
     size_t run = load_relaxed(&arena.run_units);
     size_t dirty = load_relaxed(&arena.dirty_units);
-    if (run < RUN_UNITS_MIN || dirty <= RUN_UNITS_MIN) return false;
+    if (run < RUN_UNITS_MIN || dirty <= load_relaxed(&run_kept) + RUN_UNITS_MIN - RUN_UNITS_KEPT) return false;
     return 3 * run >= load_relaxed(&arena.units) - load_relaxed(&arena.free_units) + dirty;
 }
 
@@ -219,14 +231,22 @@ void arena_end_run(void)
     store_relaxed(&arena.run_units, 0);
 }
 
+void arena_end_pause(uint64_t now_ms)
+{
+    if (likely(load_relaxed(&run_kept) == RUN_UNITS_KEPT) || !lock_try_peer(&purge_lock)) return;
+    if (now_ms >= run_purge.pause_end_ms) {
+        store_relaxed(&run_kept, RUN_UNITS_KEPT);
+        arena_end_run(); /* of long ago, perhaps */
+    }
+    lock_release_peer(&purge_lock);
+}
+
 void arena_purge_run(uint64_t now_ms)
 {
     if (!arena_run_is_long() || !lock_try_peer(&purge_lock)) return;
     lock_acquire(&arena_lock);
-    if (now_ms >= run_purge.not_before_ms && !run_was_taken_again(now_ms))
-        purge_oldest();
-    else
-        arena_end_run();
+    look_back_at_run(now_ms);
+    purge_oldest(now_ms);
     lock_release(&arena_lock);
     lock_release_peer(&purge_lock);
 }

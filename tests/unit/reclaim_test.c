@@ -246,6 +246,62 @@ static void pauses_grow(void)
     require(purged_in[2] <= 1, "%lu %lu", purged_in[1], purged_in[2]);
 }
 
+/* The visit may be the last one. */
+static void a_run_ends_in_the_midst_of_a_pass(void)
+{
+    fill_run(30000);
+    for (unsigned i = 0; i < RUN_BLOCKS; i++) {
+        store_relaxed(&arena.run_units, 0);
+        do_free(run_block[i]);
+    }
+    require(dirty_units() > 1000);
+    store_relaxed(&arena.run_units, dirty_units());
+    store_relaxed(&stage, STAGE_SPARSE);
+    (void)reclaim_poll();
+    require(dirty_units() <= RUN_UNITS_KEPT, "%zu units", dirty_units());
+}
+
+/* 115 MiB twice a minute: taking them again costs a hundredth of a percent, keeping them costs all of them. */
+static void what_is_taken_again_late_goes_back(void)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        require(option_set(OPTION_purge_delay, RUN_DELAY_MAX_MS));
+        falls_silent(30000);
+        fake.now_ms += 30000;
+    }
+    require(run_purge.pauses == 0, "%u", run_purge.pauses);
+}
+
+/* A churn that takes 16 MiB again, and then everything is freed. */
+static void a_pause_keeps_what_was_taken_again(void)
+{
+    fill_run(30000);
+    for (unsigned i = RUN_BLOCKS / 4; i < RUN_BLOCKS; i++) do_free(run_block[i]);
+    require(run_purge.units > 1000);
+    run_purge.units = 256;
+    for (unsigned i = RUN_BLOCKS / 4; i < RUN_BLOCKS; i++) run_block[i] = do_malloc(30000);
+    free_run();
+    require(run_purge.pauses == 1);
+    require(dirty_units() <= RUN_UNITS_MIN + 256, "%zu units", dirty_units());
+    require(dirty_units() >= 256, "%zu units", dirty_units());
+}
+
+/* A program that goes round fast for a while, and slowly from then on. */
+static void pauses_shrink(void)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        fill_run(30000);
+        free_run();
+        fake.now_ms += RUN_PAUSE_MS / 4;
+    }
+    require(run_purge.pauses > 0);
+    for (unsigned i = 0; i < 2 * RUN_PAUSES_MAX; i++) {
+        fake.now_ms += RUN_PAUSE_MS << RUN_PAUSES_MAX;
+        falls_silent(30000);
+    }
+    require(run_purge.pauses == 0, "%u", run_purge.pauses);
+}
+
 /* One of twenty large blocks is replaced by another. */
 static void a_large_block_that_is_replaced_is_no_run(void)
 {
@@ -484,6 +540,10 @@ int main(void)
         TEST(a_program_that_falls_silent_keeps_few_runs),
         TEST(memory_that_is_taken_again_is_kept),
         TEST(pauses_grow),
+        TEST(a_run_ends_in_the_midst_of_a_pass),
+        TEST(what_is_taken_again_late_goes_back),
+        TEST(a_pause_keeps_what_was_taken_again),
+        TEST(pauses_shrink),
         TEST(a_large_block_that_is_replaced_is_no_run),
         TEST(who_wants_memory_for_long_keeps_it),
         TEST(a_refusal_ends_the_run),
