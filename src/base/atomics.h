@@ -1,4 +1,5 @@
-/* atomics.h - the few atomic operations that we use, with their orders written out.
+/* atomics.h - the few atomic operations that we use, with their orders written out. docs/MEMORY-ORDER.md says of each
+ * variable why its orders suffice, on processors that reorder more than x86-64, too.
  *
  * Uses: compiler. A plain field becomes shared by being accessed through these; each struct says which.
  */
@@ -9,14 +10,17 @@
 
 #define load_relaxed(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define load_seq(p) __atomic_load_n(p, __ATOMIC_SEQ_CST)
 #define store_relaxed(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define store_seq(p, v) __atomic_store_n(p, v, __ATOMIC_SEQ_CST)
 #define exchange_relaxed(p, v) __atomic_exchange_n(p, v, __ATOMIC_RELAXED)
 #define exchange_acquire(p, v) __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
 #define exchange_acq_rel(p, v) __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL)
 #define exchange_release(p, v) __atomic_exchange_n(p, v, __ATOMIC_RELEASE)
 #define add_relaxed(p, v) __atomic_fetch_add(p, v, __ATOMIC_RELAXED)
 #define sub_relaxed(p, v) __atomic_fetch_sub(p, v, __ATOMIC_RELAXED)
+#define sub_seq(p, v) __atomic_fetch_sub(p, v, __ATOMIC_SEQ_CST)
 #define and_relaxed(p, v) __atomic_fetch_and(p, v, __ATOMIC_RELAXED)
 #define or_relaxed(p, v) __atomic_fetch_or(p, v, __ATOMIC_RELAXED)
 /* true = stored; false = *expected now holds what was there */

@@ -49,9 +49,10 @@ ALWAYS_INLINE bool add_carries(uint64_t *word, const int32_t addend)
     __asm__("addq %[addend], %[word]" : [word] "+m"(*word), "=@ccc"(carry) : [addend] "er"((int64_t)addend));
     return carry;
 #else
-    uint64_t before = *word;
-    *word = before + (uint64_t)(int64_t)addend;
-    return *word < before;
+    uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED); /* others read it */
+    uint64_t after = before + (uint64_t)(int64_t)addend;
+    __atomic_store_n(word, after, __ATOMIC_RELAXED);
+    return after < before;
 #endif
 }
 

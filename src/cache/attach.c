@@ -60,6 +60,7 @@ COLD static struct heap *new_heap(void)
         store_release(&heap_block[id / HEAPS_PER_BLOCK], block);
     }
     heap_init(heap_at(id), id);
+    if (lock_is_fork_thread()) heap_at(id)->lock.word = 1; /* held as all others are, before anybody finds it */
     store_release(&heap_count, id);
     return heap_at(id);
 }
@@ -153,8 +154,9 @@ static void detach(struct heap *heap)
     heap_orphan_surplus(heap); /* what the next thread may not need, others do */
     lock_release(&heap->lock);
     if (!park(heap)) dissolve(heap);
-    void (*alone)(void) = load_acquire(&heap_when_alone);
-    if (sub_relaxed(&heap_threads, 1) <= 2 && alone) alone();
+    bool others = sub_seq(&heap_threads, 1) > 2; /* before the next: pairs with background_start() */
+    void (*alone)(void) = load_seq(&heap_when_alone);
+    if (!others && alone) alone();
 }
 
 void heap_dissolve_parked(void)

@@ -232,6 +232,7 @@ static void *bin_pop(struct bin *bin)
 void *heap_malloc_visit(struct heap *heap, unsigned class)
 {
     lock_acquire(&heap->lock);
+    heap->flushed = false; /* it may have waited for who flushed */
     bin_account(heap, class);
     bin_distrust(heap, class);
     visit_duties(heap);

@@ -26,5 +26,6 @@ bool heap_recall(struct heap *heap)
 bool heap_sleeps(struct heap *heap)
 {
     if (!may_open_files || heap->process != os_process_number()) return false;
-    return heap_recall(heap) && os_thread_sleeps(heap->thread, heap->slot) && !load_relaxed(&heap->busy);
+    /* In this order. It may wake up in between, and end what it was at: pairs with heap_set_busy(). */
+    return heap_recall(heap) && os_thread_sleeps(heap->thread, heap->slot) && !load_acquire(&heap->busy);
 }

@@ -29,7 +29,7 @@ bool heap_sleeps(struct heap *heap);
 ALWAYS_INLINE void heap_set_busy(struct heap *heap, bool busy)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    store_relaxed(&heap->busy, busy);
+    store_release(&heap->busy, busy); /* the end pairs with heap_sleeps() */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 

@@ -47,7 +47,7 @@ static bool is_wanted(void)
 {
     long wish = option_get(OPTION_background);
     if (wish == BACKGROUND_ON) return true;
-    return wish == BACKGROUND_AUTO && load_relaxed(&heap_threads) > 1;
+    return wish == BACKGROUND_AUTO && load_seq(&heap_threads) > 1;
 }
 
 /* ---- on the thread ---- */
@@ -84,11 +84,11 @@ static int background_main(bool alone)
 
 /* ---- on the program's threads ---- */
 
-/* Called by a thread that leaves its heap. */
+/* Called by a thread that leaves its heap, after it was counted out. */
 static void background_end(void)
 {
-    uint32_t id = load_acquire(&background.id);
-    if (is_wanted() || id == 0 || id == STARTING) return; /* one that just starts looks itself */
+    uint32_t id = load_seq(&background.id);
+    if (is_wanted() || id == 0 || id == STARTING) return; /* who just starts it looks again */
     store_release(&background_stop, 1);
     os_wake_one(&background_stop);
     os_thread_join(&background, id);
@@ -98,11 +98,14 @@ static void background_end(void)
 COLD static void background_start(uint64_t now_ms)
 {
     uint32_t none = 0;
-    if (!swap_if_acquire(&background.id, &none, STARTING)) return;
+    if (!swap_if_seq(&background.id, &none, STARTING)) return;
     store_relaxed(&background_stop, 0);
     store_relaxed(&background_seen_ms, now_ms);
-    store_release(&heap_when_alone, background_end);
-    if (os_thread_start(&background, background_main)) return;
+    store_seq(&heap_when_alone, background_end); /* before the count is looked at: pairs with detach() */
+    if (os_thread_start(&background, background_main)) {
+        background_end(); /* others may have left before they could see it */
+        return;
+    }
     store_relaxed(&background_next_ms, now_ms + RETRY_MS);
     store_release(&background.id, 0);
 }

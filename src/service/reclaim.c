@@ -106,6 +106,15 @@ bool reclaim_poll(void)
     return more;
 }
 
+/* Under the heap's lock. */
+static void flush_sleeper(struct heap *heap)
+{
+    if (heap->flushed || !heap_sleeps(heap)) return;
+    heap_flush_bins(heap);
+    outbox_post_all(heap);
+    heap->flushed = true;
+}
+
 /* A thread that has not visited since the last look may sleep: what others have freed for it goes to its slabs, and
  * what it keeps for its next visits to the arena. Nobody waits for it, nor it for long. */
 static void release_idle_heap(struct heap *heap, void *context)
@@ -117,11 +126,7 @@ static void release_idle_heap(struct heap *heap, void *context)
     if (!idle || heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE) return;
     if (!lock_try_peer(&heap->lock)) return;
     inbox_drain(heap);
-    if (!heap->flushed && heap_sleeps(heap)) {
-        heap_flush_bins(heap);
-        outbox_post_all(heap);
-        heap->flushed = true;
-    }
+    flush_sleeper(heap);
     heap_release_empty(heap);
     lock_release_peer(&heap->lock);
 }

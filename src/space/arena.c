@@ -71,7 +71,7 @@ static void superslab_link(struct superslab *s)
 void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty)
 {
     superslab_unlink(s);
-    s->occupied = occupied;
+    store_relaxed(&s->occupied, occupied); /* visit_units() reads it without the lock */
     s->dirty = dirty;
     superslab_link(s);
 }

@@ -428,6 +428,23 @@ static void a_childs_other_heaps_are_gone(void)
     require_sound();
 }
 
+/* A fork handler of somebody else allocates, and its thread has no heap yet: others find it at once, by its number. */
+static void a_heap_made_while_all_is_locked_is_locked(void)
+{
+    do_free(do_malloc(1));
+    fork_prepare();
+    struct heap *made = new_heap();
+    require(made && heap_last_id() == made->front.id);
+    require(!lock_try_peer(&made->lock), "others get at it");
+    made->next = free_heaps;
+    free_heaps = made;
+    fork_parent();
+    require(made->lock.word == 0);
+    in_thread((void *(*)(void *))(void *)do_malloc, (void *)100);
+    require_states();
+    require_sound();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +466,7 @@ int main(void)
         TEST(a_refused_heap_is_no_memory_and_no_harm),
         TEST(more_threads_than_a_block_of_heaps_are_served),
         TEST(a_childs_other_heaps_are_gone),
+        TEST(a_heap_made_while_all_is_locked_is_locked),
     };
     return run_unit_tests(tests);
 }

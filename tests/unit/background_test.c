@@ -358,6 +358,24 @@ static void the_last_thread_to_leave_takes_it_along(void)
     end_sleeper(thread);
 }
 
+static pthread_t leaves_meanwhile;
+
+static void leave(void)
+{
+    end_sleeper(leaves_meanwhile);
+}
+
+/* Who leaves meets a start that is not done, and cannot wait for it. */
+static void one_that_starts_while_the_others_leave_is_taken_along(void)
+{
+    leaves_meanwhile = start_sleeper();
+    fake.while_starting = leave;
+    grow();
+    visit();
+    require(fake.thread_starts == 1 && heap_threads == 1);
+    require(background.id == 0 && fake.thread_joins == 1 && background_stop == 1);
+}
+
 static void one_of_three_leaves_it(void)
 {
     pthread_t thread = start_all();
@@ -435,6 +453,7 @@ int main(void)
         TEST(it_ends_when_rights_were_given_up),
         TEST(it_ends_at_once_where_it_could_open_no_file_unseen),
         TEST(the_last_thread_to_leave_takes_it_along),
+        TEST(one_that_starts_while_the_others_leave_is_taken_along),
         TEST(one_of_three_leaves_it),
         TEST(on_outlives_the_threads),
         TEST(a_thread_made_while_the_others_leave_ends_at_once),

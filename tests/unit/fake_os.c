@@ -356,6 +356,7 @@ bool os_thread_start(struct os_thread *thread, int (*run)(bool alone))
     fake.thread_starts++;
     if (fake.threads_refused) return false;
     fake.thread_main = run;
+    if (fake.while_starting) fake.while_starting();
     __atomic_store_n(&thread->id, 4711, __ATOMIC_SEQ_CST);
     return true;
 }

@@ -57,6 +57,7 @@ struct fake_os {
     bool threads_refused;          /* what os_thread_start() says; at first it refuses: nobody would run it */
     int (*thread_main)(bool alone); /* of the last thread started; the test runs it where it wants */
     uint64_t thread_starts, thread_joins;
+    void (*while_starting)(void);  /* what others do during os_thread_start() */
     bool threads_sleep;            /* what os_thread_sleeps() says */
     uint64_t looks;                /* its calls */
     bool rights_were_given_up;     /* what os_thread_outlives_rights() says */

@@ -176,6 +176,38 @@ static void a_sleeper_is_looked_at_once(void)
     require(!other->flushed, "it was here again");
 }
 
+/* The thread waits for the lock of who flushes, gets it, and fills its bin: that is not empty any more. */
+static void *visit_and_wait(void *unused)
+{
+    do_free(do_malloc(1));
+    other = my_heap();
+    require(sem_post(&waits) == 0 && sem_wait(&may_go_on) == 0);
+    p[0] = do_malloc(SIZE);
+    require(sem_post(&waits) == 0 && sem_wait(&may_go_on) == 0);
+    do_free(p[0]);
+    return unused;
+}
+
+static void a_visit_that_waited_for_the_flush_is_one(void)
+{
+    pthread_t thread;
+    do_free(do_malloc(1));
+    fake.threads_sleep = true;
+    heap_allow_files(true);
+    require(sem_init(&may_go_on, 0, 0) == 0 && sem_init(&waits, 0, 0) == 0);
+    require(pthread_create(&thread, NULL, visit_and_wait, NULL) == 0 && sem_wait(&waits) == 0);
+    lock_acquire(&other->lock);
+    require(sem_post(&may_go_on) == 0);
+    while (load_relaxed(&other->lock.word) != 2) sched_yield();
+    flush_sleeper(other);
+    require(other->flushed);
+    lock_release(&other->lock);
+    require(sem_wait(&waits) == 0 && left_of(other) > 0);
+    rounds();
+    require(left_of(other) == 0, "%u stay for as long as it sleeps", left_of(other));
+    end_other(thread);
+}
+
 static void a_thread_that_runs_keeps_its_bins(void)
 {
     pthread_t thread = start_other();
@@ -275,6 +307,7 @@ int main(void)
         TEST(a_failed_push_survives_a_call),
         TEST(a_sleepers_bins_are_flushed),
         TEST(a_sleeper_is_looked_at_once),
+        TEST(a_visit_that_waited_for_the_flush_is_one),
         TEST(a_thread_that_runs_keeps_its_bins),
         TEST(a_busy_thread_keeps_its_bins),
         TEST(a_number_of_another_process_is_nobodys),
