@@ -10,6 +10,7 @@
 #   make torture    a million threads, a hundred thousand forks, signals and coroutines: an hour
 #   make sanitize-units   the unit tests under each sanitizer
 #   make platforms  other compilers, C libraries and processors, with qemu
+#   make models     all states of larger cases of the lock-free protocols' models
 #   make install    PREFIX, DESTDIR
 #
 #   DEBUG=1         no optimisation            CHECKED=1    every invariant after every operation

@@ -244,7 +244,7 @@ static void expect(bool dense, struct superslab *s, const uint32_t *dirty, unsig
         take &= dense && load_relaxed(&arena.huge_superslabs) < HUGE_SUPERSLABS_MAX;
         if (take) {
             add_relaxed(&arena.huge_superslabs, 1);
-            s[i].huge = true;
+            store_relaxed(&s[i].huge, true);
             neighbours++;
         } else if (neighbours > 0) {
             os_allow_huge((void *)s[i - neighbours].base, neighbours * (size_t)SUPERSLAB_SIZE, true);
