@@ -1,14 +1,15 @@
-/* background.pml - the library's own thread, which nobody may meet in a program of one thread: src/service/background.c,
- * detach() and heap_attach() of src/cache/attach.c.
+/* background.pml - the library's own thread, which nobody may meet in a program of one thread:
+ * src/service/background.c, detach() and heap_attach() of src/cache/attach.c.
  *
- * Two threads of the program have a heap. One leaves; the other polls at a visit, and then joins the first and does what
- * only a process of one thread may do (unshare(), setns()). A third may be born and end in between.
+ * Two threads of the program have a heap. One leaves; the other polls at a visit, and then joins the first and does
+ * what only a process of one thread may do (unshare(), setns()). A third may be born and end in between.
  *
- * Claims: when the last but one thread is gone and the last one is not in the library, the library's thread is gone, too;
- * there is never more than one; it never waits for itself to be told.
+ * Claims: when the last but one thread is gone and the last one is not in the library, the library's thread is
+ * gone, too; there is never more than one; it never waits for itself to be told.
  *
  * quick: -DBIRTHS=0
  * full: -DBIRTHS=1
+ * full: -DBIRTHS=2
  * mutant ALONE_BEFORE_COUNT: who leaves looks for the library's thread before it is counted out
  * mutant START_LOOKS_ONCE: who starts the thread does not look again whether it is wanted
  * mutant NO_JOIN: who leaves last does not wait for the thread's end
@@ -128,6 +129,9 @@ init
     byte number, count, i;
     atomic { run leaving() }
 #if BIRTHS > 0
+    run late();
+#endif
+#if BIRTHS > 1
     run late();
 #endif
     background_poll();

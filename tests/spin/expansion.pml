@@ -1,16 +1,17 @@
 /* expansion.pml - threads at the edge of what the arena has: arena_take() and arena_give() of src/space/arena.c,
  * chunk_next_superslab() of src/space/chunk.c, arena_purge() of src/space/purge.c.
  *
- * SuperSlabs have two units here, chunks two SuperSlabs, the system grants CHUNKS chunks. A thread takes a unit; when no
- * SuperSlab has one, the next is activated; when the chunk has none left, a chunk is added. A dense thread fills an
- * untouched SuperSlab with a huge page, for which the lock is released. Another purges meanwhile.
+ * SuperSlabs have two units here, chunks two SuperSlabs, the system grants CHUNKS chunks. A thread takes a unit;
+ * when no SuperSlab has one, the next is activated; when the chunk has none left, a chunk is added. A dense thread
+ * fills an untouched SuperSlab with a huge page, for which the lock is released. Another purges meanwhile.
  *
- * Claims: a unit has one holder at most; a unit is never occupied and dirty (I1 of arena.h); the sums are those of the
- * SuperSlabs (I4); nobody is refused while a unit is free and nobody is at work on it; in the end all are free.
+ * Claims: a unit has one holder at most; a unit is never occupied and dirty (I1 of arena.h); the sums are those of
+ * the SuperSlabs (I4); nobody is refused while a unit is free and nobody is at work on it; in the end all are free.
  *
  * quick: -DTHREADS=3 -DTAKES=1 -DCHUNKS=1
- * full: -DTHREADS=3 -DTAKES=2 -DCHUNKS=2
- * full: -DTHREADS=4 -DTAKES=1 -DCHUNKS=2
+ * full: -DTHREADS=3 -DTAKES=1 -DCHUNKS=2
+ * full: -DTHREADS=2 -DTAKES=3 -DCHUNKS=1
+ * full: -DTHREADS=2 -DTAKES=2 -DCHUNKS=2
  * mutant EXPAND_UNLOCKED: a SuperSlab is activated without the lock
  * mutant CHUNK_UNLOCKED: a chunk is added with the lock released for the system call
  * mutant FILL_IN_THE_OPEN: while a huge page is filled, the SuperSlab's other units look free

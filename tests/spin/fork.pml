@@ -1,13 +1,14 @@
 /* fork.pml - a thread forks while others are anywhere: src/cache/fork.c and the locks of src/os/lock.h.
  *
- * Two threads work in the library, each with a heap: a visit, which may come to the arena or the common heap; a sender who
- * drains for another (relieve()); a look through all heaps (reclaim_all()); a sweep; a new thread. The third thread
- * forks. In between the handlers of others allocate, and since that thread has no heap yet, it gets one then.
+ * Two threads work in the library, each with a heap: a visit, which may come to the arena or the common heap; a
+ * sender who drains for another (relieve()); a look through all heaps (reclaim_all()); a sweep; a new thread. The
+ * third thread forks. In between the handlers of others allocate, and since that thread has no heap yet, it gets
+ * one then.
  *
  * In the child the others are no more. It gives up the locks, buries heaps and allocates.
  *
- * Claims: nobody waits for ever, parent or child; at the fork no structure is half changed, though each is half changed
- * for a while under its lock; two threads are never under one lock.
+ * Claims: nobody waits for ever, parent or child; at the fork no structure is half changed, though each is half
+ * changed for a while under its lock; two threads are never under one lock.
  *
  * quick: -DCALLS=1
  * full: -DCALLS=2
@@ -248,7 +249,11 @@ inline live_on()
 {
     i = 1;
     do
-    :: i < 3 -> lock_acquire(HEAP(i)); lock_acquire(COMMON); change(COMMON); lock_release(COMMON); lock_release(HEAP(i)); i++
+    :: i < 3 ->
+        lock_acquire(HEAP(i));
+        lock_acquire(COMMON); change(COMMON); lock_release(COMMON);
+        lock_release(HEAP(i));
+        i++
     :: else -> break
     od;
     attach();

@@ -1,13 +1,14 @@
 /* heaps.pml - threads that come and go: src/cache/attach.c with heap_take(), heap_orphan_slabs() and adopt() of
  * src/cache/heap.c.
  *
- * A program's threads allocate, hand blocks to each other and free them, then end; each is born LIVES times. A finished
- * thread's heap is parked, or dissolved where one is parked already; a tick dissolves what is parked. An inbox is a
- * set of blocks here, posted to and taken from in one step: that this may be said is what inbox.pml shows.
+ * A program's threads allocate, hand blocks to each other and free them, then end; each is born LIVES times. A
+ * finished thread's heap is parked, or dissolved where one is parked already; a tick dissolves what is parked. An
+ * inbox is a set of blocks here, posted to and taken from in one step: that this may be said is what inbox.pml
+ * shows.
  *
- * Claims: a heap has one thread at most; the inbox of a heap that is parked or somebody's is open, that of a free heap
- * closed and empty (I2 of attach.c); no block is handed out twice; when all threads are gone and what they left
- * is dissolved, every block is home in a slab of the common heap.
+ * Claims: a heap has one thread at most; the inbox of a heap that is parked or somebody's is open, that of a free
+ * heap closed and empty (I2 of attach.c); no block is handed out twice; when all threads are gone and what they
+ * left is dissolved, every block is home in a slab of the common heap.
  *
  * quick: -DTHREADS=2 -DLIVES=1 -DCALLS=2 -DBLOCKS=2
  * full: -DTHREADS=2 -DLIVES=2 -DCALLS=2
@@ -265,7 +266,7 @@ inline malloc(h)
                                            bin_of[b] = h }
         :: atomic { owner[b] == h && where[b] == HOME -> where[b] = BIN; bin_of[b] = h }
         :: owner[b] == COMMON && where[b] == HOME -> adopt(h)
-        :: d_step { owner[b] == NOWHERE -> owner[b] = h; bin_of[b] = h; where[b] = BIN } /* arena_take(): under its lock */
+        :: d_step { owner[b] == NOWHERE -> owner[b] = h; bin_of[b] = h; where[b] = BIN } /* arena_take() */
         :: else
         fi;
         UNLOCK(heap_lock[h])
@@ -298,8 +299,11 @@ inline free(h)
 {
     select (b : 0 .. BLOCKS - 1);
     if
-    :: d_step { handed[b] && owner[b] == h -> handed[b] = false; assert(where[b] == USED); where[b] = BIN; bin_of[b] = h }
-    :: d_step { handed[b] && owner[b] != h -> handed[b] = false; assert(where[b] == USED); where[b] = POSTED }; forward()
+    :: d_step { handed[b] && owner[b] == h ->
+                handed[b] = false; assert(where[b] == USED); where[b] = BIN; bin_of[b] = h }
+    :: d_step { handed[b] && owner[b] != h ->
+                handed[b] = false; assert(where[b] == USED); where[b] = POSTED };
+        forward()
     :: else
     fi
 }

@@ -1,16 +1,16 @@
-/* inbox.pml - posting, draining, closing and opening an inbox; chains that meet slabs of other owners: src/cache/inbox.c.
+/* inbox.pml - posting, draining, closing and opening an inbox; chains that meet slabs of other owners:
+ * src/cache/inbox.c.
  *
- * Two threads post letters to heap 1: one of a chain of two blocks and a chain of one, the other a single block. Meanwhile
- * the heap of the owner drains, is dissolved, and opened again for the next thread, which adopts a slab; and a
- * thread with heap 2 adopts the other. Slabs change hands under the lock of the common heap only.
+ * Two threads post letters to heap 1: one of a chain of two blocks and a chain of one, the other a single block.
+ * Meanwhile the heap of the owner drains, is dissolved, and opened again for the next thread, which adopts a slab;
+ * and a thread with heap 2 adopts the other. Slabs change hands under the lock of the common heap only.
  *
- * Claims: every block comes home once, to the heap that owns its slab at that moment, or to a bin; a closed inbox is
- * empty; nobody waits for ever.
+ * Claims: every block comes home once, to the heap that owns its slab at that moment, or to a bin; a closed inbox
+ * is empty; nobody waits for ever.
  *
  * quick: -DLIVES=1 -DADOPTERS=0
  * full: -DLIVES=1 -DADOPTERS=1
  * full: -DLIVES=2 -DADOPTERS=0
- * full: -DLIVES=1 -DADOPTERS=2
  * mutant PUSH_WITHOUT_SWAP: the word is stored without looking again
  * mutant LINK_ONCE: a push that tries again keeps the link of its first try
  * mutant CLOSED_KEEPS_LINK: a chain that a closed inbox refused is still linked to what was there

@@ -1,9 +1,11 @@
-/* orders.pml - the orders of atomic operations, on memory that is weaker than any processor's: docs/MEMORY-ORDER.md.
+/* orders.pml - the orders of atomic operations, on memory that is weaker than any processor's:
+ * docs/MEMORY-ORDER.md.
  *
  * Each PROTOCOL is one of that document, with the fewest threads that show it. What is handed over is `data`, plain
  * memory: the record of a slab, the words of a chain, a heap that was just made. weak.h says what weak means.
  *
- * Claims: no plain access races; a reader never sees half of a publication; of two that must meet, one sees the other.
+ * Claims: no plain access races; a reader never sees half of a publication; of two that must meet, one sees the
+ * other.
  *
  * quick: -DPROTOCOL=1
  * quick: -DPROTOCOL=2
@@ -72,8 +74,8 @@ init { atomic { run thread(0); run thread(1); run thread(2) } _nr_pr == 1; asser
 
 #elif PROTOCOL == 2
 
-/* push() and inbox_drain() of src/cache/inbox.c: two senders, of whom the later exchanges what the first has put there,
- * and does not look at what that points to. */
+/* push() and inbox_drain() of src/cache/inbox.c: two senders, of whom the later exchanges what the first has put
+ * there, and does not look at what that points to. */
 #define DATA(sender) (sender)
 #define INBOX 2
 #ifdef MUTANT_PUSH_RELAXED
@@ -118,7 +120,7 @@ init { atomic { run sender(0); run sender(1); run owner(2) } }
 
 #elif PROTOCOL == 3
 
-/* tagmap_init() and tagmap_get() of src/space/tagmap.c; entries and mask are 0 for tagmap_nothing, which has one entry. */
+/* tagmap_init() and tagmap_get() of src/space/tagmap.c; 0 is the map of one entry that is there before. */
 #define ENTRIES_AT 0
 #define MASK 1
 #define WINDOWED 2
@@ -161,8 +163,8 @@ init { atomic { run maker(0); run reader(1); run reader(2) } }
 
 #elif PROTOCOL == 4
 
-/* What is found by number: a slab's record by its tag, a heap by heap_count: heap_block, record_block, chunk_of_block.
- * BLOCK is the table's entry, read plainly; 2 is the tag, or heap_count. */
+/* What is found by number: a slab's record by its tag, a heap by heap_count: heap_block, record_block,
+ * chunk_of_block. BLOCK is the table's entry, read plainly; 2 is the tag, or heap_count. */
 #define DATA 0
 #define BLOCK 1
 #define NUMBER 2
@@ -203,9 +205,9 @@ init { atomic { run maker(0); run reader(1); run reader(2) } }
 
 #elif PROTOCOL == 5
 
-/* heap_set_busy() and heap_sleeps() of src/cache/recall.h: the thread wakes between the look and the load of `busy`, and
- * ends what it was at. What it did before it slept the look has made visible: the system holds the lock of
- * the processor's run queue for both. */
+/* heap_set_busy() and heap_sleeps() of src/cache/recall.h: the thread wakes between the look and the load of
+ * `busy`, and ends what it was at. What it did before it slept the look has made visible: the system holds the lock
+ * of the processor's run queue for both. */
 #define OUTBOX 0
 #define BUSY 1
 #ifdef MUTANT_BUSY_ENDS_RELAXED
@@ -249,8 +251,8 @@ init { atomic { run thread(0); run background(1) } }
 
 #else
 
-/* detach() of src/cache/attach.c and background_start() of src/service/background.c: each stores, and then looks for what
- * the other has stored. */
+/* detach() of src/cache/attach.c and background_start() of src/service/background.c: each stores, and then looks
+ * for what the other has stored. */
 #define GONE 0    /* heap_threads was lowered */
 #define STARTED 1 /* heap_when_alone and background.id were set */
 #ifdef MUTANT_LEAVE_RELAXED

@@ -1,18 +1,19 @@
 /* recall.pml - a thread hits, is stopped by signals, waits and sleeps, while another calls it and flushes its bins:
- * src/cache/recall.c, src/os/sleep.c, resume() of src/cache/attach.c, release_idle_heap() of src/service/reclaim.c, and
- * what src/front/front.h and src/front/miss.c do with heap_self and heap->busy.
+ * src/cache/recall.c, src/os/sleep.c, resume() of src/cache/attach.c, release_idle_heap() of src/service/reclaim.c,
+ * and what src/front/front.h and src/front/miss.c do with heap_self and heap->busy.
  *
- * The thread's hits are single loads and stores here, and between any two a signal may stop it, whose handler sleeps.
- * Two handlers, one on a stack of its own, are the same with `switched`: the frame of the first is not where it is looked
- * for. The thread also sleeps between calls, and where it waits for a lock, which leaves no frame.
+ * The thread's hits are single loads and stores here, and between any two a signal may stop it, whose handler
+ * sleeps. Two handlers, one on a stack of its own, are the same with `switched`: the frame of the first is not
+ * where it is looked for. The thread also sleeps between calls, and where it waits for a lock, which leaves no
+ * frame.
  *
  * Claims: no block is handed out twice, and none goes home that is in use; bins and outbox are never flushed half
- * written; left is the length of the list then; a sleeper that is not looked at any more has nothing; in the end
- * a thread that sleeps for good has nothing.
+ * written; left is the length of the list then; a sleeper that is not looked at any more has nothing; in the end a
+ * thread that sleeps for good has nothing.
  *
  * quick: -DCALLS=3 -DROUNDS=2
- * full: -DCALLS=4 -DROUNDS=2
- * full: -DCALLS=3 -DROUNDS=3
+ * full: -DCALLS=8 -DROUNDS=2
+ * full: -DCALLS=6 -DROUNDS=3
  * mutant LOOK_FIRST: the thread is called after it was seen asleep
  * mutant FRAMES_ARE_NOT_SOUGHT: a handler that waits counts as sleep
  * mutant OTHER_STACKS_ARE_NOT_SEEN: a frame on a stack of its own hides the one below

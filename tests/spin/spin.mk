@@ -1,5 +1,5 @@
-# spin.mk - models of the lock-free protocols, searched by spin: each state of small cases in `make check`, with every mutant
-# of every model; larger cases by `make models` (minutes, up to 4 GiB). One of them: make models MODELS=inbox
+# spin.mk - models of the lock-free protocols, searched by spin: each state of small cases in `make check`, with every
+# mutant of every model; larger cases by `make models` (minutes, up to 4 GiB). One of them: make models MODELS=inbox
 #
 # The models are of no variant, so they run with the first only.
 

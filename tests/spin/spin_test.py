@@ -11,8 +11,8 @@ The head of each model says how it is run:
     mutant NAME: what is wrong               built with -DMUTANT_NAME
     mutant NAME (-DPROTOCOL=2): ...          searched with these
 
-A model holds when spin has met all states, and no claim was broken in any. A mutant is caught when spin breaks a claim, or
-finds that somebody waits for ever. Anything else, a search that was cut off included, is a failure. TAP.
+A model holds when spin has met all states, and no claim was broken in any. A mutant is caught when spin breaks a claim,
+or finds that somebody waits for ever. Anything else, a search that was cut off included, is a failure. TAP.
 """
 
 import concurrent.futures
@@ -67,8 +67,9 @@ class Search:
                 return False, wrong
             start = time.monotonic()
             try:
-                done = subprocess.run(["./search", "-m%d" % DEPTH_MAX, "-w%d" % (24 if self.long else 20)], cwd=folder, text=True, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, timeout=LIMIT_S, check=False)
+                table = "-w%d" % (24 if self.long else 20) # of 2^n entries
+                done = subprocess.run(["./search", "-m%d" % DEPTH_MAX, table], cwd=folder, text=True,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT_S, check=False)
             except subprocess.TimeoutExpired:
                 return False, "%s: longer than %d s" % (self.name(), LIMIT_S)
             return self.judge(done.stdout, time.monotonic() - start)
@@ -79,7 +80,7 @@ class Search:
         states = re.search(r"(\d+) states, stored", told)
         if not states:
             return False, told
-        text = "%s states, %.1f s, %s%s" % (states[1], seconds, " ".join(self.defines), "".join("; " + b for b in broken))
+        text = "%s states, %.1f s, %s" % (states[1], seconds, "; ".join([" ".join(self.defines), *broken]))
         if self.mutant:
             return len(broken) > 0, text
         return whole and not broken, text if whole else text + "\n" + told

@@ -1,17 +1,17 @@
 /* weak.h - memory as C11 lets it look: each thread sees its own past of every location.
  *
- * A location is the list of all that was stored there, oldest first. A thread has a view: for each location, how much of
- * the list it cannot help having seen. A load returns any entry from there on. A store with release order takes
- * the thread's view along, and a load with acquire order that returns its value joins that to its own. An exchange takes
- * the last entry, and what it stores takes along what that took along, whatever its own order (a release sequence).
- * Sequentially consistent ones also have one view of that location in common: order between two locations comes from both
- * being accessed in this way, as on aarch64, not from a fence.
+ * A location is the list of all that was stored there, oldest first. A thread has a view: for each location, how
+ * much of the list it cannot help having seen. A load returns any entry from there on. A store with release order
+ * takes the thread's view along, and a load with acquire order that returns its value joins that to its own. An
+ * exchange takes the last entry, and what it stores takes along what that took along, whatever its own order (a
+ * release sequence). Sequentially consistent ones also have one view of that location in common: order between two
+ * locations comes from both being accessed in this way, as on aarch64, not from a fence.
  *
  * A plain access may not race: it asserts that the thread has seen every store there was.
  *
- * Looser than every processor, so what holds here holds on aarch64 and riscv64; but two things that C11 allows are not
- * here: a store that takes effect before loads which stand before it, and stores to one location in another order than
- * they were executed in. Our stores depend on the loads before them where that would matter.
+ * Two things that aarch64 and riscv64 may do are not here: a store takes effect before a load that stands before it,
+ * and stores of two threads to one location take effect in another order than they were made in. The stores that
+ * publish something are releases or exchanges, which do neither.
  *
  * A model defines WHERE, the number of locations, ENTRIES, the stores that each may have and one, and THREADS.
  * Values start as 0. `me` is the number of the thread, from 0.
