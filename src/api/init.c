@@ -22,17 +22,22 @@ static void start_child(void)
     background_forget();
 }
 
+static void start_parts(char **environment)
+{
+    os_start(environment);
+    foreign_init();
+    option_read_environment();
+    arena_start();
+    pressure_start();
+}
+
 /* The first of all constructors: our fork handlers shall be innermost, and lock last; and no second thread may be in
  * the allocator before they are there. The shared library is linked so that the dynamic linker comes here before it
  * has started any other, libc included. pthread_atfork fails only when memory is out before main. */
 __attribute__((constructor(101))) static void library_start(int argc, char **argv, char **environment)
 {
     (void)argc, (void)argv;
-    os_start(environment);
-    foreign_init();
-    option_read_environment();
-    arena_start();
-    pressure_start();
+    start_parts(environment);
     (void)pthread_atfork(fork_prepare, fork_parent, start_child);
     if (!option_get(OPTION_verbose)) return;
     message_print("version %s, build %s", HAK_VERSION, HAK_BUILD_ID);

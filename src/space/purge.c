@@ -23,8 +23,8 @@ enum {
 struct purge_item {
     struct superslab *superslab;
     uint32_t units;
+    uint32_t refused; /* of these, could not be purged */
     bool forbid_huge;
-    bool refused; /* some unit could not be purged */
 };
 
 static bool pass_is_over(void)
@@ -89,7 +89,7 @@ static size_t purge_item(struct purge_item *item)
         if (os_purge(base, count * (size_t)UNIT_SIZE))
             bytes += count * (size_t)UNIT_SIZE;
         else
-            item->refused = true;
+            item->refused |= bit_run(first, count);
         left &= ~bit_run(first, count);
     }
     return bytes;
@@ -98,8 +98,7 @@ static size_t purge_item(struct purge_item *item)
 static void put_back(const struct purge_item *item)
 {
     struct superslab *s = item->superslab;
-    uint32_t dirty = item->refused ? item->units : 0; /* refused in part: all keep what they may hold */
-    superslab_change(s, s->occupied & ~item->units, s->dirty | dirty);
+    superslab_change(s, s->occupied & ~item->units, s->dirty | item->refused);
 }
 
 /* Under both locks; releases RANK_ARENA in between. Returns bytes given back. */
@@ -203,7 +202,7 @@ static void look_back_at_run(uint64_t now_ms)
     run_purge.units = 0;
 }
 
-/* Under both locks. */
+/* Under both locks. Ends: what is purged is dirty no more, and where nothing can be purged it stops. */
 static void purge_oldest(uint64_t now_ms)
 {
     struct purge_item items[PURGE_BATCH];

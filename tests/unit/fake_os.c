@@ -141,6 +141,28 @@ static void fake_discharge(size_t size)
     __atomic_sub_fetch(&fake.address_bytes, size, __ATOMIC_SEQ_CST);
 }
 
+static void fake_raise(uintptr_t *word, uintptr_t to)
+{
+    uintptr_t now = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+    while (now < to && !__atomic_compare_exchange_n(word, &now, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) continue;
+}
+
+/* The address for a mapping, where tests want the same in every run: one behind the other. */
+static void *fake_take_place(size_t size)
+{
+    if (fake.place == 0) return NULL;
+    uintptr_t at = __atomic_fetch_add(&fake.place, size + fake.place_gap, __ATOMIC_SEQ_CST);
+    fake_raise(&fake.place_most, at + size);
+    return (void *)at;
+}
+
+/* The last place is used again, as the kernel does. */
+static void fake_give_place(uintptr_t at, size_t size)
+{
+    uintptr_t next = at + size + fake.place_gap;
+    if (fake.place != 0) __atomic_compare_exchange_n(&fake.place, &next, at, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
 static void *fake_mmap(enum fake_call call, size_t size, int protection)
 {
     if (fake_fails(call)) return NULL;
@@ -148,7 +170,9 @@ static void *fake_mmap(enum fake_call call, size_t size, int protection)
     void *p = MAP_FAILED;
     if (size % FAKE_PAGE != 0) abort(); /* the caller's duty */
     if (fake_charge(size)) {
-        p = mmap(NULL, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *at = fake_take_place(size);
+        int fixed = at ? MAP_FIXED_NOREPLACE : 0;
+        p = mmap(at, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
         if (p == MAP_FAILED) fake_discharge(size);
     }
     if (p == MAP_FAILED) fake_count_failure(call);
@@ -193,6 +217,7 @@ bool os_unmap(void *p, size_t size)
     int saved = errno;
     bool done = munmap(p, size) == 0;
     if (done) fake_discharge(size);
+    if (done) fake_give_place((uintptr_t)p, size);
     errno = saved;
     return done;
 }
@@ -205,6 +230,10 @@ bool os_remap(void *p, size_t size, size_t new_size)
     bool done = mremap(p, size, new_size, 0) != MAP_FAILED;
     if (done && new_size < size) fake_discharge(size - new_size);
     if (!done && new_size > size) fake_discharge(new_size - size);
+    if (done && fake.place != 0) { /* it may have grown over the next place */
+        fake_raise(&fake.place, (uintptr_t)p + new_size);
+        fake_raise(&fake.place_most, (uintptr_t)p + new_size);
+    }
     errno = saved;
     return done;
 }

@@ -45,6 +45,9 @@ struct fake_os {
     size_t address_bytes;          /* reserved or mapped now */
     size_t address_bytes_max;      /* more is refused */
     size_t map_bytes_max;          /* os_map and os_reserve of more than this at once are refused */
+    uintptr_t place;               /* where the next mapping goes; 0 = where the kernel likes */
+    uintptr_t place_most;          /* the end of the highest so far */
+    size_t place_gap;              /* left free behind each */
     uintptr_t break_end;
     struct fake_huge {
         uintptr_t base;
