@@ -2,7 +2,7 @@
  *
  *   model [threads=N] [operations=N] [seed=N]
  *
- * Uses:    the library as one include, checked build, on the real system; tap.h. Answers to hak_* only.
+ * Uses:    the library as one include, checked build, on the real system; held.h, tap.h. Answers to hak_* only.
  * Callers: `make check`, through model_single_test and model_threads_test.
  *
  * The shadow heap knows of every live block its address, its size and what it was filled with. After
@@ -30,6 +30,17 @@
 
 #include "../tap.h"
 
+__attribute__((format(printf, 2, 3), noreturn)) static void fault(const char *what, const char *format, ...);
+
+#define demand(cond, ...) \
+    do { \
+        if (unlikely(!(cond))) fault(#cond, __VA_ARGS__); \
+    } while (0)
+
+#define HELD_DENSE (64 * 1024)
+#define HELD_STEP(usable) 4096
+#include "held.h"
+
 #ifndef MODEL_THREADS
 #define MODEL_THREADS 1
 #endif
@@ -45,15 +56,6 @@ enum {
     BUSY_CHECK_EVERY = 1000,
     SHARED_CHECK_EVERY = 16, /* in quiet phases of many threads, whose dead leave long lists behind */
     HUGE_BYTES = 70 * 1024 * 1024, /* sizes of large blocks end there; realloc goes on */
-    DENSE_BYTES = 64 * 1024, /* smaller blocks are filled and compared byte for byte */
-};
-
-struct held {
-    unsigned char *p;
-    size_t size;   /* as asked for */
-    size_t alignment; /* as asked for; 0 = none */
-    size_t usable; /* as hak_usable_size() said */
-    uint64_t mark; /* what its words hold */
 };
 
 /* What one phase is like. */
@@ -121,7 +123,7 @@ static uint64_t draw_below(uint64_t *random, uint64_t n)
 }
 
 /* One line that names the seed, and the end: what follows a fault teaches nothing. */
-__attribute__((format(printf, 2, 3), noreturn)) static void fault(const char *what, const char *format, ...)
+static void fault(const char *what, const char *format, ...)
 {
     char text[512];
     va_list list;
@@ -134,54 +136,10 @@ __attribute__((format(printf, 2, 3), noreturn)) static void fault(const char *wh
     _exit(1);
 }
 
-#define demand(cond, ...) \
-    do { \
-        if (unlikely(!(cond))) fault(#cond, __VA_ARGS__); \
-    } while (0)
-
-/* ---- content ---- */
-
-/* Of large blocks, both ends and a word in every page. */
-static size_t next_word(size_t at, size_t usable)
-{
-    if (usable <= DENSE_BYTES || at < 64 || at + 128 >= usable) return at + 8;
-    return at + 4096 < usable - 64 ? at + 4096 : align_down(usable - 64, 8);
-}
-
-static void fill(const struct held *b)
-{
-    for (size_t at = 0; at + 8 <= b->usable; at = next_word(at, b->usable))
-        *(uint64_t *)(void *)(b->p + at) = b->mark ^ at;
-}
-
-/* The first `size` bytes are still those of a block with these marks. */
-static void demand_content(const struct held *b, size_t size)
-{
-    for (size_t at = 0; at + 8 <= size; at = next_word(at, b->usable)) {
-        uint64_t found = *(uint64_t *)(void *)(b->p + at);
-        demand(found == (b->mark ^ at), "block %p of %zu bytes, at %zu: %lx instead of %lx", b->p, b->size, at, found,
-               b->mark ^ at);
-    }
-    if (b->usable > DENSE_BYTES) return;
-    for (size_t at = align_down(size, 8); at < size && at + 8 <= b->usable; at++) {
-        unsigned char expected = (unsigned char)((b->mark ^ align_down(at, 8)) >> at % 8 * 8);
-        demand(b->p[at] == expected, "block %p of %zu bytes, at %zu", b->p, b->size, at);
-    }
-}
-
 static void demand_zeroes(const unsigned char *p, size_t size)
 {
     if (size > 0 && p[0] == 0 && memcmp(p, p + 1, size - 1) == 0) return;
     for (size_t at = 0; at < size; at++) demand(p[at] == 0, "calloc of %zu at %p: byte %zu is %u", size, p, at, p[at]);
-}
-
-static void demand_apart(const struct shadow *s, const struct held *b)
-{
-    for (unsigned i = 0; i < s->live; i++) {
-        const struct held *o = &s->block[i];
-        demand(b->p + b->usable <= o->p || o->p + o->usable <= b->p, "%p+%zu overlaps %p+%zu", b->p, b->usable, o->p,
-               o->usable);
-    }
 }
 
 /* ---- operations ---- */
@@ -224,16 +182,15 @@ static void count_kind(const struct held *b)
 
 static void enter(struct shadow *s, void *p, size_t size, size_t alignment)
 {
-    struct held b = {.p = p, .size = size, .alignment = alignment, .mark = add_relaxed(&next_mark, 1) * UINT64_C(0x9e3779b97f4a7c15)};
+    struct held b = {.p = p, .size = size, .alignment = alignment};
     demand(p, "no memory for %zu bytes", size);
-    demand((uintptr_t)p % (alignment ? alignment : 8) == 0, "%p is not aligned to %zu", p, alignment);
-    demand((uintptr_t)p % (size > 8 ? 16 : 8) == 0, "%p of size %zu", p, size);
+    b.mark = held_mark(add_relaxed(&next_mark, 1));
     b.usable = call.usable_size(p);
-    demand(b.usable >= size && b.usable >= 8, "usable size %zu of a block of %zu", b.usable, size);
+    held_demand_promise(&b);
     demand(call.owns(p), "%p is not ours", p);
-    if (mode.quiet) demand_apart(s, &b);
+    if (mode.quiet) held_demand_apart(&b, s->block, s->live);
     count_kind(&b);
-    fill(&b);
+    held_fill(&b);
     s->block[s->live++] = b;
 }
 
@@ -270,7 +227,7 @@ static struct held leave(struct shadow *s, unsigned i)
 {
     struct held b = s->block[i];
     s->block[i] = s->block[--s->live];
-    demand_content(&b, b.usable);
+    held_demand_content(&b, b.usable);
     demand(call.usable_size(b.p) == b.usable, "usable size of %p changed from %zu", b.p, b.usable);
     return b;
 }
@@ -301,7 +258,7 @@ static void op_realloc(struct shadow *s)
     now.p = call.realloc(old.p, size);
     demand(now.p, "no memory to resize %zu to %zu", old.size, size);
     add_relaxed(now.p == old.p ? &told.resized_in_place : &told.resized_away, 1);
-    demand_content(&now, old.size < size ? old.size : size);
+    held_demand_content(&now, old.size < size ? old.size : size);
     enter(s, now.p, size, 0);
 }
 
@@ -309,7 +266,7 @@ static void op_look(struct shadow *s)
 {
     if (s->live == 0) return;
     const struct held *b = &s->block[draw_below(&s->random, s->live)];
-    demand_content(b, b->usable);
+    held_demand_content(b, b->usable);
     demand(call.usable_size(b->p) == b->usable, "%p", b->p);
 }
 

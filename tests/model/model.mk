@@ -16,6 +16,6 @@ model-tests: $(MODEL_PROGRAMS)
 $(BUILD)/tests/model/model_single_test: MODEL_DEFINES := -DMODEL_THREADS=1
 $(BUILD)/tests/model/model_threads_test: MODEL_DEFINES := -DMODEL_THREADS=4
 
-$(MODEL_PROGRAMS): tests/model/model.c tests/tap.h $(SOURCES)
+$(MODEL_PROGRAMS): tests/model/model.c tests/model/held.h tests/tap.h $(SOURCES)
 	@mkdir -p $(@D)
 	$(CC) $(MODEL_CFLAGS) $(MODEL_DEFINES) $< -o $@ -pthread
