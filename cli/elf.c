@@ -21,13 +21,14 @@ static const void *at_offset(const struct elf *elf, uint64_t offset, uint64_t si
     return offset <= elf->size && size <= elf->size - offset ? elf->data + offset : NULL;
 }
 
-/* What will be at an address, relative to the base. */
-static const void *at_address(const struct elf *elf, uint64_t address, uint64_t size)
+/* What will be at an address, relative to the base; as aligned as its type must be. */
+static const void *at_address(const struct elf *elf, uint64_t address, uint64_t size, uint64_t alignment)
 {
     for (unsigned i = 0; i < elf->header_count; i++) {
         const Elf64_Phdr *p = &elf->headers[i];
+        uint64_t offset = p->p_offset + (address - p->p_vaddr);
         if (p->p_type == PT_LOAD && address - p->p_vaddr < p->p_filesz && size <= p->p_filesz - (address - p->p_vaddr))
-            return at_offset(elf, p->p_offset + (address - p->p_vaddr), size);
+            return offset % alignment == 0 ? at_offset(elf, offset, size) : NULL;
     }
     return NULL;
 }
@@ -85,7 +86,7 @@ uint64_t elf_dynamic(const struct elf *elf, int64_t tag)
 static const char *text_at(const struct elf *elf, uint64_t offset)
 {
     uint64_t size = elf_dynamic(elf, DT_STRSZ);
-    const char *texts = at_address(elf, elf_dynamic(elf, DT_STRTAB), size);
+    const char *texts = at_address(elf, elf_dynamic(elf, DT_STRTAB), size, 1);
     if (!texts || offset >= size || !memchr(texts + offset, 0, size - offset)) return "";
     return texts + offset;
 }
@@ -99,14 +100,15 @@ const char *elf_needed(const struct elf *elf, unsigned n)
 
 static const Elf64_Sym *symbol_at(const struct elf *elf, uint64_t index)
 {
-    return at_address(elf, elf_dynamic(elf, DT_SYMTAB) + index * sizeof(Elf64_Sym), sizeof(Elf64_Sym));
+    uint64_t address = elf_dynamic(elf, DT_SYMTAB) + index * sizeof(Elf64_Sym);
+    return at_address(elf, address, sizeof(Elf64_Sym), _Alignof(Elf64_Sym));
 }
 
 /* The table of names follows the symbols in every file that is made: that bounds them where no count is given. */
 static uint64_t symbol_count(const struct elf *elf)
 {
     uint64_t table = elf_dynamic(elf, DT_HASH);
-    const uint32_t *hash = table ? at_address(elf, table, 2 * sizeof(uint32_t)) : NULL;
+    const uint32_t *hash = table ? at_address(elf, table, 2 * sizeof(uint32_t), _Alignof(uint32_t)) : NULL;
     if (hash) return hash[1];
     uint64_t symbols = elf_dynamic(elf, DT_SYMTAB);
     uint64_t texts = elf_dynamic(elf, DT_STRTAB);
@@ -128,7 +130,7 @@ bool elf_has_symbol(const struct elf *elf, const char *name, bool defined)
 static uint64_t slot_in(const struct elf *elf, uint64_t table, uint64_t size, const char *name)
 {
     for (uint64_t at = 0; at + sizeof(Elf64_Rela) <= size; at += sizeof(Elf64_Rela)) {
-        const Elf64_Rela *r = at_address(elf, table + at, sizeof(*r));
+        const Elf64_Rela *r = at_address(elf, table + at, sizeof(*r), _Alignof(Elf64_Rela));
         if (!r) return 0;
         uint32_t type = (uint32_t)ELF64_R_TYPE(r->r_info);
         if (type != SLOT_JUMP && type != SLOT_DATA) continue;

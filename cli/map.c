@@ -128,7 +128,8 @@ int map_main(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     target_open(&target, a.pid);
     look_at(&target, &snapshot, &residence);
-    qsort(snapshot.superslabs, snapshot.superslab_count, sizeof(*snapshot.superslabs), by_address);
+    if (snapshot.superslab_count > 0)
+        qsort(snapshot.superslabs, snapshot.superslab_count, sizeof(*snapshot.superslabs), by_address);
     if (a.svg)
         write_svg(a.svg, &target, &snapshot);
     else

@@ -34,7 +34,7 @@ static void add_heap_class(struct snapshot *s, struct heap_view *view, const str
     sum->mallocs += c->mallocs + (uint64_t)(int64_t)mallocs;
     sum->frees += c->frees + (uint64_t)(int64_t)frees + c->remote_frees;
     sum->cached += left;
-    sum->on_way += (int64_t)(c->remote_frees + c->returned - c->arrived);
+    sum->on_way = (int64_t)((uint64_t)sum->on_way + c->remote_frees + c->returned - c->arrived); /* may wrap: torn */
     view->cached += left * (uint64_t)class_stride(class);
 }
 
