@@ -9,6 +9,7 @@
 #   make mutants    break the library on purpose, and see each break found
 #   make torture    a million threads, a hundred thousand forks, signals and coroutines: an hour
 #   make sanitize-units   the unit tests under each sanitizer
+#   make fuzz       libFuzzer goes on from the corpora of tests/fuzz; SECONDS, TARGET; make fuzz-afl: AFL++
 #   make platforms  other compilers, C libraries and processors, with qemu
 #   make models     all states of larger cases of the lock-free protocols' models
 #   make install    PREFIX, DESTDIR
