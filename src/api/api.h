@@ -19,7 +19,13 @@
 #define HAK_REPLACE_GLIBC 0
 #endif
 
-#define NOTHROW __attribute__((nothrow))
+/* A name of libc's, which libc's own objects may refer to. A linker that optimises may see these only after it has
+ * decided what nobody needs. */
+#if __has_attribute(externally_visible)
+#define LIBC_NAME __attribute__((nothrow, used, externally_visible))
+#else
+#define LIBC_NAME __attribute__((nothrow, used))
+#endif
 
 /* 1: an object for the archive, which is linked with what it needs. 0: for the shared library. */
 #ifndef HAK_FOR_ARCHIVE

@@ -16,18 +16,18 @@
 #include "../service/reclaim.h"
 #include "../service/stats.h"
 
-HAK_API void *__libc_memalign(size_t alignment, size_t size) NOTHROW ALIAS_OF(hak_memalign);
-HAK_API void *__libc_valloc(size_t size) NOTHROW ALIAS_OF(hak_valloc);
-HAK_API void *__libc_pvalloc(size_t size) NOTHROW ALIAS_OF(hak_pvalloc);
-HAK_API int __libc_mallopt(int parameter, int value) NOTHROW ALIAS_OF(mallopt);
+HAK_API void *__libc_memalign(size_t alignment, size_t size) LIBC_NAME ALIAS_OF(hak_memalign);
+HAK_API void *__libc_valloc(size_t size) LIBC_NAME ALIAS_OF(hak_valloc);
+HAK_API void *__libc_pvalloc(size_t size) LIBC_NAME ALIAS_OF(hak_pvalloc);
+HAK_API int __libc_mallopt(int parameter, int value) LIBC_NAME ALIAS_OF(mallopt);
 HAK_API struct mallinfo __libc_mallinfo(void);
 
 /* In a static program glibc's fork, thread exit and start-up refer to these names of its own malloc. Were one
  * of them missing, the linker would pull that malloc in beside ours. Forks are served by pthread_atfork. */
-void __malloc_fork_lock_parent(void);
-void __malloc_fork_unlock_parent(void);
-void __malloc_fork_unlock_child(void);
-void __malloc_arena_thread_freeres(void);
+void __malloc_fork_lock_parent(void) LIBC_NAME;
+void __malloc_fork_unlock_parent(void) LIBC_NAME;
+void __malloc_fork_unlock_child(void) LIBC_NAME;
+void __malloc_arena_thread_freeres(void) LIBC_NAME;
 void __malloc_fork_lock_parent(void) {}
 void __malloc_fork_unlock_parent(void) {}
 void __malloc_fork_unlock_child(void) {}

@@ -15,19 +15,19 @@
 #include "../../include/hakmem/hakmem.h"
 #include "../front/front.h"
 
-HAK_API void *malloc(size_t size) NOTHROW ALIAS_OF(hak_malloc);
-HAK_API void free(void *p) NOTHROW ALIAS_OF(hak_free);
-HAK_API void *calloc(size_t count, size_t size) NOTHROW ALIAS_OF(hak_calloc);
-HAK_API void *realloc(void *p, size_t size) NOTHROW ALIAS_OF(hak_realloc);
-HAK_API void *reallocarray(void *p, size_t count, size_t size) NOTHROW ALIAS_OF(hak_reallocarray);
-HAK_API void *aligned_alloc(size_t alignment, size_t size) NOTHROW ALIAS_OF(hak_aligned_alloc);
-HAK_API void *memalign(size_t alignment, size_t size) NOTHROW ALIAS_OF(hak_memalign);
-HAK_API int posix_memalign(void **out, size_t alignment, size_t size) NOTHROW ALIAS_OF(hak_posix_memalign);
-HAK_API void *valloc(size_t size) NOTHROW ALIAS_OF(hak_valloc);
-HAK_API void *pvalloc(size_t size) NOTHROW ALIAS_OF(hak_pvalloc);
-HAK_API void cfree(void *p) NOTHROW ALIAS_OF(hak_free);
-HAK_API void free_sized(void *p, size_t size) NOTHROW ALIAS_OF(hak_free_sized);
-HAK_API void free_aligned_sized(void *p, size_t a, size_t size) NOTHROW ALIAS_OF(hak_free_aligned_sized);
+HAK_API void *malloc(size_t size) LIBC_NAME ALIAS_OF(hak_malloc);
+HAK_API void free(void *p) LIBC_NAME ALIAS_OF(hak_free);
+HAK_API void *calloc(size_t count, size_t size) LIBC_NAME ALIAS_OF(hak_calloc);
+HAK_API void *realloc(void *p, size_t size) LIBC_NAME ALIAS_OF(hak_realloc);
+HAK_API void *reallocarray(void *p, size_t count, size_t size) LIBC_NAME ALIAS_OF(hak_reallocarray);
+HAK_API void *aligned_alloc(size_t alignment, size_t size) LIBC_NAME ALIAS_OF(hak_aligned_alloc);
+HAK_API void *memalign(size_t alignment, size_t size) LIBC_NAME ALIAS_OF(hak_memalign);
+HAK_API int posix_memalign(void **out, size_t alignment, size_t size) LIBC_NAME ALIAS_OF(hak_posix_memalign);
+HAK_API void *valloc(size_t size) LIBC_NAME ALIAS_OF(hak_valloc);
+HAK_API void *pvalloc(size_t size) LIBC_NAME ALIAS_OF(hak_pvalloc);
+HAK_API void cfree(void *p) LIBC_NAME ALIAS_OF(hak_free);
+HAK_API void free_sized(void *p, size_t size) LIBC_NAME ALIAS_OF(hak_free_sized);
+HAK_API void free_aligned_sized(void *p, size_t a, size_t size) LIBC_NAME ALIAS_OF(hak_free_aligned_sized);
 
 HAK_API size_t malloc_usable_size(void *p)
 {
@@ -35,9 +35,9 @@ HAK_API size_t malloc_usable_size(void *p)
 }
 
 /* The C library calls these itself: musl for what it needs within. */
-HAK_API void *__libc_malloc(size_t size) NOTHROW ALIAS_OF(hak_malloc);
-HAK_API void __libc_free(void *p) NOTHROW ALIAS_OF(hak_free);
-HAK_API void *__libc_calloc(size_t count, size_t size) NOTHROW ALIAS_OF(hak_calloc);
-HAK_API void *__libc_realloc(void *p, size_t size) NOTHROW ALIAS_OF(hak_realloc);
+HAK_API void *__libc_malloc(size_t size) LIBC_NAME ALIAS_OF(hak_malloc);
+HAK_API void __libc_free(void *p) LIBC_NAME ALIAS_OF(hak_free);
+HAK_API void *__libc_calloc(size_t count, size_t size) LIBC_NAME ALIAS_OF(hak_calloc);
+HAK_API void *__libc_realloc(void *p, size_t size) LIBC_NAME ALIAS_OF(hak_realloc);
 
 #endif

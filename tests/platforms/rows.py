@@ -54,8 +54,11 @@ def without(tests, *left_out):
 
 # ---- this machine ---------------------------------------------------------------------------------------
 
+LLD = " -fuse-ld=lld -Wno-unused-command-line-argument" # the linker that knows clang's objects
+
+
 def native(compiler, cxx, flags, **more):
-    name = "-".join(["x86-64", compiler, *(flag.lstrip("-") for flag in flags.split())])
+    name = "-".join(["x86-64", compiler.split()[0], *(flag.lstrip("-") for flag in flags.split())])
     return Row(name=name, build=name, target="x86-64, glibc", compiler=compiler, cxx=cxx, flags=flags,
                how="natively: preloaded, shared, static, static-pie", in_ways={"api": API, "bootstrap": BOOTSTRAP},
                regress=tuple(without(REGRESS, *PRELOADED)), **more)
@@ -65,7 +68,7 @@ NATIVE = [
     native("gcc", "g++", "-O0"), native("gcc", "g++", "-O2"), native("gcc", "g++", "-O3"),
     native("gcc", "g++", "-O2 -flto", ar="gcc-ar"),
     native("clang", "clang++", "-O0"), native("clang", "clang++", "-O2"), native("clang", "clang++", "-O3"),
-    native("clang", "clang++", "-O2 -flto", ar="llvm-ar-14", needs=("ld.lld",), variables=("LDFLAGS=-fuse-ld=lld",)),
+    native("clang" + LLD, "clang++" + LLD, "-O2 -flto", ar="llvm-ar-14", needs=("ld.lld",)),
 ]
 
 # ---- musl -----------------------------------------------------------------------------------------------
