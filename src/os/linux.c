@@ -105,10 +105,11 @@ void os_allow_huge(void *p, size_t size, bool allow)
     (void)system_call(SYS_madvise, (long)p, (long)size, advice, 0, 0, 0);
 }
 
+/* Of one byte: a system whose pages are smaller than it says, as an emulator's, would tell of several. */
 bool os_has_memory(const void *p)
 {
     unsigned char present = 0;
-    long result = system_call(SYS_mincore, (long)p, (long)os_page_size(), (long)&present, 0, 0, 0);
+    long result = system_call(SYS_mincore, (long)p, 1, (long)&present, 0, 0, 0);
     return !system_call_failed(result) && (present & 1);
 }
 
