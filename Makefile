@@ -7,7 +7,7 @@
 #   make soak       everything at once for HOURS=2; make briefs: a million short processes
 #   make matrix     3,000 runs of each case of the verification matrix
 #   make mutants    break the library on purpose, and see each break found
-#   make torture    a million threads, a hundred thousand forks, signals and coroutines: an hour
+#   make torture    a million threads, a hundred thousand forks, signals and coroutines: an hour or two
 #   make sanitize-units   the unit tests under each sanitizer
 #   make fuzz       libFuzzer goes on from the corpora of tests/fuzz; SECONDS, TARGET; make fuzz-afl: AFL++
 #   make platforms  other compilers, C libraries and processors, with qemu

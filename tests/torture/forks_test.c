@@ -8,7 +8,14 @@
 
 #include "torture.h"
 
-enum { CHURNERS = 5, FORKERS = 3, DEPTH = 3 };
+enum { CHURNERS = 3, FORKERS = 3, DEPTH = 3 };
+
+#ifdef TORTURE_STATIC
+enum { FORKS_WHOLE = 5000, SPAWNS_WHOLE = 1000 };
+#else
+enum { FORKS_WHOLE = 50000, SPAWNS_WHOLE = 5000 }; /* twice: with the library's own thread and without */
+#endif
+
 
 extern char **environ;
 
@@ -105,7 +112,7 @@ static void *fork_often(void *unused)
 static int forks_under_load(void)
 {
     pthread_t forker[FORKERS - 1];
-    forks = times(60, 50000);
+    forks = times(60, FORKS_WHOLE);
     churn_start(CHURNERS);
     churn_let_run();
     for (int i = 0; i < FORKERS - 1; i++) forker[i] = start_thread(fork_often, NULL);
@@ -144,7 +151,7 @@ static void *spawn_often(void *unused)
 static int spawns_under_load(void)
 {
     pthread_t spawner;
-    forks = times(40, 5000);
+    forks = times(40, SPAWNS_WHOLE);
     churn_start(CHURNERS);
     spawner = start_thread(spawn_often, NULL);
     spawn_often(NULL);

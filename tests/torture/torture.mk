@@ -1,5 +1,5 @@
 # torture.mk - threads, forks and signals where they hurt. A quick version of each test is in `make check`; all of them
-# at full length, with a million threads and a hundred thousand forks, are `make torture`, which takes an hour.
+# at full length, with a million threads and a hundred thousand forks, are `make torture`, which takes an hour or two.
 #
 # Ways as in tests/bootstrap/bootstrap.mk. lto: the library's sources and the test as one program, optimised as a whole.
 
