@@ -3,143 +3,7 @@
  * A scenario that uses every part of the allocator runs again and again; in run N the Nth call of one
  * function of os.h fails, until a run is clean. After each: all that was promised still holds.
  */
-#include "unit.h"
-
-enum { BLOCKS = 288, KEPT = 64, OTHERS = 60 };
-
-struct held {
-    unsigned char *p;
-    size_t size;
-    unsigned char fill;
-};
-
-static struct held held[BLOCKS];
-static size_t certain_size = SIZE_MAX; /* there must be memory for so much in the end */
-static unsigned refused; /* calls that returned NULL */
-
-static unsigned char fill_of(unsigned i)
-{
-    return (unsigned char)(i * 37 + 1);
-}
-
-/* Of large blocks the ends and a byte in each KiB count. */
-static size_t next_byte(size_t k, size_t size)
-{
-    return k < 1024 || k + 1024 >= size ? k + 1 : k + 997 < size ? k + 997 : size - 1;
-}
-
-/* NULL must come with ENOMEM, a block must hold what was asked for. */
-static void hold(unsigned i, void *p, size_t size)
-{
-    if (!p) {
-        require(errno == ENOMEM, "errno %d", errno);
-        refused++;
-        return;
-    }
-    require(hak_usable_size(p) >= size, "size %zu", size);
-    held[i] = (struct held){.p = p, .size = size, .fill = fill_of(i)};
-    for (size_t k = 0; k < size; k = next_byte(k, size)) held[i].p[k] = held[i].fill;
-}
-
-static void require_content(unsigned i)
-{
-    for (size_t k = 0; k < held[i].size; k = next_byte(k, held[i].size))
-        require(held[i].p[k] == held[i].fill, "block %u byte %zu", i, k);
-}
-
-static void release(unsigned i)
-{
-    if (!held[i].p) return;
-    require_content(i);
-    errno = 77;
-    hak_free(held[i].p);
-    require(errno == 77, "free changed errno to %d", errno);
-    held[i].p = NULL;
-}
-
-static size_t size_of_step(unsigned i)
-{
-    static const size_t sizes[] = {1, 8, 24, 100, 300, 1000, 1024, 3000, 4096, 8192, 9000, 20000, 65536, 70000, 100};
-    if (i % 16 < array_length(sizes)) return sizes[i % 16];
-    return i % 32 < 16 ? 300000 : i % 64 < 32 ? 2097152 : 3000000;
-}
-
-static void step_alloc(unsigned i)
-{
-    size_t size = size_of_step(i);
-    errno = 0;
-    if (i % 5 == 0) {
-        unsigned char *p = hak_calloc(1, size);
-        if (p) require(reads_as_zero(p, size), "calloc of %zu is stale", size);
-        hold(i, p, size);
-    } else if (i % 7 == 0) {
-        size_t alignment = (size_t)16 << i % 15; /* beyond a unit: mappings */
-        void *p = hak_aligned_alloc(alignment, size);
-        require((uintptr_t)p % alignment == 0);
-        hold(i, p, size);
-    } else {
-        hold(i, hak_malloc(size), size);
-    }
-}
-
-static void step_realloc(unsigned i, size_t size)
-{
-    if (!held[i].p) return;
-    errno = 0;
-    unsigned char *p = hak_realloc(held[i].p, size);
-    if (!p) {
-        require(errno == ENOMEM);
-        require_content(i); /* the old block stays */
-        refused++;
-        return;
-    }
-    size_t kept = held[i].size < size ? held[i].size : size;
-    for (size_t k = 0; k < kept; k = next_byte(k, held[i].size)) require(p[k] == held[i].fill, "realloc lost byte %zu of %u", k, i);
-    hold(i, p, size);
-}
-
-static void *other_thread(void *argument)
-{
-    unsigned from = *(unsigned *)argument;
-    for (unsigned i = from; i < from + OTHERS; i++) release(i); /* blocks of the first thread */
-    for (unsigned i = from; i < from + OTHERS; i++) step_alloc(i);
-    return NULL;
-}
-
-static void scenario(void)
-{
-    unsigned from = 100;
-    for (unsigned i = 0; i < BLOCKS; i++) step_alloc(i);
-    for (unsigned i = 0; i < BLOCKS; i += 3) step_realloc(i, size_of_step(i + 1));
-    in_thread(other_thread, &from);
-    fake.now_ms += 2000;
-    for (unsigned i = 0; i < BLOCKS; i += 2) release(i);
-    (void)hak_purge();
-    for (unsigned i = 63; i < BLOCKS; i += 64) step_realloc(i, 5000000); /* outgrown runs become mappings, and these */
-    for (unsigned i = 63; i < BLOCKS; i += 64) step_realloc(i, 9000000); /* grow */
-    for (unsigned i = 0; i < BLOCKS; i += 2) step_alloc(i);
-    fake.now_ms += 2000;
-    for (unsigned i = 0; i < BLOCKS; i++) require(!held[i].p || hak_owns(held[i].p));
-}
-
-/* Memory must be there again, and the books must be right. */
-static void require_recovery(void)
-{
-    fake_fail_nothing();
-    require_sound();
-    for (unsigned i = 0; i < BLOCKS; i++) release(i);
-    for (unsigned i = 0; i < KEPT; i++) {
-        void *p = hak_malloc(size_of_step(i));
-        require(p || size_of_step(i) > certain_size, "size %zu", size_of_step(i));
-        hak_free(p);
-    }
-    (void)hak_purge();
-    require_sound();
-    struct hak_stats stats;
-    require(hak_stats(&stats) == 0);
-    require(stats.live == 0, "%zu bytes live", stats.live);
-    require(stats.mallocs == stats.frees, "%zu mallocs, %zu frees", stats.mallocs, stats.frees);
-}
+#include "scenario.h"
 
 static enum fake_call failing;
 static uint64_t failing_from, failing_count;
@@ -153,12 +17,6 @@ static void one_run(void)
     require(any_failed || refused == 0, "%u refusals without a reason", refused);
     require_recovery();
     _exit(clean ? 42 : 0);
-}
-
-/* Some are left out once the number is high: each costs a process. */
-static uint64_t next_number(uint64_t n)
-{
-    return n < 64 ? n + 1 : n + n / 12;
 }
 
 static void fail_each(enum fake_call call, uint64_t count)
@@ -235,6 +93,23 @@ static void address_space_ends_anywhere(void)
     }
 }
 
+/* Memory that the program has locked cannot be purged, that beside it can: some of a SuperSlab goes back, no more. */
+static void a_long_run_of_frees_ends_where_purges_are_refused_in_part(void)
+{
+    enum { RUN_BLOCKS = 800, SIZE = 100000 };
+    static void *p[RUN_BLOCKS];
+    for (unsigned i = 0; i < RUN_BLOCKS; i++) p[i] = do_malloc(SIZE);
+    fake_fail_every(FAKE_PURGE, 2);
+    uint64_t before = fake.calls[FAKE_PURGE];
+    for (unsigned i = 0; i < RUN_BLOCKS; i++)
+        if (i % 4 > 0) do_free(p[i]); /* stretches of six units */
+    uint64_t purges = fake.calls[FAKE_PURGE] - before;
+    require(purges > 0 && purges < 10 * RUN_BLOCKS, "%lu purges", purges);
+    fake_fail_nothing();
+    for (unsigned i = 0; i < RUN_BLOCKS; i += 4) do_free(p[i]);
+    require_sound();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +133,7 @@ int main(void)
         TEST(each_call_fails_in_a_window),
         TEST(many_failures_leave_the_heap_whole),
         TEST(address_space_ends_anywhere),
+        TEST(a_long_run_of_frees_ends_where_purges_are_refused_in_part),
     };
     return run_unit_tests(tests);
 }

@@ -51,6 +51,11 @@ void fake_fail(enum fake_call call, uint64_t from, uint64_t count)
     fake.fail_count[call] = count;
 }
 
+void fake_fail_also(enum fake_call call, uint64_t number)
+{
+    fake.fail_also[call] = fake.calls[call] + number;
+}
+
 void fake_fail_every(enum fake_call call, uint64_t k)
 {
     fake.fail_every[call] = k;
@@ -59,6 +64,7 @@ void fake_fail_every(enum fake_call call, uint64_t k)
 void fake_fail_nothing(void)
 {
     memset(fake.fail_from, 0, sizeof(fake.fail_from));
+    memset(fake.fail_also, 0, sizeof(fake.fail_also));
     memset(fake.fail_every, 0, sizeof(fake.fail_every));
 }
 
@@ -109,6 +115,7 @@ static bool fake_rule_applies(enum fake_call call)
     uint64_t number = __atomic_add_fetch(&fake.calls[call], 1, __ATOMIC_SEQ_CST);
     uint64_t from = fake.fail_from[call];
     if (from != 0 && number >= from && number - from < fake.fail_count[call]) return true;
+    if (number == fake.fail_also[call]) return true;
     return fake.fail_every[call] != 0 && number % fake.fail_every[call] == 0;
 }
 

@@ -33,6 +33,7 @@ struct fake_os {
     uint64_t failures[FAKE_CALLS]; /* so far, on request or for want of address space */
     uint64_t fail_from[FAKE_CALLS];  /* number of the first call that fails; 0 = none */
     uint64_t fail_count[FAKE_CALLS]; /* how many fail from there on */
+    uint64_t fail_also[FAKE_CALLS];  /* number of one more call that fails; 0 = none */
     uint64_t fail_every[FAKE_CALLS]; /* every k-th call fails; 0 = none */
     bool remap_eats_target;        /* a failed os_remap_to() leaves no reservation behind */
     uint64_t now_ms;               /* moved by tests only */
@@ -77,6 +78,7 @@ extern struct fake_os fake;
 
 /* The from-th call from now on fails, and count - 1 after it. from counts from 1. */
 void fake_fail(enum fake_call call, uint64_t from, uint64_t count);
+void fake_fail_also(enum fake_call call, uint64_t number); /* and that one, counted from now on */
 void fake_fail_every(enum fake_call call, uint64_t k);
 void fake_fail_nothing(void);
 
