@@ -315,7 +315,8 @@ static bool mapping_move(struct large *l, size_t size, size_t room)
     lock_acquire(&large_lock);
     list_push_front(&mapped.live, &l->link);
     lock_release(&large_lock);
-    return moved; /* refused: what became of the reservation is unknown, so it is left */
+    if (!moved && tagmap.windowed) tagmap_set(align_down(to, UNIT_SIZE), 1, TAG_NONE, 0); /* still claimed by us */
+    return moved;
 }
 
 static bool mapping_grow(struct large *l, size_t size, size_t room)

@@ -468,6 +468,30 @@ static void a_mapping_stays_whole_when_growing_is_refused(void)
     require_whole();
 }
 
+static size_t tags_in_use(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i <= tagmap.mask; i++) count += tagmap.entries[i] != 0;
+    return count;
+}
+
+static void refused_moves_leave_the_window_as_it_was(void)
+{
+    fake.address_limit = (size_t)1 << 30;
+    start();
+    unsigned char *p = map_block(3 * MIB);
+    fill(p, 3 * MIB);
+    fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
+    fake_fail(FAKE_REMAP_TO, 1, FAKE_FOR_GOOD);
+    size_t before = tags_in_use();
+    for (unsigned i = 0; i < 20; i++) {
+        fake.remap_eats_target = i % 2;
+        require(!resize(p, 8 * MIB));
+    }
+    require(tagmap.windowed && tags_in_use() == before, "%zu tags, then %zu", before, tags_in_use());
+    require_unmoved(p);
+}
+
 static void a_place_without_a_tag_is_not_moved_to(void)
 {
     start();
@@ -695,6 +719,7 @@ int main(void)
         TEST(a_mapping_grows_where_it_can),
         TEST(a_mapping_moves_with_its_bytes),
         TEST(a_mapping_stays_whole_when_growing_is_refused),
+        TEST(refused_moves_leave_the_window_as_it_was),
         TEST(a_place_without_a_tag_is_not_moved_to),
         TEST(a_mapping_that_grew_has_room_for_more),
         TEST(a_mapping_with_room_is_kept_whole),
