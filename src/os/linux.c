@@ -82,10 +82,20 @@ bool os_remap(void *p, size_t size, size_t new_size)
     return !system_call_failed(system_call(SYS_mremap, (long)p, (long)size, (long)new_size, 0, 0, 0));
 }
 
+/* The kernel may have unmapped the new place before it refused: then another thread's mapping may be there by now. What
+ * else is an answer comes from a filter, before the kernel has done anything. */
+static bool is_refusal_of_kernel(long result)
+{
+    return result == -ENOMEM || result == -EAGAIN || result == -EINVAL || result == -EFAULT;
+}
+
 bool os_remap_to(void *p, size_t size, size_t new_size, void *to)
 {
     const long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-    return !system_call_failed(system_call(SYS_mremap, (long)p, (long)size, (long)new_size, flags, (long)to, 0));
+    long result = system_call(SYS_mremap, (long)p, (long)size, (long)new_size, flags, (long)to, 0);
+    if (!system_call_failed(result)) return true;
+    if (!is_refusal_of_kernel(result)) (void)os_unmap(to, new_size);
+    return false;
 }
 
 bool os_purge(void *p, size_t size)
@@ -163,8 +173,17 @@ size_t os_address_limit(void)
     return limit_of(RLIMIT_AS);
 }
 
+static bool was_filtered; /* when the library was loaded; written once, before there are threads */
+
+/* A filter that has come later may kill for opening files. */
+static bool may_open(void)
+{
+    return was_filtered || !system_calls_are_filtered();
+}
+
 bool os_read_text(const char *path, char *text, size_t size)
 {
+    if (!may_open()) return false;
     long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (system_call_failed(file)) return false;
     long length = system_call(SYS_read, file, (long)text, (long)size - 1, 0, 0, 0); /* kernel's files: at once */
@@ -181,6 +200,7 @@ void os_start(char **environment)
 {
     char mode[4];
     given_environment = environment;
+    was_filtered = system_calls_are_filtered();
     never_overcommits = os_read_text("/proc/sys/vm/overcommit_memory", mode, sizeof(mode)) && mode[0] == '2';
 }
 

@@ -29,8 +29,8 @@ bool os_unmap(void *p, size_t size);
 /* Grows or shrinks a mapping made by os_map where it is. false = refused, nothing changed. */
 bool os_remap(void *p, size_t size, size_t new_size);
 
-/* Grows it at another place, which a reservation of new_size holds. false = refused: the mapping is as it
- * was; the reservation may be gone. */
+/* Grows it at another place, which a reservation of new_size holds. false = refused: the mapping is as it was; the
+ * reservation is given back, or, where nobody can tell whether it is still there, left. */
 bool os_remap_to(void *p, size_t size, size_t new_size, void *to);
 
 /* Gives the memory back and keeps the addresses; they read as zero. false = refused: contents are

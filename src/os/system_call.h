@@ -6,6 +6,7 @@
 #define HAK_OS_SYSTEM_CALL_H
 
 #include <errno.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -58,6 +59,13 @@ static inline long system_call(long number, long a, long b, long c, long d, long
 static inline bool system_call_failed(long result)
 {
     return result < 0 && result > -4096;
+}
+
+/* true = a seccomp filter judges the calls of this thread. */
+static inline bool system_calls_are_filtered(void)
+{
+    long mode = system_call(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0, 0);
+    return mode != 0 && mode != -EINVAL; /* the system has none */
 }
 
 #endif

@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <time.h>
 
 #include "../base/atomics.h"
@@ -109,9 +108,8 @@ static void tls_reach(size_t *below, size_t *above)
 
 static bool is_place_for_threads(void)
 {
-    if (sanitized || !can_point || memcheck_is_here() || getauxval(AT_SECURE)) return false;
-    long filters = system_call(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0, 0);
-    return filters == 0 || filters == -EINVAL; /* none, or the system has none */
+    bool can_run = !sanitized && can_point && !memcheck_is_here();
+    return can_run && !getauxval(AT_SECURE) && !system_calls_are_filtered();
 }
 
 struct user_ids {
@@ -141,6 +139,7 @@ static bool read_user_ids(struct user_ids *ids)
 bool os_thread_outlives_rights(void)
 {
     struct user_ids ids;
+    if (system_calls_are_filtered()) return true; /* there was no filter when the thread was made */
     uint32_t own = (uint32_t)system_call(SYS_geteuid, 0, 0, 0, 0, 0, 0);
     if (own != 0) return false; /* nothing that the process could give up */
     if (!read_user_ids(&ids)) return true;

@@ -37,7 +37,8 @@ uint32_t os_process_number(void);
  * call may be one of ours. `storage` is a thread-local variable of the thread. Opens a file. */
 bool os_thread_sleeps(uint32_t number, const void *storage);
 
-/* By that thread: the process has given up rights since the thread was made, which it would still hold. */
+/* By that thread: the process has given up rights since the thread was made, which it would still hold, or has given
+ * itself a seccomp filter that holds for it, too. */
 bool os_thread_outlives_rights(void);
 
 #endif
