@@ -6,6 +6,7 @@
 #   make bench      the benchmarks, beside Debian's allocators
 #   make soak       everything at once for HOURS=2; make briefs: a million short processes
 #   make matrix     3,000 runs of each case of the verification matrix
+#   make exhaust    limits of the process, filters of system calls, failing calls: all of it
 #   make mutants    break the library on purpose, and see each break found
 #   make torture    a million threads, a hundred thousand forks, signals and coroutines: an hour or two
 #   make sanitize-units   the unit tests under each sanitizer
