@@ -3,7 +3,8 @@
  * Uses: error, os. Locks: none.
  *
  * libc's allocator gives blocks from the break segment, from mappings of their own, and from arenas
- * aligned to 64 MiB. Their headers are looked at through os_peek(), which cannot fault.
+ * aligned to 64 MiB. Their headers are looked at through os_peek(), which cannot fault. Behind a block in use that is
+ * no mapping, there is always the header of another, which says so.
  */
 #include "foreign.h"
 
@@ -19,13 +20,13 @@
 #pragma weak dlsym
 
 #define LIBC_ARENA_SIZE ((uintptr_t)64 << 20)
-enum { LIBC_MAPPED = 2, LIBC_OTHER_ARENA = 4, LIBC_FLAGS = 7 };
+enum { LIBC_BEFORE_IN_USE = 1, LIBC_MAPPED = 2, LIBC_OTHER_ARENA = 4, LIBC_FLAGS = 7 };
 
 static uintptr_t break_start;
 
 COLD void foreign_init(void)
 {
-    if (!load_relaxed(&break_start)) store_relaxed(&break_start, os_break());
+    if (!load_relaxed(&break_start)) store_relaxed(&break_start, os_break_start());
 }
 
 static bool is_arena(uintptr_t address)
@@ -37,6 +38,13 @@ static bool is_arena(uintptr_t address)
     return state != 0 && first == state;
 }
 
+static bool next_says_in_use(uintptr_t address, size_t size)
+{
+    size_t next[2];
+    if (size % 16 != 0 || address > UINTPTR_MAX - size) return false;
+    return os_peek((void *)(address - 16 + size), next, sizeof(next)) && (next[1] & LIBC_BEFORE_IN_USE);
+}
+
 COLD static bool is_from_libc(const void *p)
 {
     uintptr_t address = (uintptr_t)p;
@@ -45,12 +53,13 @@ COLD static bool is_from_libc(const void *p)
     if (!os_peek((void *)(address - sizeof(header)), header, sizeof(header))) return false;
     size_t size = header[1] & ~(size_t)LIBC_FLAGS;
     if (size < 32) return false;
-    if (address >= load_relaxed(&break_start) && address < os_break()) return true;
+    if (address >= load_relaxed(&break_start) && address < os_break())
+        return size < os_break() - address && next_says_in_use(address, size);
     if (header[1] & LIBC_MAPPED) {
         size_t page = os_page_size();
         return (address - 16 - header[0]) % page == 0 && (header[0] + size) % page == 0;
     }
-    return (header[1] & LIBC_OTHER_ARENA) && is_arena(address);
+    return (header[1] & LIBC_OTHER_ARENA) && is_arena(address) && next_says_in_use(address, size);
 }
 
 /* libc's function of that name, or NULL. dlsym may allocate, and sets errno. */

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -212,6 +213,29 @@ bool os_memory_is_charged(void)
 uintptr_t os_break(void)
 {
     return (uintptr_t)system_call(SYS_brk, 0, 0, 0, 0, 0, 0);
+}
+
+/* The program's, as the kernel tells it. */
+static uintptr_t program_end(void)
+{
+    const ElfW(Phdr) *header = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    size_t count = header ? getauxval(AT_PHNUM) : 0;
+    uintptr_t moved_by = 0;
+    uintptr_t end = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (header[i].p_type == PT_PHDR) moved_by = (uintptr_t)header - header[i].p_vaddr;
+        if (header[i].p_type == PT_LOAD && header[i].p_vaddr + header[i].p_memsz > end)
+            end = header[i].p_vaddr + header[i].p_memsz;
+    }
+    return end > 0 ? moved_by + end : 0;
+}
+
+/* A program that the dynamic linker was told to run lies elsewhere: then what is in use already is not seen. */
+uintptr_t os_break_start(void)
+{
+    uintptr_t end = program_end();
+    uintptr_t now = os_break();
+    return end > 0 && end <= now ? end : now;
 }
 
 uint64_t os_now_ms(void)

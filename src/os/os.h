@@ -95,6 +95,9 @@ size_t os_memory_limit(void);
 /* End of the program's break segment, where libc's own allocator lives. hakmem never moves it. */
 uintptr_t os_break(void);
 
+/* Where that segment begins, or a little before: the end of the program's own data. Nothing else lies between. */
+uintptr_t os_break_start(void);
+
 /* ---- time, threads, process ---- */
 
 uint64_t os_now_ms(void); /* monotonic, coarse (a few ms); libc's, which makes no system call */

@@ -1,12 +1,18 @@
 # abuse.mk - builds tests/abuse and adds its tests to TESTS.
 #
-# abuse_test.py runs the misuses, so they are no TESTS of their own.
+# abuse_test.py runs the misuses, so they are no TESTS of their own. Those that call C++ operators are not linked
+# statically: that would take a program in C++.
 
-ABUSE_C := $(filter-out foreign_test,$(basename $(notdir $(wildcard tests/abuse/*.c))))
+ABUSE_TESTS := foreign_test deepbind_test late_test
+ABUSE_CXX := delete_sized_more delete_sized_hit
+ABUSE_C := $(filter-out $(ABUSE_TESTS) deepbind_plugin,$(basename $(notdir $(wildcard tests/abuse/*.c))))
 ABUSE_HEADERS := tests/abuse/abuse.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
 ABUSE_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread
-ABUSE_PROGRAMS := $(foreach way,preload static,$(addprefix $(BUILD)/tests/abuse/$(way)/,$(ABUSE_C)))
-ABUSE_FOREIGN := $(foreach way,preload shared,$(BUILD)/tests/abuse/$(way)/foreign_test)
+ABUSE_PROGRAMS := $(addprefix $(BUILD)/tests/abuse/preload/,$(ABUSE_C)) \
+    $(addprefix $(BUILD)/tests/abuse/static/,$(filter-out $(ABUSE_CXX),$(ABUSE_C)))
+ABUSE_PLUGIN := $(BUILD)/tests/abuse/deepbind_plugin.so
+ABUSE_FOREIGN := $(foreach way,preload shared,$(addprefix $(BUILD)/tests/abuse/$(way)/,foreign_test deepbind_test)) \
+    $(BUILD)/tests/abuse/plain/late_test
 ABUSE_SCRIPT := $(BUILD)/tests/abuse/abuse_test.py
 
 # As in api.mk: with sanitizers there is no malloc of ours to test.
@@ -22,6 +28,13 @@ abuse-tests: $(ABUSE_PROGRAMS) $(ABUSE_FOREIGN) $(ABUSE_SCRIPT)
 $(ABUSE_SCRIPT): tests/abuse/abuse_test.py
 	@mkdir -p $(@D)
 	cp $< $@
+
+$(ABUSE_PLUGIN): tests/abuse/deepbind_plugin.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $<
+
+$(BUILD)/tests/abuse/preload/deepbind_test $(BUILD)/tests/abuse/shared/deepbind_test: | $(ABUSE_PLUGIN)
+$(BUILD)/tests/abuse/plain/late_test: | $(LIB_SO)
 
 $(BUILD)/tests/abuse/preload/%: tests/api/preloaded.sh $(BUILD)/tests/abuse/plain/% $(LIB_SO)
 	@mkdir -p $(@D)
@@ -39,4 +52,4 @@ $(BUILD)/tests/abuse/static/%: tests/abuse/%.c $(ABUSE_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(ABUSE_CFLAGS) -o $@ $< -static $(LIB_A)
 
-.SECONDARY: $(addprefix $(BUILD)/tests/abuse/plain/,$(ABUSE_C) foreign_test)
+.SECONDARY: $(addprefix $(BUILD)/tests/abuse/plain/,$(ABUSE_C) $(ABUSE_TESTS))

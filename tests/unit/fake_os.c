@@ -356,6 +356,11 @@ uintptr_t os_break(void)
     return fake.break_end;
 }
 
+uintptr_t os_break_start(void)
+{
+    return fake.break_end;
+}
+
 /* ---- os.h: time, threads, process ---- */
 
 uint64_t os_now_ns(void)
