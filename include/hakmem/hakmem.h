@@ -59,7 +59,8 @@ HAK_API int hak_posix_memalign(void **out, size_t alignment, size_t size) HAK_NO
 HAK_API void *hak_valloc(size_t size) HAK_NOTHROW __attribute__((malloc, alloc_size(1)));
 HAK_API void *hak_pvalloc(size_t size) HAK_NOTHROW __attribute__((malloc));
 
-/* free for a caller that knows the size (and alignment) it asked for. Follows: C23. */
+/* free for a caller that knows the size (and alignment) it asked for. A block that is smaller, or not so aligned, is
+ * reported as misuse. Follows: C23. */
 HAK_API void hak_free_sized(void *p, size_t size) HAK_NOTHROW;
 HAK_API void hak_free_aligned_sized(void *p, size_t alignment, size_t size) HAK_NOTHROW;
 

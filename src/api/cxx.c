@@ -107,14 +107,14 @@ OPERATOR_VOID(cxx_delete_array, (void *p), "_ZdaPv")
     front_free(p);
 }
 
-OPERATOR_VOID(cxx_delete_sized, (void *p, size_t size UNUSED), "_ZdlPvm")
+OPERATOR_VOID(cxx_delete_sized, (void *p, size_t size), "_ZdlPvm")
 {
-    front_free(p);
+    front_free_sized(p, size);
 }
 
-OPERATOR_VOID(cxx_delete_array_sized, (void *p, size_t size UNUSED), "_ZdaPvm")
+OPERATOR_VOID(cxx_delete_array_sized, (void *p, size_t size), "_ZdaPvm")
 {
-    front_free(p);
+    front_free_sized(p, size);
 }
 
 OPERATOR(cxx_new_aligned, (size_t size, size_t alignment), "_ZnwmSt11align_val_t")
@@ -147,16 +147,16 @@ OPERATOR_VOID(cxx_delete_array_aligned, (void *p, size_t alignment UNUSED), "_Zd
     front_free(p);
 }
 
-OPERATOR_VOID(cxx_delete_sized_aligned, (void *p, size_t size UNUSED, size_t alignment UNUSED),
+OPERATOR_VOID(cxx_delete_sized_aligned, (void *p, size_t size, size_t alignment UNUSED),
               "_ZdlPvmSt11align_val_t")
 {
-    front_free(p);
+    front_free_sized(p, size);
 }
 
-OPERATOR_VOID(cxx_delete_array_sized_aligned, (void *p, size_t size UNUSED, size_t alignment UNUSED),
+OPERATOR_VOID(cxx_delete_array_sized_aligned, (void *p, size_t size, size_t alignment UNUSED),
               "_ZdaPvmSt11align_val_t")
 {
-    front_free(p);
+    front_free_sized(p, size);
 }
 
 OPERATOR_VOID(cxx_delete_aligned_nothrow, (void *p, size_t alignment UNUSED, const struct nothrow *tag UNUSED),

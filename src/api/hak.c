@@ -88,15 +88,12 @@ HAK_API void *hak_pvalloc(size_t size)
 
 HAK_API void hak_free_sized(void *p, size_t size)
 {
-    (void)size;
-    hak_free(p);
+    front_free_exact(p, 1, size);
 }
 
 HAK_API void hak_free_aligned_sized(void *p, size_t alignment, size_t size)
 {
-    (void)alignment;
-    (void)size;
-    hak_free(p);
+    front_free_exact(p, alignment, size);
 }
 
 HAK_API size_t hak_usable_size(const void *p)

@@ -5,6 +5,10 @@
  * A visit finds out from the budget how many calls the hit paths served, does what is due, and sets the
  * budget anew. Capacities adapt: a bin that was refilled and overflows again was too small for what
  * the thread does, so it doubles.
+ *
+ * A free that visits is examined: is it the start of a block, and is it in the bin already? Hits are not. So the first
+ * frees of a class are made visits, and then fewer and fewer: what a program does wrong each time is seen at once, and
+ * costs a program that does nothing wrong some ten visits per class.
  */
 #include "heap.h"
 
@@ -16,6 +20,7 @@ enum { CAPACITY_BYTES = 64 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048, LIMIT_
 enum { TRIM_BLOCKS = 1024 };
 enum { REFILL_BYTES = 16 * 1024, GROWN_BYTES = 2048 * 1024, GROWN_MAX = 4096, GROWN_MIN = 16 };
 enum { LEFT_MAX = 0xc000 }; /* more than a refill and a budget can make */
+enum { EXAMINE_EACH = 4, EXAMINE_VISITS = 10, EXAMINE_BLOCKS = 8, EXAMINE_EVERY = 1024 };
 
 uint32_t cache_epoch;
 uint32_t trim_epoch;
@@ -48,6 +53,14 @@ static uint16_t first_capacity(unsigned class)
     return blocks > CAPACITY_MAX ? CAPACITY_MAX : (uint16_t)blocks;
 }
 
+/* Pushes up to the next visit, for as long as the frees of a class are examined. */
+static COLD uint32_t examined_room(const struct heap_class *c, uint32_t room)
+{
+    if (c->examined < EXAMINE_EACH) return 0;
+    uint32_t most = 1u << 2 * (c->examined - EXAMINE_EACH);
+    return room < most ? room : most;
+}
+
 /* Gives the bin its budget for the time to the next visit. Call bin_account() first. */
 static void bin_set(struct heap *heap, unsigned class, void *head, uint32_t left)
 {
@@ -56,6 +69,7 @@ static void bin_set(struct heap *heap, unsigned class, void *head, uint32_t left
     uint32_t least = c->limit / 2u;
     uint32_t room = c->limit > left ? c->limit - left : 0;
     if (room < least) room = least;
+    if (unlikely(c->examined < EXAMINE_VISITS)) room = examined_room(c, room);
     bin->head = head;
     store_relaxed(&bin->budget, make_budget(room, left));
     c->left_set = (uint16_t)left;
@@ -92,18 +106,44 @@ static void flush_list(struct heap *heap, unsigned class, void *list, uint32_t c
     if (count > 0 || list) error_report(ERROR_corrupted_list, list, class_stride(class));
 }
 
-/* Keeps the first `keep` blocks, the warm ones. Call bin_account() first. */
+/* What a bin holds is not trusted any more, from `where` on. */
+static COLD void bin_drop(struct heap *heap, unsigned class, const void *where)
+{
+    error_report(ERROR_corrupted_list, where, class_stride(class));
+    bin_set(heap, class, NULL, 0);
+}
+
+/* Where a list of `count` blocks ends too soon, runs on or leads elsewhere; only without a fault `*whole`. */
+static const void *list_fault(unsigned class, const void *list, uint32_t count, bool *whole)
+{
+    while (count > 0 && slab_of(tagmap_get(list), list, class)) {
+        list = link_get(list);
+        count--;
+    }
+    *whole = count == 0 && !list;
+    return list;
+}
+
+/* Keeps the first `keep` blocks, the warm ones. Call bin_account() first. A program that goes on after an error is
+ * promised that blocks leak and nothing else: there the list is looked through before any block is given back. */
 static void bin_flush(struct heap *heap, unsigned class, uint32_t keep)
 {
     struct bin *bin = &heap->front.bin[class];
     uint32_t left = heap->class[class].left_set;
+    bool whole = true;
     if (left <= keep) return;
+    if (unlikely(option_get(OPTION_on_error) == ON_ERROR_REPORT)) {
+        const void *fault = list_fault(class, bin->head, left, &whole);
+        if (!whole) {
+            bin_drop(heap, class, fault);
+            return;
+        }
+    }
     void *rest = bin->head;
     void *last_kept = NULL;
-    for (uint32_t i = 0; i < keep; i++) {
+    for (uint32_t i = 0; i < keep && tag_offset(tagmap_get(rest)) == bin_offset(class); i++) {
         last_kept = rest;
         rest = link_get(rest);
-        if (!rest) break;
     }
     if (last_kept)
         link_set(last_kept, NULL);
@@ -160,9 +200,61 @@ static void bin_distrust(struct heap *heap, unsigned class)
     struct bin *bin = &heap->front.bin[class];
     uint32_t left = heap->class[class].left_set;
     bool runs_on = left > LEFT_MAX; /* it was counted below zero */
-    if (likely((bin->head == NULL) == (left == 0) && !runs_on)) return;
-    error_report(ERROR_corrupted_list, bin->head, class_stride(class));
-    bin_set(heap, class, NULL, 0);
+    if (unlikely((bin->head == NULL) != (left == 0) || runs_on)) bin_drop(heap, class, bin->head);
+}
+
+/* ---- examining frees ---- */
+
+/* p is in the bin. Where it was freed twice before this, the list is a ring. */
+static COLD void report_in_bin(struct heap *heap, unsigned class, const void *p)
+{
+    bool whole;
+    error_report(ERROR_double_free, p, class_stride(class));
+    (void)list_fault(class, heap->front.bin[class].head, heap->class[class].left_set, &whole);
+    if (!whole) bin_set(heap, class, NULL, 0);
+}
+
+/* Looks for p among the first blocks of the bin, and for a ring or a wrong link there. true = nothing was found. */
+static bool examine_bin(struct heap *heap, unsigned class, const void *p, uint32_t steps)
+{
+    const void *mark = NULL; /* moved at powers of two: a ring comes back to it */
+    const void *b = heap->front.bin[class].head;
+    for (; b && steps > 0; steps--) {
+        if (unlikely(b == p)) {
+            report_in_bin(heap, class, p);
+            return false;
+        }
+        if (unlikely(b == mark || !slab_of(tagmap_get(b), b, class))) {
+            bin_drop(heap, class, b);
+            return true;
+        }
+        if ((steps & (steps - 1)) == 0) mark = b;
+        b = link_get(b);
+    }
+    return true;
+}
+
+/* A free of p visits. false = p was reported: it must not come into the bin. `every` times EXAMINE_EVERY frees were made
+ * since the last visit. */
+static COLD bool examine_free(struct heap *heap, unsigned class, const void *p, uint32_t every)
+{
+    struct heap_class *c = &heap->class[class];
+    uint32_t steps = c->examined < EXAMINE_VISITS ? EXAMINE_BLOCKS : every;
+    const struct slab *s = slab_of(tagmap_get(p), p, class);
+    if (option_get(OPTION_failfast))
+        c->examined = 0;
+    else if (c->examined < EXAMINE_VISITS)
+        c->examined++;
+    if (unlikely(!s)) {
+        error_report(ERROR_invalid_pointer, p, class_stride(class));
+        return false;
+    }
+    bool absent = unlikely(s->absent) && slab_has_absent(s, p, 1);
+    if (absent || (unlikely(option_get(OPTION_failfast)) && slab_lists(s, p))) {
+        error_report(ERROR_double_free, p, class_stride(class));
+        return false;
+    }
+    return examine_bin(heap, class, p, steps);
 }
 
 /* ---- what every visit does ---- */
@@ -183,7 +275,7 @@ static void visit_duties(struct heap *heap)
     if (inbox_has_mail(heap) && option_get(OPTION_drain)) inbox_drain(heap);
 }
 
-COLD static void check_after_visit(struct heap *heap, unsigned class)
+COLD static void check_class(struct heap *heap, unsigned class)
 {
     const char *broken = NULL;
     struct heap_class *c = &heap->class[class];
@@ -194,11 +286,24 @@ COLD static void check_after_visit(struct heap *heap, unsigned class)
     if (broken) message_fatal("%s (class %u, heap %u)", broken, class, heap->front.id);
 }
 
+/* HAKMEM_FAILFAST: every call visits, the bin is empty after it, and the slab involved is looked through. In a checked
+ * build every slab of the class and every bin, after every visit. */
+COLD static void check_after_visit(struct heap *heap, unsigned class, const void *p)
+{
+    if (option_get(OPTION_failfast)) {
+        bin_account(heap, class);
+        bin_flush(heap, class, 0);
+        struct tag tag = tagmap_get(p);
+        if (tag_owner(tag) == heap->front.id) heap_check_slab(heap, slab_of(tag, p, class));
+    }
+    if (checked) check_class(heap, class);
+}
+
 /* ---- malloc ---- */
 
 static uint32_t refill_want(const struct heap_class *c, unsigned class)
 {
-    if (!option_get(OPTION_batch_refill)) return 1;
+    if (!option_get(OPTION_batch_refill) || option_get(OPTION_failfast)) return 1;
     uint32_t want = REFILL_BYTES / class_stride(class);
     if (want > c->capacity / 2u) want = c->capacity / 2u;
     return want > 0 ? want : 1;
@@ -236,9 +341,10 @@ void *heap_malloc_visit(struct heap *heap, unsigned class)
     bin_account(heap, class);
     bin_distrust(heap, class);
     visit_duties(heap);
+    if (unlikely(option_get(OPTION_failfast))) heap_check_next(heap, class);
     if (!heap->front.bin[class].head) bin_refill(heap, class); /* a heap that was parked comes with full bins */
     void *p = bin_pop(&heap->front.bin[class]);
-    if (unlikely(checked || option_get(OPTION_failfast))) check_after_visit(heap, class);
+    if (unlikely(checked || option_get(OPTION_failfast))) check_after_visit(heap, class, p);
     lock_release(&heap->lock);
     return p;
 }
@@ -306,18 +412,25 @@ void heap_free_visit(struct heap *heap, unsigned class, void *p)
     lock_acquire(&heap->lock);
     store_relaxed(&bin->budget, bin->budget - (uint64_t)(int64_t)BIN_PUSH); /* it did not happen */
     uint64_t mallocs = c->mallocs;
+    uint64_t frees = c->frees;
     bin_account(heap, class);
     bin_distrust(heap, class);
+    uint32_t every = (uint32_t)(c->frees / EXAMINE_EVERY) - (uint32_t)(frees / EXAMINE_EVERY);
+    bool examine = every > 0 || c->examined < EXAMINE_VISITS || option_get(OPTION_failfast);
+    bool good = likely(!examine) || examine_free(heap, class, p, every);
     visit_duties(heap);
     if (c->capacity == 0) c->capacity = first_capacity(class); /* the bin's first call is a free */
     bool only_frees = c->mallocs == mallocs;
     if (!only_frees || c->limit == 0) c->limit = c->capacity;
     if (c->left_set >= c->limit) bin_overflow(heap, class, only_frees);
-    bin_set(heap, class, bin->head, c->left_set);
-    link_set(p, bin->head);
-    bin->head = p;
-    store_relaxed(&bin->budget, bin->budget + (uint64_t)(int64_t)BIN_PUSH);
-    if (unlikely(checked || option_get(OPTION_failfast))) check_after_visit(heap, class);
+    void *head = bin->head;
+    if (likely(good)) {
+        link_set(p, head);
+        head = p;
+        counter_add(&c->frees, 1);
+    }
+    bin_set(heap, class, head, c->left_set + good);
+    if (unlikely(checked || option_get(OPTION_failfast))) check_after_visit(heap, class, p);
     lock_release(&heap->lock);
 }
 

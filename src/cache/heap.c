@@ -196,6 +196,20 @@ struct chain heap_take(struct heap *heap, unsigned class, uint32_t want)
     return all;
 }
 
+COLD void heap_check_slab(struct heap *heap, struct slab *s)
+{
+    if (!s || !slab_verify(s)) return;
+    error_report(ERROR_corrupted_list, slab_find_fault(s), s->stride);
+    bool was_empty = is_empty(s);
+    slab_distrust(s);
+    heap_place(heap, s, was_empty);
+}
+
+COLD void heap_check_next(struct heap *heap, unsigned class)
+{
+    heap_check_slab(heap, first_slab(&heap->class[class], SLAB_PARTIAL));
+}
+
 /* ---- giving back ---- */
 
 static void retire(struct heap *heap, struct slab *s)
@@ -220,12 +234,23 @@ static bool may_stay(const struct heap *heap, const struct slab *s)
     return heap->class[s->class].empty <= 1;         /* the spare */
 }
 
+/* A slab whose last used block seems to have come home, while one of those before it came home twice. */
+static COLD void report_incomplete(struct slab *s)
+{
+    const void *fault = slab_find_fault(s);
+    bool twice = fault && slab_is_block(s, fault);
+    error_report(twice ? ERROR_double_free : ERROR_corrupted_list, fault, s->stride);
+    slab_distrust(s);
+}
+
 void heap_give(struct heap *heap, struct slab *s, struct chain chain)
 {
     bool was_empty = is_empty(s);
-    if (!slab_give(s, chain)) {
+    if (unlikely(!slab_give(s, chain))) { /* its link on the free list, if it is there, was written over */
         error_report(ERROR_double_free, chain.first, s->stride);
-        return;
+        slab_distrust(s);
+    } else if (is_empty(s) && unlikely(!slab_is_complete(s))) {
+        report_incomplete(s);
     }
     heap_place(heap, s, was_empty);
     if (!may_stay(heap, s)) retire(heap, s);

@@ -77,6 +77,7 @@ struct heap_class {
     bool refilled;                  /* since the last flush */
     uint8_t populate;               /* slabs without memory taken so far, up to POPULATE_AFTER */
     bool revived;                   /* absent blocks were needed since the last sweep */
+    uint8_t examined;               /* visits by free, up to EXAMINE_VISITS: see bin.c */
     uint32_t seen;                  /* activity, at the last tick */
 };
 
@@ -178,6 +179,11 @@ void heap_init(struct heap *heap, uint32_t id);
 
 /* Blocks for the bin of a class: at least one, about `want`. count 0 = memory is out. */
 struct chain heap_take(struct heap *heap, unsigned class, uint32_t want);
+
+/* Looks through the free list of a slab, or of the one that the next block of a class comes from, and reports what is
+ * wrong with it. */
+void heap_check_slab(struct heap *heap, struct slab *s);
+void heap_check_next(struct heap *heap, unsigned class);
 
 /* Gives used blocks of a slab of this heap back. */
 void heap_give(struct heap *heap, struct slab *s, struct chain chain);

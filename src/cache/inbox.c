@@ -92,6 +92,7 @@ static bool arrive_in_bin(struct heap *heap, unsigned class, const struct chain 
     struct bin *bin = &heap->front.bin[class];
     struct heap_class *c = &heap->class[class];
     if (!heap_is_own(heap) || bin_left(bin) + chain->count > arrival_limit(c, class)) return false;
+    if (unlikely(option_get(OPTION_failfast))) return false; /* there it is looked for in its slab */
     link_set(chain->last, bin->head);
     bin->head = chain->first;
     store_relaxed(&bin->budget, bin->budget + chain->count);
@@ -104,7 +105,9 @@ static void arrive_in_slab(struct heap *owner, struct tag tag, void *p)
 {
     struct slab *s = slab_at(tag.record);
     counter_add(&owner->class[tag_class(tag)].arrived, 1);
-    if (unlikely(!slab_give_one(s, p))) heap_give(owner, s, (struct chain){.first = p, .last = p, .count = 1});
+    if (unlikely(option_get(OPTION_failfast)) && slab_lists(s, p))
+        error_report(ERROR_double_free, p, s->stride);
+    else if (unlikely(!slab_give_one(s, p))) heap_give(owner, s, (struct chain){.first = p, .last = p, .count = 1});
 }
 
 /* false = the slab has found another owner since. */
@@ -226,7 +229,8 @@ static void slot_send(struct heap *heap, struct outbox_slot *slot)
     if (letter->blocks >= LETTER_BLOCKS_MAX || letter->bytes >= LETTER_BYTES_MAX) letter_post(letter);
 }
 
-static void slot_add(struct heap *heap, void *p, struct tag tag)
+/* false = it was the last that was added, too: it was freed twice. */
+static bool slot_add(struct heap *heap, void *p, struct tag tag)
 {
     uint32_t owner = tag_owner(tag);
     unsigned class = tag_class(tag);
@@ -237,24 +241,33 @@ static void slot_add(struct heap *heap, void *p, struct tag tag)
         slot->class = (uint16_t)class;
         slot->limit = (uint16_t)chain_limit(class);
         slot->chain = (struct chain){.first = p, .last = p, .count = 1};
+    } else if (unlikely(slot->chain.first == p)) {
+        return false;
     } else {
         link_set(p, slot->chain.first);
         slot->chain.first = p;
         slot->chain.count++;
     }
     if (slot->chain.count >= slot->limit) slot_send(heap, slot);
+    return true;
 }
 
 void outbox_add(struct heap *heap, void *p, struct tag tag)
 {
-    counter_add(&heap->class[tag_class(tag)].remote_frees, 1);
-    slot_add(heap, p, tag);
+    struct heap_class *c = &heap->class[tag_class(tag)];
+    counter_add(&c->remote_frees, 1);
+    if (likely(slot_add(heap, p, tag))) return;
+    counter_add(&c->remote_frees, (uint64_t)-1);
+    error_report(ERROR_double_free, p, class_stride(tag_class(tag)));
 }
 
 void outbox_return(struct heap *heap, void *p, struct tag tag)
 {
-    counter_add(&heap->class[tag_class(tag)].returned, 1);
-    slot_add(heap, p, tag);
+    struct heap_class *c = &heap->class[tag_class(tag)];
+    counter_add(&c->returned, 1);
+    if (likely(slot_add(heap, p, tag))) return;
+    counter_add(&c->returned, (uint64_t)-1);
+    error_report(ERROR_double_free, p, class_stride(tag_class(tag)));
 }
 
 void outbox_post_all(struct heap *heap)

@@ -28,7 +28,7 @@ static struct {
     uint32_t heap;   /* whose turn it is; 0 = no pass is under way */
     unsigned class;
     bool sweeping;   /* this class */
-    uint32_t number; /* of the pass, from 1 */
+    uint16_t number; /* of the pass; 0 = of none, as a new slab says */
     uint32_t looked; /* slabs of this class so far */
     size_t gained;   /* bytes, by them */
     bool found_use;  /* it met a class that was not swept before */
@@ -42,7 +42,7 @@ static void pass_begin(void)
     pass.heap = heap_last_id() > 0 ? HEAP_COMMON : 0;
     pass.class = 0;
     pass.sweeping = false;
-    pass.number++;
+    if (++pass.number == 0) pass.number = 1;
     pass.found_use = false;
 }
 

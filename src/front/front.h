@@ -15,6 +15,7 @@ void *front_malloc_medium(size_t size);
 void *front_malloc_miss(size_t size);
 void front_free_miss(void *p);
 void front_free_full(void *p, uint64_t offset);
+void front_free_sized_full(void *p, uint64_t offset, size_t size);
 
 ALWAYS_INLINE struct bin *front_bin(struct heap_front *self, size_t offset)
 {
@@ -58,11 +59,23 @@ ALWAYS_INLINE void front_free(void *p)
         front_free_full(p, offset);
 }
 
+/* As front_free(); the size is looked at by frees that visit. */
+ALWAYS_INLINE void front_free_sized(void *p, size_t size)
+{
+    struct heap_front *self = load_relaxed(&heap_self);
+    uint64_t offset = tagmap_word(self->entries, self->mask, p) ^ self->tag;
+    if (unlikely(offset > TAG_OFFSET_MASK))
+        front_free_miss(p);
+    else if (unlikely(!front_push(front_bin(self, offset), p)))
+        front_free_sized_full(p, offset, size);
+}
+
 /* ---- the other calls, in miss.c and realloc.c; as the standard ones of their names ---- */
 
 void *front_calloc(size_t count, size_t size);
 void *front_aligned(size_t alignment, size_t size); /* alignment is a power of two */
 void *front_realloc(void *p, size_t size);
+void front_free_exact(void *p, size_t alignment, size_t size); /* size and alignment are looked at */
 size_t front_usable_size(const void *p);
 bool front_owns(const void *p);
 

@@ -280,6 +280,28 @@ NOINLINE void front_free_full(void *p, uint64_t offset)
     poll_sometimes(heap, 1);
 }
 
+/* A block may be larger than what was asked for by any factor, since realloc may leave it where
+ * it is; but not smaller. What is no block of ours has no size here. */
+static void check_size(const void *p, size_t alignment, size_t size)
+{
+    size_t usable = p ? front_own_size(p) : 0;
+    bool aligned = alignment <= 1 || (uintptr_t)p % alignment == 0;
+    if (unlikely(usable > 0 && (size > usable || !aligned))) error_report(ERROR_wrong_size, p, usable);
+}
+
+/* The pointer is good: where the program goes on after the report, the block is freed. */
+NOINLINE void front_free_sized_full(void *p, uint64_t offset, size_t size)
+{
+    check_size(p, 1, size);
+    front_free_full(p, offset);
+}
+
+void front_free_exact(void *p, size_t alignment, size_t size)
+{
+    check_size(p, alignment, size);
+    front_free(p);
+}
+
 /* ---- asking ---- */
 
 size_t front_own_size(const void *p)

@@ -113,12 +113,14 @@ bool slab_find_vacant(const struct slab *s, uint32_t *granules)
 void slab_make_absent(struct slab *s, uint32_t granules)
 {
     void **end = &s->free;
+    s->free_sum = 0;
     for (void *b = s->free, *next; b; b = next) {
         next = link_get(b);
         if (granules_under(s, block_index(s, b), 1) & granules) continue;
         *end = b;
         end = b;
         s->free_tail = b;
+        s->free_sum += slab_word(s, b);
     }
     *end = NULL;
     s->absent |= (uint16_t)granules;
@@ -147,6 +149,7 @@ void slab_restore(struct slab *s, uint32_t granules)
             else
                 link_set(chain.last, block);
             chain.last = block;
+            s->free_sum += slab_word(s, block);
         }
         if (next < blocks.end) next = blocks.end;
     }

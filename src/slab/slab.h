@@ -15,6 +15,8 @@
  * I2  every block on the free list starts below carved, on a block boundary, is there once, and is not absent
  * I3  free_tail is the last block of the list, and its link is NULL
  * I4  an absent granule is overlapped by blocks, and either by carved ones or by such as are yet to be carved
+ * I5  free_sum is the sum of slab_word() over the free list: a block that is there twice, while another is missing,
+ *     shows when the slab is empty
  */
 #ifndef HAK_SLAB_SLAB_H
 #define HAK_SLAB_SLAB_H
@@ -31,7 +33,8 @@ struct slab {
     uintptr_t base;    /* of block 0 */
     void *free;        /* list of free blocks, linked by their first word */
     void *free_tail;   /* last of the list; any value when the list is empty */
-    uint32_t swept;    /* the pass that looked here for pages to give back; see cache/sparse.c */
+    uint16_t swept;    /* the pass that looked here for pages to give back; see cache/sparse.c */
+    uint16_t free_sum; /* of the places of free blocks, modulo 2^16; see I5 */
     uint16_t used;     /* carved blocks that are neither listed nor absent: the program's, in bins, on their way */
     uint16_t carved;   /* blocks cut so far; only grows until retire; others read it */
     uint16_t capacity; /* blocks that fit */
@@ -132,6 +135,12 @@ ALWAYS_INLINE void *slab_block(const struct slab *s, uint32_t index)
     return (void *)(s->base + index * (uintptr_t)s->stride);
 }
 
+/* The place of a block in its slab, in words of 8 bytes. */
+ALWAYS_INLINE uint16_t slab_word(const struct slab *s, const void *block)
+{
+    return (uint16_t)(((uintptr_t)block - s->base) / 8);
+}
+
 /* Cuts up to `want` blocks, at least one; touches only these. s must not be carved to the end. */
 struct chain slab_carve(struct slab *s, uint32_t want);
 
@@ -141,8 +150,18 @@ struct chain slab_take_free(struct slab *s);
 /* Takes one block from the free list, which must not be empty. */
 void *slab_take_one(struct slab *s);
 
-/* Puts used blocks back. false = more come back than are out, or absent ones: nothing is changed. */
+/* Puts used blocks back. false = more come back than are out, or absent ones, or the last one again: nothing is
+ * changed. */
 bool slab_give(struct slab *s, struct chain chain);
+
+/* Of a slab without a used block: false = some block was put back twice, and another is still used. */
+bool slab_is_complete(const struct slab *s);
+
+/* The first on the free list that is there for the second time, or is no block; NULL = the list comes to its end. */
+const void *slab_find_fault(const struct slab *s);
+
+/* true = the block is on the free list. */
+bool slab_lists(const struct slab *s, const void *block);
 
 /* Leaves a free list alone that cannot be trusted: its blocks count as used for good. */
 void slab_distrust(struct slab *s);
@@ -150,9 +169,10 @@ void slab_distrust(struct slab *s);
 /* Puts one used block back where that changes no place: others are free, and others are used. false = not done. */
 ALWAYS_INLINE bool slab_give_one(struct slab *s, void *block)
 {
-    if (!s->free || s->used <= 1 || s->absent) return false;
+    if (!s->free || s->free == block || s->used <= 1 || s->absent) return false;
     link_set(block, s->free);
     s->free = block;
+    s->free_sum += slab_word(s, block);
     s->used--;
     return true;
 }
@@ -165,7 +185,7 @@ ALWAYS_INLINE enum slab_place slab_place_of(const struct slab *s)
     return s->absent ? SLAB_ABSENT : SLAB_FULL;
 }
 
-/* Checks I1 ... I4. NULL = they hold, else which does not. */
+/* Checks I1 ... I5. NULL = they hold, else which does not. */
 const char *slab_verify(const struct slab *s);
 
 #endif

@@ -12,20 +12,33 @@
 
 #define CHUNK_SIZE_MAX (UINT64_C(1) << 30)
 #define COMMIT_MAX (UINT64_C(64) << 20)
+#define GUARD_SIZE ((size_t)SUPERSLAB_SIZE) /* before a chunk of full size, never accessible: who writes there faults */
 enum { CHUNK_FOR_LONG = 4 }; /* a chunk is made for a long run only if this many would fit */
 
 struct chunk *chunk_of_block[RECORD_BLOCKS];
 static uint32_t room_block; /* chunks below it have no unused SuperSlab */
 static uint32_t last_block; /* highest record block that is a chunk's */
 
+static size_t guard_before(size_t size)
+{
+    return size == CHUNK_SIZE_MAX ? GUARD_SIZE : 0;
+}
+
+static void unreserve(uintptr_t base, size_t size)
+{
+    (void)os_unmap((void *)(base - guard_before(size)), guard_before(size) + size);
+}
+
 /* A reservation whose tags can be written. In a window a place can be taken: then the next is tried
  * while this one is still held. */
 static uintptr_t reserve_tagged(size_t size, size_t alignment, unsigned tries)
 {
-    uintptr_t base = os_aligned(os_reserve, size, alignment);
-    if (!base || tagmap_claim(base, size)) return base;
+    uintptr_t start = os_aligned(os_reserve, guard_before(size) + size, alignment);
+    if (!start) return 0;
+    uintptr_t base = start + guard_before(size);
+    if (tagmap_claim(base, size)) return base;
     uintptr_t other = tries > 0 ? reserve_tagged(size, alignment, tries - 1) : 0;
-    (void)os_unmap((void *)base, size);
+    unreserve(base, size);
     return other;
 }
 
@@ -67,7 +80,7 @@ COLD static bool chunk_try(size_t size)
     struct chunk *c = chunk_make(base, size);
     if (!c) {
         if (tagmap.windowed) tagmap_set(base, size / UNIT_SIZE, TAG_NONE, 0);
-        (void)os_unmap((void *)base, size);
+        unreserve(base, size);
         return false;
     }
     allow_huge_by_option(c);

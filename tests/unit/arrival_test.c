@@ -27,6 +27,7 @@ static void start_with_capacity(unsigned class, unsigned capacity)
 {
     start();
     owner->class[class].capacity = (uint16_t)capacity;
+    owner->class[class].watched = EXAMINE_VISITS;
 }
 
 /* ---- on top of the bin ---- */
@@ -441,8 +442,8 @@ static void a_block_freed_twice_by_another_thread_is_reported(void)
 {
     start();
     take_many(class_of(64), 3);
-    outbox(held[0]);
     outbox(held[1]);
+    outbox(held[0]);
     outbox(held[1]);
     outbox_post_all(me);
     require_abort("hakmem: corrupted free list: p=", drain(owner));
@@ -450,12 +451,14 @@ static void a_block_freed_twice_by_another_thread_is_reported(void)
 
 static void a_block_freed_twice_in_a_row_is_reported(void)
 {
+    char line[128];
     start();
     take_many(class_of(64), 1);
     outbox(held[0]);
-    outbox(held[0]); /* first and last */
-    outbox_post_all(me);
-    require_abort("hakmem: corrupted free list: p=0x0 ", drain(owner));
+    uint64_t frees = me->class[class_of(64)].remote_frees;
+    sprintf(line, "hakmem: double free: p=%p size=64 (see hakmem-errors(7))\n", held[0]);
+    require_abort(line, outbox(held[0]));
+    require(me->class[class_of(64)].remote_frees == frees);
 }
 
 static void a_block_that_is_home_already_is_a_double_free(void)

@@ -285,6 +285,54 @@ static void verify_sees_a_tail_that_is_linked_on(void)
     require_broken(slab_verify(s), "slab I3: the tail is not the last block");
 }
 
+static void verify_sees_a_wrong_sum(void)
+{
+    struct slab *s = half_used();
+    s->free_sum++;
+    require_broken(slab_verify(s), "slab I5: the sum of the free blocks' places");
+}
+
+/* Any block put back twice in place of any other: while the counts are right, the sum is not. */
+static void a_slab_is_complete_with_each_block_once(void)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c += 3) {
+        struct slab *s = make_slab(c);
+        uint32_t count = s->capacity < 12 ? s->capacity : 12;
+        for (uint32_t twice = 0; twice < count; twice++) {
+            if (s->carved == 0) (void)slab_carve(s, count);
+            uint32_t missing = (twice + 1) % count;
+            for (uint32_t i = 0; i < count; i++)
+                require(i == missing || slab_give(s, chain_of_one(slab_block(s, i))), "class %u block %u", c, i);
+            require(s->used == 1 && !slab_find_fault(s));
+            if (s->free != slab_block(s, twice)) {
+                struct slab whole = *s;
+                require(slab_give(s, chain_of_one(slab_block(s, twice))));
+                require(s->used == 0 && !slab_is_complete(s), "class %u block %u", c, twice);
+                require(slab_find_fault(s) == slab_block(s, twice), "class %u block %u", c, twice);
+                *s = whole;
+            }
+            require(!slab_give(s, chain_of_one(s->free)), "class %u: the last again", c);
+            s->free = NULL;
+            s->free_sum = 0;
+            s->used = s->carved;
+        }
+    }
+}
+
+static void given_one_by_one_it_is_complete(void)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        struct slab *s = make_slab(c);
+        (void)slab_carve(s, s->capacity);
+        for (uint32_t i = 0; i < s->capacity; i++) {
+            void *block = slab_block(s, s->capacity - 1 - i);
+            if (!slab_give_one(s, block)) require(slab_give(s, chain_of_one(block)), "class %u", c);
+        }
+        require(s->used == 0 && slab_is_complete(s) && !slab_find_fault(s), "class %u", c);
+        require_whole(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +354,9 @@ int main(void)
         TEST(verify_sees_a_block_that_is_there_twice),
         TEST(verify_sees_a_wrong_tail),
         TEST(verify_sees_a_tail_that_is_linked_on),
+        TEST(verify_sees_a_wrong_sum),
+        TEST(a_slab_is_complete_with_each_block_once),
+        TEST(given_one_by_one_it_is_complete),
     };
     return run_unit_tests(tests);
 }

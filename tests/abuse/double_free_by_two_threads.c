@@ -1,0 +1,25 @@
+/* double_free_by_two_threads.c - a block is freed by its thread and by another; seen when it is met in the bin.
+ * expect: hakmem: (double free|corrupted free list): p={p} size=\d+ \(see hakmem-errors\(7\)\)
+ */
+#include <pthread.h>
+
+#include "abuse/abuse.h"
+
+static void *free_once(void *p)
+{
+    give(misused(p));
+    return NULL;
+}
+
+int main(void)
+{
+    pthread_t thread;
+    char *other = take(100);
+    char *p = take(100);
+    give(other);
+    give(p);
+    if (pthread_create(&thread, NULL, free_once, p) != 0) return 5;
+    pthread_join(thread, NULL);
+    hak_purge();
+    return still_works();
+}
