@@ -234,8 +234,8 @@ static bool examine_bin(struct heap *heap, unsigned class, const void *p, uint32
     return true;
 }
 
-/* A free of p visits. false = p was reported: it must not come into the bin. `every` times EXAMINE_EVERY frees were made
- * since the last visit. */
+/* A free of p visits. false = p was reported: it must not come into the bin. Since the last visit, `every` times
+ * EXAMINE_EVERY frees were made. */
 static COLD bool examine_free(struct heap *heap, unsigned class, const void *p, uint32_t every)
 {
     struct heap_class *c = &heap->class[class];

@@ -27,7 +27,7 @@ static void start_with_capacity(unsigned class, unsigned capacity)
 {
     start();
     owner->class[class].capacity = (uint16_t)capacity;
-    owner->class[class].watched = EXAMINE_VISITS;
+    owner->class[class].examined = EXAMINE_VISITS;
 }
 
 /* ---- on top of the bin ---- */
