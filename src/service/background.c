@@ -5,7 +5,7 @@
  * Started late: by a visit, when other threads are there already and the heap is large enough for anybody to care. It
  * does a round twice in purge_delay, and ends when it found nothing to do for a while: a visit starts it again. A
  * program must never see a second thread because of us. So when but one of its threads has a heap, the one that
- * leaves last takes the background thread along, and waits until the system has forgotten it.
+ * leaves last takes the background thread along, waits until the system has forgotten it, and gives back what is free.
  *
  *   thread.id   0 -- STARTING -- its number -- 0
  *               by start()    by the system    by the system, when the thread is gone
@@ -93,6 +93,7 @@ static void background_end(void)
     os_wake_one(&background_stop);
     os_thread_join(&background, id);
     store_relaxed(&background_next_ms, os_now_ms() + PAUSE_MS);
+    reclaim_left();
 }
 
 COLD static void background_start(uint64_t now_ms)

@@ -106,6 +106,15 @@ bool reclaim_poll(void)
     return more;
 }
 
+void reclaim_left(void)
+{
+    uint64_t now_ms = os_now_ms();
+    heap_dissolve_parked();
+    if (delay_now() > RUN_DELAY_MAX_MS) return;
+    arena_purge_left(now_ms);
+    (void)large_purge_left(now_ms);
+}
+
 /* Under the heap's lock. */
 static void flush_sleeper(struct heap *heap)
 {
@@ -161,7 +170,7 @@ COLD size_t reclaim_units(void)
 {
     add_relaxed(&cache_epoch, 1);
     heap_dissolve_parked();
-    heap_each(release_heap, NULL);
+    for (unsigned turn = 0; turn < 2; turn++) heap_each(release_heap, NULL); /* the first posts, the second takes in */
     return arena_purge(true) + large_purge(true);
 }
 

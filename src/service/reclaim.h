@@ -15,6 +15,10 @@ extern uint32_t reclaim_request;
  * call. Returns whether there is more to do: then the next visit should call again. */
 bool reclaim_poll(void);
 
+/* The background thread is gone, and with it all other threads: the program may make no further call. Gives back what
+ * it leaves, unless the program is known to take it again soon. */
+void reclaim_left(void);
+
 /* The whole of a tick at once, by a thread that calls it twice in purge_delay; leaves early when *stop is set. Sleeping
  * threads' mail is taken in and what they keep empty is given back. Returns whether there was something to do. */
 bool reclaim_round(const uint32_t *stop);

@@ -79,6 +79,9 @@ bool arena_purge_empty(void);
  * while, longer each time. Does not wait. */
 void arena_purge_run(uint64_t now_ms);
 
+/* The same where nobody will look after it any more, however it came to be free. */
+void arena_purge_left(uint64_t now_ms);
+
 /* Now and then: the while may be over. */
 void arena_end_pause(uint64_t now_ms);
 

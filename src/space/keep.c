@@ -12,7 +12,7 @@ static size_t kept_bytes_max = KEPT_BYTES_MAX; /* less beside a limit; without, 
 
 /* Under RANK_LARGE. */
 static struct {
-    size_t size;        /* of the last mapping that was not kept for want of attention */
+    size_t size;        /* of the last mapping that was not kept for want of attention, or of all together */
     uint64_t at_ms;     /* when */
     uint64_t until_ms;  /* large ones are kept */
     unsigned regrets;
@@ -28,6 +28,14 @@ bool keep_is_wise(size_t size, unsigned kept, size_t kept_bytes, uint64_t now_ms
     regret.size = size;
     regret.at_ms = now_ms;
     return false;
+}
+
+bool keep_is_left(size_t kept_bytes, uint64_t now_ms)
+{
+    if (kept_bytes <= KEPT_UNATTENDED_MAX || now_ms < regret.until_ms) return false;
+    regret.size = kept_bytes;
+    regret.at_ms = now_ms;
+    return true;
 }
 
 void keep_missed(size_t size, uint64_t now_ms)

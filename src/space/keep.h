@@ -14,6 +14,9 @@
 /* true = a freed mapping of `size` bytes is worth keeping beside `kept` others, of `kept_bytes`. */
 bool keep_is_wise(size_t size, unsigned kept, size_t kept_bytes, uint64_t now_ms);
 
+/* true = so much is too much to keep, now that nobody attends to it. */
+bool keep_is_left(size_t kept_bytes, uint64_t now_ms);
+
 /* A mapping of `size` bytes was made, since none of those kept was right. */
 void keep_missed(size_t size, uint64_t now_ms);
 

@@ -60,6 +60,9 @@ void *large_resize(void *p, struct tag tag, size_t size);
 /* Gives kept mappings back: those that were idle for a tick, or all. Returns bytes. */
 size_t large_purge(bool all);
 
+/* All of them, if they are too many to be kept where nobody looks after them any more. Returns bytes. */
+size_t large_purge_left(uint64_t now_ms);
+
 /* A hint without a lock: some freed mapping is kept. */
 bool large_has_kept(void);
 

@@ -281,6 +281,14 @@ size_t large_purge(bool all)
     return bytes;
 }
 
+size_t large_purge_left(uint64_t now_ms)
+{
+    lock_acquire(&large_lock);
+    bool left = keep_is_left(mapped.kept_bytes, now_ms);
+    lock_release(&large_lock);
+    return left ? large_purge(true) : 0;
+}
+
 /* ---- resizing ---- */
 
 static void mapping_set(struct large *l, uintptr_t base, size_t size, size_t map_size)

@@ -216,12 +216,17 @@ static void purge_oldest(uint64_t now_ms)
     run_purge.at_ms = now_ms;
 }
 
+static bool is_worth_a_purge(size_t dirty)
+{
+    return dirty > load_relaxed(&run_kept) + RUN_UNITS_MIN - RUN_UNITS_KEPT;
+}
+
 /* A third of what is held, or the program may only replace one large block by the next. */
 bool arena_run_is_long(void)
 {
     size_t run = load_relaxed(&arena.run_units);
     size_t dirty = load_relaxed(&arena.dirty_units);
-    if (run < RUN_UNITS_MIN || dirty <= load_relaxed(&run_kept) + RUN_UNITS_MIN - RUN_UNITS_KEPT) return false;
+    if (run < RUN_UNITS_MIN || !is_worth_a_purge(dirty)) return false;
     return 3 * run >= load_relaxed(&arena.units) - load_relaxed(&arena.free_units) + dirty;
 }
 
@@ -240,12 +245,22 @@ void arena_end_pause(uint64_t now_ms)
     lock_release_peer(&purge_lock);
 }
 
-void arena_purge_run(uint64_t now_ms)
+static void purge_run(uint64_t now_ms)
 {
-    if (!arena_run_is_long() || !lock_try_peer(&purge_lock)) return;
+    if (!lock_try_peer(&purge_lock)) return;
     lock_acquire(&arena_lock);
     look_back_at_run(now_ms);
     purge_oldest(now_ms);
     lock_release(&arena_lock);
     lock_release_peer(&purge_lock);
+}
+
+void arena_purge_run(uint64_t now_ms)
+{
+    if (arena_run_is_long()) purge_run(now_ms);
+}
+
+void arena_purge_left(uint64_t now_ms)
+{
+    if (is_worth_a_purge(load_relaxed(&arena.dirty_units))) purge_run(now_ms);
 }

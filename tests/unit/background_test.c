@@ -358,6 +358,42 @@ static void the_last_thread_to_leave_takes_it_along(void)
     end_sleeper(thread);
 }
 
+static void take_and_leave(pthread_t thread)
+{
+    do_free(do_malloc(30 * MIB));
+    keep_attend(true);
+    do_free(do_malloc(100 * MIB));
+    keep_attend(false);
+    require(mapped.kept_bytes >= 100 * MIB);
+    end_sleeper(thread);
+}
+
+static void what_is_free_goes_when_the_last_thread_leaves(void)
+{
+    pthread_t thread = start_all();
+    do_free(do_malloc(30 * MIB));
+    require(dirty_units() >= 480);
+    take_and_leave(thread);
+    require(dirty_units() <= 48 && mapped.kept_bytes == 0, "%zu units, %zu bytes", dirty_units(), mapped.kept_bytes);
+    require_sound();
+}
+
+static void what_is_taken_again_at_once_stays(void)
+{
+    uint64_t last_ms = 0, unmaps = 0;
+    take_and_leave(start_all());
+    for (unsigned i = 0; i < 20; i++) {
+        if (i == 2) last_ms = run_purge.at_ms, unmaps = fake.calls[FAKE_UNMAP];
+        fake.now_ms += PAUSE_MS;
+        pthread_t thread = start_sleeper();
+        visit();
+        require(fake.thread_starts == i + 2);
+        take_and_leave(thread);
+    }
+    require(run_purge.pauses == 1 && run_purge.at_ms == last_ms && fake.calls[FAKE_UNMAP] == unmaps);
+    require(mapped.kept_bytes >= 100 * MIB);
+}
+
 static pthread_t leaves_meanwhile;
 
 static void leave(void)
@@ -453,6 +489,8 @@ int main(void)
         TEST(it_ends_when_rights_were_given_up),
         TEST(it_ends_at_once_where_it_could_open_no_file_unseen),
         TEST(the_last_thread_to_leave_takes_it_along),
+        TEST(what_is_free_goes_when_the_last_thread_leaves),
+        TEST(what_is_taken_again_at_once_stays),
         TEST(one_that_starts_while_the_others_leave_is_taken_along),
         TEST(one_of_three_leaves_it),
         TEST(on_outlives_the_threads),

@@ -127,12 +127,18 @@ static void *fill_and_wait(void *unused)
     return unused;
 }
 
-static pthread_t start_other(void)
+static pthread_t start(void *(*what)(void *))
 {
     pthread_t thread;
     do_free(do_malloc(1));
     require(sem_init(&may_go_on, 0, 0) == 0 && sem_init(&waits, 0, 0) == 0);
-    require(pthread_create(&thread, NULL, fill_and_wait, NULL) == 0 && sem_wait(&waits) == 0);
+    require(pthread_create(&thread, NULL, what, NULL) == 0 && sem_wait(&waits) == 0);
+    return thread;
+}
+
+static pthread_t start_other(void)
+{
+    pthread_t thread = start(fill_and_wait);
     require(left_of(other) >= BLOCKS);
     return thread;
 }
@@ -150,6 +156,27 @@ static void rounds(void)
     heap_allow_files(true);
     for (unsigned i = 0; i < 3; i++) (void)reclaim_round(&stop);
     heap_allow_files(false);
+}
+
+static void *free_and_wait(void *q)
+{
+    q = p[0];
+    do_free(q);
+    require(sem_post(&waits) == 0 && sem_wait(&may_go_on) == 0);
+    return NULL;
+}
+
+/* Its block comes to a heap that has been looked at before. */
+static void a_purge_takes_in_what_it_posts(void)
+{
+    p[0] = do_malloc(6000);
+    pthread_t thread = start(free_and_wait);
+    fake.threads_sleep = true;
+    heap_allow_files(true);
+    (void)hak_purge();
+    heap_allow_files(false);
+    require(!inbox_has_mail(my_heap()));
+    end_other(thread);
 }
 
 static void a_sleepers_bins_are_flushed(void)
@@ -305,6 +332,7 @@ int main(void)
         TEST(counters_stay_exact),
         TEST(what_is_not_used_goes_home),
         TEST(a_failed_push_survives_a_call),
+        TEST(a_purge_takes_in_what_it_posts),
         TEST(a_sleepers_bins_are_flushed),
         TEST(a_sleeper_is_looked_at_once),
         TEST(a_visit_that_waited_for_the_flush_is_one),
