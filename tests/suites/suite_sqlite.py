@@ -1,0 +1,41 @@
+"""suite_sqlite.py - SQLite's tests in Tcl, one file at a time, with the test program that its source builds."""
+import re
+
+import suite
+
+CHOICE = """
+    alter* analyze* attach* autoinc* backup* between* blob* cast* check* collate* conflict* date* delete* distinct*
+    e_select* expr* fkey1* fts3a* fts4a* func* hook* index[0-9]* in[0-9]* insert* intpkey* join* json1* like* limit*
+    malloc3* mem5* memdb* memsubsys* minmax* mutex1* null* orderby1* pager1* pragma* printf* quote* rowid* rtree[0-9]*
+    savepoint* schema* select[0-9]* shared* softheap* sort* subquery* table* temptable* thread[0-9]* threadtest*
+    trans* trigger* types* unique* unionall* update* upsert* utf16* vacuum* view* vtab[0-9]* wal.test where*
+    window[0-9]* with[0-9]* zeroblob*
+""".split()
+
+# These start all others, or want another program.
+NO_TESTS = "(all|full|fuzzer|quick|veryquick|extraquick|permutations|async|soak|memleak|rtree|crash|bigsort)\\.test"
+
+RESULT = re.compile(r"^(\S+)\.\.\.[ \t]*(.*)$", re.MULTILINE)
+
+
+class Suite(suite.Suite):
+    name = "sqlite"
+    loaded = ("testfixture",)
+    package = "sqlite3"
+    seconds = 600
+
+    def prepare(self):
+        self.prepared(["./configure", "CFLAGS=-O1"], ["make", "-j2", "testfixture"])
+
+    def steps(self):
+        tests = self.source / "test"
+        patterns = ["*.test"] if self.full else [name if "." in name else name + ".test" for name in CHOICE]
+        return [suite.Step(name.removesuffix(".test"), [self.source / "testfixture", tests / name])
+                for name in suite.files(tests, *patterns) if not re.fullmatch(NO_TESTS, name)]
+
+    def verdicts(self, folder, output):
+        return {name: self.verdict(result) for name, result in RESULT.findall(output)}
+
+    @staticmethod
+    def verdict(result):
+        return "pass" if result.startswith("Ok") else "skip" if result.startswith("Omitted") else "fail"
