@@ -59,7 +59,7 @@ ALWAYS_INLINE void front_free(void *p)
         front_free_full(p, offset);
 }
 
-/* As front_free(); the size is looked at by frees that visit. */
+/* As front_free(); the size is looked at with HAKMEM_FAILFAST only: programs get it wrong and run elsewhere. */
 ALWAYS_INLINE void front_free_sized(void *p, size_t size)
 {
     struct heap_front *self = load_relaxed(&heap_self);
