@@ -265,7 +265,7 @@ static void grow_before(const char *when)
     fill_all();
     exchange_all();
     if (!start_workers()) _exit(3);
-    for (unsigned i = 0; i < 500 && count_threads() < WORKERS + 2; i++) {
+    for (unsigned i = 0; i < 2500 && count_threads() < WORKERS + 2; i++) {
         let_work();
         pause_us(10000);
     }
