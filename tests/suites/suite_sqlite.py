@@ -15,6 +15,9 @@ CHOICE = """
 # These start all others, or want another program.
 NO_TESTS = "(all|full|fuzzer|quick|veryquick|extraquick|permutations|async|soak|memleak|rtree|crash|bigsort)\\.test"
 
+# Minutes each: every call of the system fails in turn.
+SLOW = r".*ioerr.*\.test"
+
 RESULT = re.compile(r"^(\S+)\.\.\.[ \t]*(.*)$", re.MULTILINE)
 
 
@@ -31,7 +34,8 @@ class Suite(suite.Suite):
         tests = self.source / "test"
         patterns = ["*.test"] if self.full else [name if "." in name else name + ".test" for name in CHOICE]
         return [suite.Step(name.removesuffix(".test"), [self.source / "testfixture", tests / name])
-                for name in suite.files(tests, *patterns) if not re.fullmatch(NO_TESTS, name)]
+                for name in suite.files(tests, *patterns) if not re.fullmatch(NO_TESTS, name)
+                and (self.full or not re.fullmatch(SLOW, name))]
 
     def verdicts(self, folder, output):
         return {name: self.verdict(result) for name, result in RESULT.findall(output)}

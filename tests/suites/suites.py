@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """suites.py - test suites of real programs, on the system's allocator and on hakmem: the verdicts must be the same.
 
-    tests/suites/suites.py [--full] [--count N] [--jobs N] [--only TEXT] [--lib PATH] [--build DIR] [--list] [SUITE...]
+    tests/suites/suites.py [--full] [--count N] [--jobs N] [--only PATTERN] [--lib PATH] [--build DIR] [--list] [SUITE...]
 
 Run from the repository root. Each suite is prepared below DIR/suites/SUITE and run twice. A test that passes on the
 system's allocator must pass on hakmem. The steps of tests whose verdicts differ run three more times on both sides: a
@@ -14,7 +14,9 @@ import concurrent.futures
 import importlib
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -134,7 +136,7 @@ def tally(verdicts):
 
 def judge(suite, library, jobs=2, only=""):
     """Runs the suite on both sides; prints remarks; the list of complaints."""
-    steps = [step for step in suite.steps() if only in step.name]
+    steps = [step for step in suite.steps() if re.search(only, step.name)]
     preloads = {"system": "", "hakmem": library}
     results, looks = {}, {}
     for side in SIDES:
@@ -167,7 +169,7 @@ def arguments():
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--count", type=int, default=100, help="generated programs of the suite compiler")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", default="", help="only steps whose name contains this")
+    parser.add_argument("--only", default="", help="only steps whose name has a match of this")
     parser.add_argument("--build", default="build")
     parser.add_argument("--lib", default=None)
     parser.add_argument("--list", action="store_true", help="names the suites and their steps")
@@ -181,9 +183,16 @@ def arguments():
     return args
 
 
+def stop(*_):
+    watch.kill_below(os.getpid())
+    os._exit(1)
+
+
 def main():
     args = arguments()
     watch.adopt_orphans()
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     red = 0
     for number, name in enumerate(args.suites, 1):
         suite = suite_of(name, args)
