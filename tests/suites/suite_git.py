@@ -8,7 +8,7 @@ BUILD = ["make", "-j2", "CFLAGS=-O1", "NO_CURL=1", "NO_EXPAT=1", "NO_GETTEXT=1",
 
 class Suite(suite.Suite):
     name = "git"
-    loaded = ("git", "test-tool")
+    loaded = ("git",)
     package = "git"
 
     def prepare(self):
@@ -17,7 +17,7 @@ class Suite(suite.Suite):
     def steps(self):
         tests = self.source / "t"
         names = suite.files(tests, *(["t[0-9]*.sh"] if self.full else CHOICE))
-        return [suite.Step(name.removesuffix(".sh"), ["sh", name, f"--root={self.place}/trash-{name[:5]}"], tests)
+        return [suite.Step(name.removesuffix(".sh"), ["sh", name, f"--root={self.place}/trash/{name[:5]}"], tests)
                 for name in names if not name.startswith(NOT_FULL)]
 
     def verdicts(self, folder, output):
