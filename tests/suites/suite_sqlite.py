@@ -15,8 +15,8 @@ CHOICE = """
 # These start all others, or want another program.
 NO_TESTS = "(all|full|fuzzer|quick|veryquick|extraquick|permutations|async|soak|memleak|rtree|crash|bigsort)\\.test"
 
-# Minutes each: every call of the system fails in turn.
-SLOW = r".*ioerr.*\.test"
+# Minutes each: every call of the system fails in turn, or ten thousand random steps.
+SLOW = r"(.*ioerr.*|altermalloc.*|backup_malloc|savepoint[46]|thread003)\.test"
 
 RESULT = re.compile(r"^(\S+)\.\.\.[ \t]*(.*)$", re.MULTILINE)
 
