@@ -30,7 +30,7 @@ static void *waiting_large[WAITING_LARGE];
 static uint32_t next_small;
 static uint32_t next_large;
 
-static uint32_t check_of(const void *p, uint64_t size)
+static uint32_t watched_check(const void *p, uint64_t size)
 {
     return (uint32_t)(((uintptr_t)p ^ size ^ 0x77617463) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 }
@@ -51,7 +51,7 @@ static bool read_words(const void *p, struct watched *w)
 
 static bool is_live(const void *p, struct watched *w)
 {
-    return read_words(p, w) && w->check == check_of(p, w->size);
+    return read_words(p, w) && w->check == watched_check(p, w->size);
 }
 
 void *watched_malloc(size_t size, size_t alignment, bool zeroed)
@@ -66,7 +66,7 @@ void *watched_malloc(size_t size, size_t alignment, bool zeroed)
     char *p = block + alignment;
     size_t usable = front_plain_size(block);
     memcheck_allow(block, usable);
-    *words_of(p) = (struct watched){.size = size, .check = check_of(p, size), .offset = (uint32_t)alignment};
+    *words_of(p) = (struct watched){.size = size, .check = watched_check(p, size), .offset = (uint32_t)alignment};
     if (zeroed) __builtin_memset(p, 0, size);
     memcheck_forbid(block, alignment);
     memcheck_forbid(p + size, usable - alignment - size);
