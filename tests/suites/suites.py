@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """suites.py - test suites of real programs, on the system's allocator and on hakmem: the verdicts must be the same.
 
-    tests/suites/suites.py [--full] [--count N] [--jobs N] [--only PATTERN] [--lib PATH] [--build DIR] [--list] [SUITE...]
+    tests/suites/suites.py [--full] [--count N] [--jobs N] [--only PATTERN] [--lib PATH] [--build DIR] [--list]
+                           [SUITE...]
 
 Run from the repository root. Each suite is prepared below DIR/suites/SUITE and run twice. A test that passes on the
 system's allocator must pass on hakmem. The steps of tests whose verdicts differ run three more times on both sides: a
