@@ -100,7 +100,7 @@ demo:
 
 check:
 	scripts/install-packages build check
-	$(MAKE) check-built
+	$(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j2) check-built
 
 check-built: all $(TEST_PROGRAMS) $(TESTS)
 	/usr/bin/python3 tests/run.py --jobs 2 $(foreach t,$(TESTS),"$(t)")
