@@ -88,12 +88,14 @@ HAK_API void *hak_pvalloc(size_t size)
 
 HAK_API void hak_free_sized(void *p, size_t size)
 {
-    front_free_exact(p, 1, size);
+    front_check_size(p, 1, size);
+    hak_free(p);
 }
 
 HAK_API void hak_free_aligned_sized(void *p, size_t alignment, size_t size)
 {
-    front_free_exact(p, alignment, size);
+    front_check_size(p, alignment, size);
+    hak_free(p);
 }
 
 HAK_API size_t hak_usable_size(const void *p)

@@ -282,7 +282,7 @@ NOINLINE void front_free_full(void *p, uint64_t offset)
 
 /* A block may be larger than what was asked for by any factor, since realloc may leave it where
  * it is; but not smaller. What is no block of ours has no size here. */
-static void check_size(const void *p, size_t alignment, size_t size)
+void front_check_size(const void *p, size_t alignment, size_t size)
 {
     size_t usable = p ? front_own_size(p) : 0;
     bool aligned = alignment <= 1 || (uintptr_t)p % alignment == 0;
@@ -292,14 +292,8 @@ static void check_size(const void *p, size_t alignment, size_t size)
 /* The pointer is good: where the program goes on after the report, the block is freed. */
 NOINLINE void front_free_sized_full(void *p, uint64_t offset, size_t size)
 {
-    if (option_get(OPTION_failfast)) check_size(p, 1, size);
+    if (option_get(OPTION_failfast)) front_check_size(p, 1, size);
     front_free_full(p, offset);
-}
-
-void front_free_exact(void *p, size_t alignment, size_t size)
-{
-    check_size(p, alignment, size);
-    front_free(p);
 }
 
 /* ---- asking ---- */

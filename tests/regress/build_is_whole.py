@@ -191,11 +191,11 @@ def exported(library):
 
 
 def stub(scratch, names):
-    """A library that exports just these names."""
+    """A library for glibc that exports just these names."""
     source, library = os.path.join(scratch, "stub.c"), os.path.join(scratch, "stub.so")
     with open(source, "w") as file:
         file.writelines("char stub_%d __asm__(\"%s\") = 1;\n" % pair for pair in enumerate(names))
-    status, text = run("gcc", "-shared", "-fPIC", "-nostdlib", source, "-o", library)
+    status, text = run("gcc", "-shared", "-fPIC", "-nostdlib", source, "-Wl,--no-as-needed", "-lc", "-o", library)
     if status != 0:
         raise RuntimeError(text)
     return library
