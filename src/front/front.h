@@ -75,7 +75,7 @@ ALWAYS_INLINE void front_free_sized(void *p, size_t size)
 void *front_calloc(size_t count, size_t size);
 void *front_aligned(size_t alignment, size_t size); /* alignment is a power of two */
 void *front_realloc(void *p, size_t size);
-/* Reports a block of ours that has less than `size` bytes, or another alignment. What is no block of ours has no size. */
+/* Reports a block of ours that has less than `size` bytes, or another alignment; others have no size. */
 void front_check_size(const void *p, size_t alignment, size_t size);
 size_t front_usable_size(const void *p);
 bool front_owns(const void *p);
