@@ -1,39 +1,13 @@
 /* bin_test.c - bins: exact accounting, refill and flush, capacities, and lists that were written to. */
-#include "unit.h"
+#include "bins.h"
 
-enum { BLOCKS = 3000, LEFT_MASK = (1 << BIN_LEFT_BITS) - 1 };
-
-static void *held[BLOCKS];
-
-static struct heap *start(void)
-{
-    do_free(do_malloc(1));
-    return my_heap();
-}
-
-static struct bin *bin_of(unsigned class)
-{
-    return &my_heap()->front.bin[class];
-}
-
-static struct heap_class *class_record(unsigned class)
-{
-    return &my_heap()->class[class];
-}
+enum { LEFT_MASK = (1 << BIN_LEFT_BITS) - 1 };
 
 static uint32_t list_length(const struct bin *bin)
 {
     uint32_t count = 0;
     for (const void *b = bin->head; b; b = link_get(b)) count++;
     return count;
-}
-
-static void require_whole(void)
-{
-    const char *broken = heap_verify_bins(my_heap());
-    require(!broken, "%s", broken);
-    broken = heap_verify_slabs(my_heap());
-    require(!broken, "%s", broken);
 }
 
 /* ---- accounting ---- */
@@ -57,7 +31,7 @@ static void random_calls(unsigned seed, size_t size_max, unsigned steps)
     unsigned random = seed;
     unsigned bias = 50;
     for (unsigned step = 0; step < steps; step++) {
-        unsigned i = (unsigned)rand_r(&random) % BLOCKS;
+        unsigned i = (unsigned)rand_r(&random) % HELD;
         if (step % 512 == 0) bias = (unsigned)rand_r(&random) % 100; /* runs of mallocs, runs of frees */
         if (!held[i] && (unsigned)rand_r(&random) % 100 < bias) {
             size_t size = (size_t)rand_r(&random) % size_max;
@@ -211,8 +185,8 @@ static void without_batches_a_refill_moves_one_block(void)
 static void a_flushed_bin_is_empty_and_its_blocks_are_home(void)
 {
     (void)start();
-    for (unsigned i = 0; i < BLOCKS; i++) held[i] = do_malloc(i % 200);
-    for (unsigned i = 0; i < BLOCKS; i++) do_free(held[i]);
+    for (unsigned i = 0; i < HELD; i++) held[i] = do_malloc(i % 200);
+    for (unsigned i = 0; i < HELD; i++) do_free(held[i]);
     heap_flush_bins(my_heap());
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         require(!bin_of(c)->head && bin_left(bin_of(c)) == 0, "class %u", c);
@@ -243,7 +217,7 @@ static void a_bin_holds_no_more_than_its_capacity_and_half(void)
 {
     (void)start();
     for (unsigned c = 0; c < SIZE_CLASS_COUNT; c += 3) {
-        unsigned count = c < 30 ? BLOCKS : 200;
+        unsigned count = c < 30 ? HELD : 200;
         for (unsigned i = 0; i < count; i++) held[i] = do_malloc(class_size(c));
         for (unsigned i = 0; i < count; i++) {
             do_free(held[i]);
@@ -258,7 +232,7 @@ static void a_bin_that_is_too_small_grows_within_bounds(void)
 {
     (void)start();
     for (unsigned c = 0; c < SIZE_CLASS_COUNT; c += 8) {
-        unsigned count = c < 30 ? BLOCKS : 300;
+        unsigned count = c < 30 ? HELD : 300;
         do_free(do_malloc(class_size(c)));
         uint32_t first = class_record(c)->capacity;
         for (unsigned round = 0; round < 6; round++) {
@@ -289,30 +263,6 @@ static void an_epoch_makes_the_next_visit_flush(void)
 
 /* ---- lists that were written to ---- */
 
-enum { SIZE = 100 };
-
-static unsigned class;
-
-/* Ten freed blocks in the bin and nothing else. */
-static void fill_bin(void)
-{
-    (void)start();
-    class = class_of(SIZE);
-    for (unsigned i = 0; i < 20; i++) held[i] = do_malloc(SIZE);
-    heap_flush_bins(my_heap());
-    for (unsigned i = 0; i < 10; i++) do_free(held[i]);
-    require(bin_left(bin_of(class)) == 10);
-    require_whole();
-}
-
-static char *corrupted_line(const void *p)
-{
-    static char line[128];
-    sprintf(line, "hakmem: corrupted free list: p=0x%lx size=%u (see hakmem-errors(7))\n", (uintptr_t)p,
-            class_stride(class));
-    return line;
-}
-
 static void malloc_all(void)
 {
     for (unsigned i = 0; i < 15; i++) (void)do_malloc(SIZE);
@@ -321,7 +271,7 @@ static void malloc_all(void)
 static void a_head_lost_is_noticed(void)
 {
     fill_bin();
-    bin_of(class)->head = NULL;
+    bin_of(size_class)->head = NULL;
     require_abort(corrupted_line(NULL), (void)do_malloc(SIZE));
 }
 
@@ -334,18 +284,18 @@ static void a_link_cut_is_noticed(void)
 
 static void free_into_no_room(void)
 {
-    uint64_t *budget = &bin_of(class)->budget;
-    bin_account(my_heap(), class);
+    uint64_t *budget = &bin_of(size_class)->budget;
+    bin_account(my_heap(), size_class);
     *budget &= LEFT_MASK;
-    class_record(class)->room_set = 0;
+    class_record(size_class)->room_set = 0;
     do_free(held[15]);
 }
 
 static void a_list_without_a_count_is_noticed(void)
 {
     fill_bin();
-    void *head = bin_of(class)->head;
-    bin_of(class)->budget &= ~(uint64_t)LEFT_MASK;
+    void *head = bin_of(size_class)->head;
+    bin_of(size_class)->budget &= ~(uint64_t)LEFT_MASK;
     require_abort(corrupted_line(head), free_into_no_room());
 }
 
@@ -360,9 +310,9 @@ static void a_count_below_zero_is_noticed(void)
 /* Past the frees that are examined. */
 static void stop_examining(void)
 {
-    bin_account(my_heap(), class);
-    class_record(class)->examined = EXAMINE_VISITS;
-    bin_set(my_heap(), class, bin_of(class)->head, class_record(class)->left_set);
+    bin_account(my_heap(), size_class);
+    class_record(size_class)->examined = EXAMINE_VISITS;
+    bin_set(my_heap(), size_class, bin_of(size_class)->head, class_record(size_class)->left_set);
 }
 
 static void a_block_freed_twice_in_a_row_is_noticed(void)
@@ -389,7 +339,7 @@ static void a_flush_notices_a_short_list(void)
 static void a_flush_notices_a_long_list(void)
 {
     fill_bin();
-    bin_of(class)->budget -= 4;
+    bin_of(size_class)->budget -= 4;
     require_abort(corrupted_line(held[3]), flush_all());
 }
 
@@ -415,8 +365,8 @@ static void a_partial_flush_notices_a_short_list(void)
 {
     fill_bin();
     link_set(held[7], NULL);
-    bin_account(my_heap(), class);
-    require_abort(corrupted_line(NULL), bin_flush(my_heap(), class, 2));
+    bin_account(my_heap(), size_class);
+    require_abort(corrupted_line(NULL), bin_flush(my_heap(), size_class, 2));
 }
 
 /* With the report only, the blocks leak and the program goes on. */
@@ -424,14 +374,14 @@ static void a_reported_list_is_left_alone(void)
 {
     fill_bin();
     require(option_set(OPTION_on_error, ON_ERROR_REPORT));
-    bin_of(class)->head = NULL;
+    bin_of(size_class)->head = NULL;
     char *p = do_malloc(SIZE);
     require_only_text(corrupted_line(NULL));
     require(p != NULL);
     memset(p, 1, SIZE);
     require_whole();
-    for (unsigned i = 0; i < BLOCKS; i++) held[i] = do_malloc(SIZE);
-    for (unsigned i = 0; i < BLOCKS; i++) do_free(held[i]);
+    for (unsigned i = 0; i < HELD; i++) held[i] = do_malloc(SIZE);
+    for (unsigned i = 0; i < HELD; i++) do_free(held[i]);
     do_free(p);
     require_whole();
     require_only_text("");
@@ -451,14 +401,14 @@ static void require_seen(const char *text)
 static void verify_sees_a_list_longer_than_left(void)
 {
     fill_bin();
-    bin_of(class)->budget--;
+    bin_of(size_class)->budget--;
     require_seen("heap I1: a bin's list is longer than left");
 }
 
 static void verify_sees_a_list_shorter_than_left(void)
 {
     fill_bin();
-    bin_of(class)->budget++;
+    bin_of(size_class)->budget++;
     require_seen("heap I1: a bin's list is shorter than left");
 }
 
@@ -475,16 +425,16 @@ static void verify_sees_a_block_of_another_class(void)
     void *other = do_malloc(3 * SIZE);
     link_set(other, NULL);
     link_set(held[0], other);
-    bin_of(class)->budget++;
+    bin_of(size_class)->budget++;
     require_seen("heap I1: a bin holds what is no block of its class");
 }
 
 static void verify_sees_what_is_no_block(void)
 {
     fill_bin();
-    bin_of(class)->head = (char *)held[9] + 16;
+    bin_of(size_class)->head = (char *)held[9] + 16;
     require_seen("heap I1: a bin holds what is no block of its class");
-    bin_of(class)->head = held[9];
+    bin_of(size_class)->head = held[9];
     require_whole();
 }
 

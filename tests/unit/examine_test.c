@@ -1,84 +1,37 @@
 /* examine_test.c - what a free that visits looks for, and when frees visit. */
-#include "unit.h"
-
-enum { BLOCKS = 3000, SIZE = 100 };
-
-static void *held[BLOCKS];
-static unsigned class;
-
-static struct heap *start(void)
-{
-    do_free(do_malloc(1));
-    class = class_of(SIZE);
-    return my_heap();
-}
-
-static struct bin *bin_of(unsigned c)
-{
-    return &my_heap()->front.bin[c];
-}
-
-static struct heap_class *class_record(unsigned c)
-{
-    return &my_heap()->class[c];
-}
-
-static void require_whole(void)
-{
-    const char *broken = heap_verify_bins(my_heap());
-    require(!broken, "%s", broken);
-    broken = heap_verify_slabs(my_heap());
-    require(!broken, "%s", broken);
-}
-
-/* Ten freed blocks in the bin and nothing else: the last of held[0 ... 9] comes first. */
-static void fill_bin(void)
-{
-    (void)start();
-    for (unsigned i = 0; i < 20; i++) held[i] = do_malloc(SIZE);
-    heap_flush_bins(my_heap());
-    for (unsigned i = 0; i < 10; i++) do_free(held[i]);
-    require(bin_left(bin_of(class)) == 10);
-    require_whole();
-}
-
-static char *corrupted_line(const void *p)
-{
-    static char line[128];
-    sprintf(line, "hakmem: corrupted free list: p=0x%lx size=%u (see hakmem-errors(7))\n", (uintptr_t)p,
-            class_stride(class));
-    return line;
-}
+#include "bins.h"
 
 static char *double_free_line(const void *p)
 {
     static char line[128];
-    sprintf(line, "hakmem: double free: p=0x%lx size=%u (see hakmem-errors(7))\n", (uintptr_t)p, class_stride(class));
+    sprintf(line, "hakmem: double free: p=0x%lx size=%u (see hakmem-errors(7))\n", (uintptr_t)p,
+            class_stride(size_class));
     return line;
 }
 
 static void the_first_frees_visit_and_later_ones_hit(void)
 {
     struct heap *heap = start();
-    for (unsigned i = 0; i < BLOCKS; i++) held[i] = do_malloc(SIZE);
+    for (unsigned i = 0; i < HELD; i++) held[i] = do_malloc(SIZE);
     heap_flush_bins(heap);
     uint32_t visits = 0;
-    for (unsigned i = 0; i < BLOCKS; i++) {
+    for (unsigned i = 0; i < HELD; i++) {
         uint32_t before = heap->work;
         do_free(held[i]);
         visits += heap->work - before;
         require(visits >= (i < EXAMINE_EACH ? i + 1 : EXAMINE_EACH), "free %u: %u visits", i, visits);
-        if (i == 400) require(class_record(class)->examined >= EXAMINE_VISITS - 1 && visits <= 12, "%u visits", visits);
+        if (i == 400)
+            require(class_record(size_class)->examined >= EXAMINE_VISITS - 1 && visits <= 12, "%u visits", visits);
     }
-    require(class_record(class)->examined == EXAMINE_VISITS);
+    require(class_record(size_class)->examined == EXAMINE_VISITS);
     require_whole();
 }
 
 static void free_examined(void *p)
 {
-    class_record(class)->examined = 0;
-    bin_account(my_heap(), class);
-    bin_set(my_heap(), class, bin_of(class)->head, class_record(class)->left_set);
+    class_record(size_class)->examined = 0;
+    bin_account(my_heap(), size_class);
+    bin_set(my_heap(), size_class, bin_of(size_class)->head, class_record(size_class)->left_set);
     do_free(p);
 }
 
@@ -102,7 +55,7 @@ static void a_examined_free_of_what_is_no_block_is_reported(void)
     fill_bin();
     char *p = held[15];
     sprintf(line, "hakmem: invalid pointer: p=0x%lx size=%u (see hakmem-errors(7))\n", (uintptr_t)(p + 16),
-            class_stride(class));
+            class_stride(size_class));
     require_abort(line, free_examined(p + 16));
 }
 
@@ -124,13 +77,13 @@ static void a_reported_double_free_changes_nothing(void)
 {
     fill_bin();
     require(option_set(OPTION_on_error, ON_ERROR_REPORT));
-    bin_account(my_heap(), class);
-    uint64_t before = class_record(class)->frees;
+    bin_account(my_heap(), size_class);
+    uint64_t before = class_record(size_class)->frees;
     free_examined(held[9]);
     require_only_text(double_free_line(held[9]));
-    bin_account(my_heap(), class);
-    require(class_record(class)->frees == before && bin_left(bin_of(class)) == 10, "%lu frees",
-            class_record(class)->frees - before);
+    bin_account(my_heap(), size_class);
+    require(class_record(size_class)->frees == before && bin_left(bin_of(size_class)) == 10, "%lu frees",
+            class_record(size_class)->frees - before);
     require_whole();
     for (unsigned i = 10; i < 20; i++) do_free(held[i]);
     require_sound();
@@ -143,7 +96,7 @@ static void with_failfast_no_bin_keeps_anything(void)
     for (unsigned i = 0; i < 20; i++) held[i] = do_malloc(SIZE);
     for (unsigned i = 0; i < 20; i++) {
         do_free(held[i]);
-        require(!bin_of(class)->head && bin_left(bin_of(class)) == 0, "free %u", i);
+        require(!bin_of(size_class)->head && bin_left(bin_of(size_class)) == 0, "free %u", i);
     }
     require_abort(double_free_line(held[3]), do_free(held[3]));
 }
