@@ -8,6 +8,7 @@
 #define HAKMEM_TESTS_BOOTSTRAP_COMMON_H
 
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdint.h>
@@ -53,6 +54,24 @@ static inline bool succeeded(int status, const char *what)
     if (WIFSIGNALED(status)) diag("%s: killed by signal %d", what, WTERMSIG(status));
     else diag("%s: exit status %d", what, WEXITSTATUS(status));
     return false;
+}
+
+/* The path of a file beside the folder of this program: of build/tests/bootstrap, for a program one folder below. */
+static inline void beside_folder(char path[PATH_MAX], const char *name)
+{
+    char self[PATH_MAX - 64];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0) bail_out("readlink: errno %d", errno);
+    self[n] = 0;
+    for (int up = 0; up < 2; up++) *strrchr(self, '/') = 0;
+    snprintf(path, PATH_MAX, "%s/%s", self, name);
+}
+
+static inline bool is_filled(const unsigned char *p, size_t size, unsigned char with)
+{
+    for (size_t i = 0; i < size; i++)
+        if (p[i] != with) return false;
+    return true;
 }
 
 static void *(*volatile take)(size_t) TAP_UNUSED = malloc;

@@ -1,7 +1,6 @@
 /* plugin_test.c - a library loaded by dlopen allocates in its constructor and frees in its destructor.
  */
 #include <dlfcn.h>
-#include <limits.h>
 #include <pthread.h>
 
 #include "bootstrap/common.h"
@@ -9,17 +8,6 @@
 enum { LOADS = 100 };
 
 static char plugin_path[PATH_MAX];
-
-/* Beside the folder of this program: build/tests/bootstrap/alloc_on_load.so. */
-static void find_plugin(void)
-{
-    char self[PATH_MAX - 64];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n < 0) bail_out("readlink: errno %d", errno);
-    self[n] = 0;
-    for (int up = 0; up < 2; up++) *strrchr(self, '/') = 0;
-    snprintf(plugin_path, sizeof plugin_path, "%s/alloc_on_load.so", self);
-}
 
 static bool load_and_unload(void)
 {
@@ -42,7 +30,7 @@ int main(void)
 {
     pthread_t thread[2];
     alarm(HANG_SECONDS);
-    find_plugin();
+    beside_folder(plugin_path, "alloc_on_load.so");
     if (!runs_on_hakmem()) return done_testing();
     load_often(NULL);
     claim("a_plugin_may_allocate_in_its_constructor_and_free_in_its_destructor");

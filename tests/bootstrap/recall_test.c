@@ -99,13 +99,6 @@ static void sleep_in_handler(int number)
     errno = saved;
 }
 
-static bool is_filled(const unsigned char *p, unsigned char with)
-{
-    for (int i = 0; i < SIZE; i++)
-        if (p[i] != with) return false;
-    return true;
-}
-
 /* Hits only: what is freed is taken again. true = two blocks were one. */
 static bool hit_until_stopped(void)
 {
@@ -114,7 +107,7 @@ static bool hit_until_stopped(void)
     for (unsigned round = 0; !stop; round++) {
         unsigned i = round * 2654435761u >> 29;
         if (p[i]) {
-            if (!is_filled(p[i], (unsigned char)i)) return true;
+            if (!is_filled(p[i], SIZE, (unsigned char)i)) return true;
             give(p[i]);
         }
         p[i] = take(SIZE);

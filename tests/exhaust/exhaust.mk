@@ -6,7 +6,7 @@ EXHAUST_WAYS := preload static
 EXHAUST_PROGRAMS := $(foreach way,$(EXHAUST_WAYS),$(addprefix $(BUILD)/tests/exhaust/$(way)/,$(EXHAUST_C)))
 UNIT_EXHAUST = $(BUILD)/tests/unit/failure_pairs_test
 EXHAUST_SCRIPTS := tests/exhaust/inject_test.py tests/exhaust/calls_test.py
-EXHAUST_HEADERS := tests/exhaust/exhaust.h tests/bootstrap/common.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
+EXHAUST_HEADERS := $(wildcard tests/exhaust/*.h) tests/bootstrap/common.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
 EXHAUST_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread
 
 # As in api.mk: with sanitizers there is no malloc of ours to test.

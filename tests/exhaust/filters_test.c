@@ -19,9 +19,10 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#include "exhaust.h"
+#define EACH 3
+#include "table.h"
 
-enum { BLOCKS = 3, WORKERS = 2, ROUNDS = 3, RUN_MOST = 64 << 20, PROGRAM_MAX = 128, ROUND_MS = 20, LARGEST = 2 };
+enum { WORKERS = 2, ROUNDS = 3, RUN_MOST = 64 << 20, PROGRAM_MAX = 128, ROUND_MS = 20, LARGEST = 2 };
 
 /* ---- the calls ---- */
 
@@ -131,7 +132,7 @@ static void work(unsigned number)
     for (unsigned i = 0; i < COUNT(sorts); i++) {
         if (shared[number][i]) give_checked(shared[number][i], sorts[i].size);
         shared[number][i] = NULL;
-        pile = take_all(&sorts[i], BLOCKS);
+        pile = take_all(&sorts[i], EACH);
         give_all(&pile, &sorts[i]);
     }
 }
@@ -183,29 +184,11 @@ static void end_workers(void)
 
 /* ---- a life below a filter ---- */
 
-static void *block[COUNT(sorts)][BLOCKS];
-
-static void fill_all(void)
-{
-    for (unsigned i = 0; i < COUNT(sorts); i++)
-        for (unsigned k = 0; k < BLOCKS; k++)
-            if (!block[i][k]) block[i][k] = take_checked(&sorts[i]);
-}
-
-static void free_all(void)
-{
-    for (unsigned i = 0; i < COUNT(sorts); i++)
-        for (unsigned k = 0; k < BLOCKS; k++) {
-            if (block[i][k]) give_checked(block[i][k], sorts[i].size);
-            block[i][k] = NULL;
-        }
-}
-
 /* What has no mapping of its own can be had again whatever the system refuses. */
 static void exchange_all(void)
 {
     for (unsigned i = 0; i < COUNT(sorts); i++)
-        for (unsigned k = 0; k < BLOCKS; k++) {
+        for (unsigned k = 0; k < EACH; k++) {
             if (!block[i][k]) continue;
             give_checked(block[i][k], sorts[i].size);
             block[i][k] = take_checked(&sorts[i]);

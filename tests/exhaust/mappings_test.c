@@ -7,11 +7,10 @@
  */
 #include <sys/mman.h>
 
-#include "exhaust.h"
+#define EACH 12
+#include "table.h"
 
-enum { PAGE = 4096, TAKEN_MAX = 1 << 20, BLOCKS = 12, SPARE_MOST = 12, RUN_MOST = 64 << 20, TOO_MANY = 125 };
-
-static void *block[COUNT(sorts)][BLOCKS];
+enum { PAGE = 4096, TAKEN_MAX = 1 << 20, SPARE_MOST = 12, RUN_MOST = 64 << 20, TOO_MANY = 125 };
 
 /* ---- mappings that are not the library's ---- */
 
@@ -45,22 +44,6 @@ static void give_mappings(void)
 
 /* ---- scenes ---- */
 
-static void fill_all(void)
-{
-    for (unsigned i = 0; i < COUNT(sorts); i++)
-        for (unsigned k = 0; k < BLOCKS; k++)
-            if (!block[i][k]) block[i][k] = take_checked(&sorts[i]);
-}
-
-static void free_all(void)
-{
-    for (unsigned i = 0; i < COUNT(sorts); i++)
-        for (unsigned k = 0; k < BLOCKS; k++) {
-            if (block[i][k]) give_checked(block[i][k], sorts[i].size);
-            block[i][k] = NULL;
-        }
-}
-
 /* What has a mapping of its own may need one more than its end has left; and growing takes a second block for a
  * while. */
 static bool is_certain(const struct sort *sort)
@@ -71,7 +54,7 @@ static bool is_certain(const struct sort *sort)
 static bool is_full(bool without_exception)
 {
     for (unsigned i = 0; i < COUNT(sorts); i++)
-        for (unsigned k = 0; k < BLOCKS; k++)
+        for (unsigned k = 0; k < EACH; k++)
             if (!block[i][k] && (without_exception || is_certain(&sorts[i]))) return false;
     return true;
 }
@@ -80,7 +63,7 @@ static bool is_full(bool without_exception)
 static void exchange_all(void)
 {
     for (unsigned i = 0; i < COUNT(sorts); i++)
-        for (unsigned k = 0; k < BLOCKS; k++) {
+        for (unsigned k = 0; k < EACH; k++) {
             if (!block[i][k]) continue;
             give_checked(block[i][k], sorts[i].size);
             block[i][k] = take_checked(&sorts[i]);

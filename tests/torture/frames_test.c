@@ -80,13 +80,6 @@ static void on_timer(int number)
     errno = saved;
 }
 
-static bool is_filled(const unsigned char *p, unsigned char with)
-{
-    for (int i = 0; i < SIZE; i++)
-        if (p[i] != with) return false;
-    return true;
-}
-
 /* true = two blocks were one. */
 static bool hit_until_stopped(void)
 {
@@ -95,7 +88,7 @@ static bool hit_until_stopped(void)
     for (unsigned round = 0; good && !atomic_load_explicit(&stop, memory_order_relaxed); round++) {
         unsigned i = round * 2654435761u >> 29;
         if (p[i]) {
-            good = is_filled(p[i], (unsigned char)i);
+            good = is_filled(p[i], SIZE, (unsigned char)i);
             give(p[i]);
         }
         p[i] = take(SIZE);

@@ -2,7 +2,6 @@
  * others allocate; their thread-local objects die with threads that end later.
  */
 #include <dlfcn.h>
-#include <limits.h>
 #include <stdatomic.h>
 
 #include "torture.h"
@@ -11,17 +10,6 @@ enum { LOADERS = 2 };
 
 static char plugin_path[PATH_MAX];
 static atomic_int bad;
-
-/* Beside the folder of this program: build/tests/torture/plugin.so. */
-static void find_plugin(void)
-{
-    char self[PATH_MAX - 64];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n < 0) bail_out("readlink: errno %d", errno);
-    self[n] = 0;
-    for (int up = 0; up < 2; up++) *strrchr(self, '/') = 0;
-    snprintf(plugin_path, sizeof plugin_path, "%s/plugin.so", self);
-}
 
 static void *load_use_and_unload(void *unused)
 {
@@ -45,7 +33,7 @@ int main(int argc, char **argv)
 {
     pthread_t loader[LOADERS];
     start_test(argc, argv);
-    find_plugin();
+    beside_folder(plugin_path, "plugin.so");
     if (!runs_on_hakmem()) return done_testing();
     uintptr_t loads = (uintptr_t)times(200, 10000);
     churn_start(3);
