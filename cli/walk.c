@@ -196,8 +196,9 @@ static bool walk_chunk(struct place *p, const struct chunk *at, uint32_t block)
     if (c.used > c.total || c.total > RECORDS_PER_BLOCK / SUPERSLAB_UNITS || c.record != block << RECORD_INDEX_BITS)
         return false;
     struct snapshot *s = p->snapshot;
-    size_t units = c.size / UNIT_SIZE;
-    add_book(s, p->blocks[block], units * sizeof(struct record) + sizeof(c) + c.total * sizeof(struct superslab));
+    size_t superslabs_most = (c.capacity + SUPERSLAB_UNITS - 1) / SUPERSLAB_UNITS;
+    size_t books = c.capacity * sizeof(struct record) + superslabs_most * sizeof(struct superslab);
+    add_book(s, p->blocks[block], books + sizeof(c));
     s->superslabs = grow_memory(s->superslabs, (s->superslab_count + c.used + 1) * sizeof(*s->superslabs));
     struct superslab *superslabs = take_memory(c.used * sizeof(*superslabs));
     bool good = target_read(p->target, c.superslabs, superslabs, c.used * sizeof(*superslabs));

@@ -85,10 +85,17 @@ static COLD void *out_of_memory(void)
     return NULL;
 }
 
+/* What was refused is to be tried again. A large block may want a mapping of its own, which no chunk gives room to. */
+static COLD void reclaim_for(size_t size)
+{
+    (void)reclaim_units();
+    if (size > SMALL_SIZE_MAX) (void)arena_release();
+}
+
 static COLD void *malloc_again(size_t size)
 {
     if (size > PTRDIFF_MAX) return out_of_memory();
-    (void)reclaim_units();
+    reclaim_for(size);
     void *p = any_malloc(size);
     return p ? p : out_of_memory();
 }
@@ -128,7 +135,7 @@ static void *large_calloc(size_t size)
     if (is_watched()) return watched_malloc(size, 1, true);
     void *p = large_malloc(size, 1, true);
     if (p) return p;
-    (void)reclaim_units();
+    reclaim_for(size);
     p = large_malloc(size, 1, true);
     return p ? p : out_of_memory();
 }
@@ -153,7 +160,7 @@ void *front_plain_aligned(size_t alignment, size_t size)
     if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX - size) return out_of_memory();
     void *p = try_aligned(alignment, size);
     if (likely(p)) return p;
-    (void)reclaim_units();
+    reclaim_for(size);
     p = try_aligned(alignment, size);
     return p ? p : out_of_memory();
 }

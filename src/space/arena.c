@@ -71,9 +71,18 @@ static void superslab_link(struct superslab *s)
 void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty)
 {
     superslab_unlink(s);
-    store_relaxed(&s->occupied, occupied); /* visit_units() reads it without the lock */
+    s->occupied = occupied;
     s->dirty = dirty;
     superslab_link(s);
+}
+
+void superslab_leave(struct superslab *s)
+{
+    counter_add(&arena.units, 0 - (size_t)free_units(s));
+    (void)superslab_forget_huge(s);
+    superslab_unlink(s);
+    if (s->in_dirty_list) list_remove(&s->dirty_link);
+    *s = (struct superslab){0};
 }
 
 bool superslab_forget_huge(struct superslab *s)
@@ -266,12 +275,12 @@ static size_t clean_units(uint32_t record, unsigned count)
     return clean;
 }
 
-bool arena_take_long(unsigned count, bool dense, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
+bool arena_take_long(unsigned count, bool dense, bool grow, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
 {
     struct stretch stretch;
     unsigned superslabs = (count + SUPERSLAB_UNITS - 1) / SUPERSLAB_UNITS;
     lock_acquire(&arena_lock);
-    bool done = chunk_find_long(count, &stretch);
+    bool done = chunk_find_long(count, grow, &stretch);
     for (unsigned i = superslabs - stretch.unused; done && i < superslabs; i++) superslab_enter(stretch.first + i);
     if (done && limit_is_set()) done = limit_allows(clean_units(stretch.first->record, count) * UNIT_SIZE);
     if (done) {
@@ -331,6 +340,14 @@ bool arena_extend(uint32_t record, unsigned count, unsigned more)
     }
     lock_release(&arena_lock);
     return done;
+}
+
+size_t arena_release(void)
+{
+    lock_acquire(&arena_lock);
+    size_t bytes = chunk_give_up_free();
+    lock_release(&arena_lock);
+    return bytes;
 }
 
 bool arena_has_dirty(void)

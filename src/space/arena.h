@@ -54,14 +54,18 @@ bool arena_take(unsigned count, bool dense, struct span *span);
 /* A run of `count` (33 ... LONG_UNITS_MAX) units. dense = all of it will be written; it may get huge pages where it has
  * no memory, as it is touched. Its dirty units are those of dirty[i], bit j, for unit
  * i * SUPERSLAB_UNITS + j; span->dirty and
- * span->present say nothing. false = the system refuses, or no chunk is that large. */
-bool arena_take_long(unsigned count, bool dense, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX]);
+ * span->present say nothing. grow = also at the price of memory that stays charged. false = the system refuses, or no
+ * chunk is that large. */
+bool arena_take_long(unsigned count, bool dense, bool grow, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX]);
 
 /* Takes `count` units back; their tags become TAG_FREE. */
 void arena_give(uintptr_t base, uint32_t record, unsigned count);
 
 /* Extends a run of `count` units by `more`, in place. false = they are not free. */
 bool arena_extend(uint32_t record, unsigned count, unsigned more);
+
+/* Gives the addresses of chunks back of which nothing is handed out, where a mapping found no room. Returns bytes. */
+size_t arena_release(void);
 
 /* Gives dirty units back to the system: those that were idle for the purge delay, or all. Returns bytes. */
 size_t arena_purge(bool all);
@@ -111,9 +115,6 @@ size_t arena_units(void);
 
 /* true = the address lies in a unit that the arena has, handed out or not. Slow. */
 bool arena_contains(const void *p);
-
-/* Calls visit(record, base, context) for every unit that can be in use, lowest first, without a lock. */
-void arena_each_unit(void (*visit)(uint32_t record, uintptr_t base, void *context), void *context);
 
 /* Checks I1 ... I5. NULL = they hold, else which does not. Other threads must be held out. */
 const char *arena_verify(void);

@@ -24,9 +24,9 @@ static size_t guard_before(size_t size)
     return size == CHUNK_SIZE_MAX ? GUARD_SIZE : 0;
 }
 
-static void unreserve(uintptr_t base, size_t size)
+static bool unreserve(uintptr_t base, size_t size)
 {
-    (void)os_unmap((void *)(base - guard_before(size)), guard_before(size) + size);
+    return os_unmap((void *)(base - guard_before(size)), guard_before(size) + size);
 }
 
 /* A reservation whose tags can be written. In a window a place can be taken: then the next is tried
@@ -38,21 +38,37 @@ static uintptr_t reserve_tagged(size_t size, size_t alignment, unsigned tries)
     uintptr_t base = start + guard_before(size);
     if (tagmap_claim(base, size)) return base;
     uintptr_t other = tries > 0 ? reserve_tagged(size, alignment, tries - 1) : 0;
-    unreserve(base, size);
+    (void)unreserve(base, size);
     return other;
 }
 
-static struct chunk *chunk_make(uintptr_t base, size_t size)
+static size_t superslabs_of(size_t units)
 {
-    size_t units = size / UNIT_SIZE;
-    size_t superslabs = (units + SUPERSLAB_UNITS - 1) / SUPERSLAB_UNITS;
+    return (units + SUPERSLAB_UNITS - 1) / SUPERSLAB_UNITS;
+}
+
+/* The smallest of those given up that has books for so many units. */
+static struct chunk *chunk_again(size_t units)
+{
+    struct chunk *best = NULL;
+    for (uint32_t block = 1; block <= last_block; block++) {
+        struct chunk *c = chunk_of_block[block];
+        if (!c || c->size > 0 || c->capacity < units) continue;
+        if (!best || c->capacity < best->capacity) best = c;
+    }
+    return best;
+}
+
+static struct chunk *chunk_make(size_t units)
+{
+    size_t superslabs = superslabs_of(units);
     size_t books = units * sizeof(struct record) + sizeof(struct chunk);
     char *memory = record_map(books + superslabs * sizeof(struct superslab));
     if (!memory) return NULL;
     uint32_t record = record_block_add((struct record *)(void *)memory);
     if (!record) return NULL; /* 16,384 chunks exist: 16 TiB */
     struct chunk *c = (struct chunk *)(void *)(memory + units * sizeof(struct record));
-    *c = (struct chunk){.base = base, .size = size, .record = record, .total = (uint32_t)superslabs};
+    *c = (struct chunk){.capacity = (uint32_t)units, .record = record};
     c->superslabs = (struct superslab *)(void *)(memory + books);
     return c;
 }
@@ -77,15 +93,21 @@ COLD static bool chunk_try(size_t size)
     size_t alignment = size >= 8 * (size_t)SUPERSLAB_SIZE ? SUPERSLAB_SIZE : UNIT_SIZE;
     uintptr_t base = reserve_tagged(size, alignment, 3);
     if (!base) return false;
-    struct chunk *c = chunk_make(base, size);
+    struct chunk *c = chunk_again(size / UNIT_SIZE);
+    if (!c) c = chunk_make(size / UNIT_SIZE);
     if (!c) {
         if (tagmap.windowed) tagmap_set(base, size / UNIT_SIZE, TAG_NONE, 0);
-        unreserve(base, size);
+        (void)unreserve(base, size);
         return false;
     }
+    store_relaxed(&c->base, base);
+    c->size = size;
+    c->total = (uint32_t)superslabs_of(size / UNIT_SIZE);
     allow_huge_by_option(c);
-    store_release(&chunk_of_block[c->record >> RECORD_INDEX_BITS], c);
-    store_relaxed(&last_block, c->record >> RECORD_INDEX_BITS);
+    uint32_t block = c->record >> RECORD_INDEX_BITS;
+    store_release(&chunk_of_block[block], c);
+    if (block > last_block) store_relaxed(&last_block, block);
+    if (block < room_block) room_block = block;
     return true;
 }
 
@@ -160,6 +182,42 @@ struct superslab *chunk_next_superslab(void)
     if (!c && chunk_add(UNIT_SIZE)) c = chunk_with_room();
     if (!c || !chunk_use(c, 1)) return NULL;
     return &c->superslabs[c->used - 1];
+}
+
+/* ---- giving up ---- */
+
+static bool is_free(const struct chunk *c)
+{
+    for (uint32_t i = 0; i < c->used; i++)
+        if (c->superslabs[i].occupied != missing_units(superslab_length(c, i))) return false;
+    return c->size > 0;
+}
+
+/* The tags go first: when the addresses are somebody else's, they must not be ours. Where the system refuses, and in a
+ * window another has taken their place meanwhile, the addresses are lost. Returns bytes. */
+COLD static size_t give_up(struct chunk *c)
+{
+    size_t bytes = c->size;
+    tagmap_set(c->base, bytes / UNIT_SIZE, TAG_NONE, 0);
+    if (!unreserve(c->base, bytes)) {
+        if (tagmap_claim(c->base, bytes)) return 0;
+        bytes = 0;
+    }
+    for (uint32_t i = 0; i < c->used; i++) superslab_leave(&c->superslabs[i]);
+    store_relaxed(&c->used, 0);
+    store_relaxed(&c->base, 0);
+    c->size = 0;
+    c->committed = 0;
+    c->total = 0;
+    return bytes;
+}
+
+COLD size_t chunk_give_up_free(void)
+{
+    size_t bytes = 0;
+    for (uint32_t block = 1; block <= last_block; block++)
+        if (chunk_of_block[block] && is_free(chunk_of_block[block])) bytes += give_up(chunk_of_block[block]);
+    return bytes;
 }
 
 static struct chunk *chunk_of(uint32_t record)
@@ -244,27 +302,27 @@ static struct chunk *search_long(bool grow, unsigned whole, unsigned tail, uint3
     return best;
 }
 
-/* What a chunk has committed stays charged: where that counts, long runs do not make it more. */
-static bool find_long(bool grow, unsigned count, struct stretch *stretch)
+/* In SuperSlabs never used, too, or not. */
+static bool find_long(bool unused, unsigned count, bool grow, struct stretch *stretch)
 {
     uint32_t first = 0;
     unsigned whole = count / SUPERSLAB_UNITS;
     unsigned tail = count % SUPERSLAB_UNITS;
-    struct chunk *c = search_long(grow, whole, tail, &first);
+    struct chunk *c = search_long(unused, whole, tail, &first);
     if (!c) return false;
     uint32_t end = first + whole + (tail > 0);
     stretch->unused = end > c->used ? end - c->used : 0;
     stretch->first = &c->superslabs[first];
-    return stretch->unused == 0 || (!os_memory_is_charged() && chunk_use(c, stretch->unused));
+    return stretch->unused == 0 || ((grow || !os_memory_is_charged()) && chunk_use(c, stretch->unused));
 }
 
-bool chunk_find_long(unsigned count, struct stretch *stretch)
+bool chunk_find_long(unsigned count, bool grow, struct stretch *stretch)
 {
     stretch->first = NULL;
-    if (find_long(true, count, stretch) || find_long(false, count, stretch)) return true;
+    if (find_long(true, count, grow, stretch) || find_long(false, count, grow, stretch)) return true;
     bool had_place = stretch->first != NULL; /* but no memory for it */
     if (had_place || os_memory_is_charged() || !chunk_add(CHUNK_FOR_LONG * (size_t)count * UNIT_SIZE)) return false;
-    return find_long(true, count, stretch);
+    return find_long(true, count, grow, stretch);
 }
 
 bool chunk_verify(void)
@@ -282,11 +340,9 @@ bool chunk_verify(void)
 
 void chunk_each_superslab(void (*visit)(struct superslab *s, void *context), void *context)
 {
-    for (uint32_t block = 1; block <= load_relaxed(&last_block); block++) {
-        struct chunk *c = load_acquire(&chunk_of_block[block]);
-        if (!c) continue;
-        uint32_t used = load_acquire(&c->used);
-        for (uint32_t i = 0; i < used; i++) visit(&c->superslabs[i], context);
+    for (uint32_t block = 1; block <= last_block; block++) {
+        struct chunk *c = chunk_of_block[block];
+        for (uint32_t i = 0; c && i < c->used; i++) visit(&c->superslabs[i], context);
     }
 }
 
@@ -294,26 +350,9 @@ COLD bool arena_contains(const void *p)
 {
     for (uint32_t block = 1; block <= load_relaxed(&last_block); block++) {
         struct chunk *c = load_acquire(&chunk_of_block[block]);
-        if (c && (uintptr_t)p - c->base < load_relaxed(&c->used) * (uintptr_t)SUPERSLAB_SIZE) return true;
+        if (!c) continue;
+        uintptr_t offset = (uintptr_t)p - load_relaxed(&c->base);
+        if (offset < load_relaxed(&c->used) * (uintptr_t)SUPERSLAB_SIZE) return true;
     }
     return false;
-}
-
-struct unit_visit {
-    void (*visit)(uint32_t record, uintptr_t base, void *context);
-    void *context;
-};
-
-static void visit_units(struct superslab *s, void *context)
-{
-    struct unit_visit *v = context;
-    uint32_t occupied = load_relaxed(&s->occupied);
-    for (unsigned i = 0; i < SUPERSLAB_UNITS; i++)
-        if (occupied >> i & 1) v->visit(s->record + i, s->base + i * (uintptr_t)UNIT_SIZE, v->context);
-}
-
-void arena_each_unit(void (*visit)(uint32_t record, uintptr_t base, void *context), void *context)
-{
-    struct unit_visit v = {.visit = visit, .context = context};
-    chunk_each_superslab(visit_units, &v);
 }

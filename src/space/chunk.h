@@ -5,6 +5,9 @@
  *
  * Chunks shrink when the system refuses: down to a few units. Memory is committed from the front, in
  * growing steps, so that strict overcommit charges little and the mapping stays one.
+ *
+ * A chunk of which nothing is handed out can be given up, when addresses are short. Its books stay, for the next chunk
+ * that is no longer than it was.
  */
 #ifndef HAK_SPACE_CHUNK_H
 #define HAK_SPACE_CHUNK_H
@@ -31,10 +34,11 @@ struct superslab {
 
 struct chunk {
     uintptr_t base;
-    size_t size;
+    size_t size;                  /* 0 = given up, and so are base, committed, used and total */
     size_t committed;             /* writable bytes from base on */
     uint32_t used;                /* SuperSlabs handed to the arena */
     uint32_t total;               /* SuperSlabs that fit; the last may be short */
+    uint32_t capacity;            /* units that there are records for */
     uint32_t empty;               /* SuperSlabs in use of which nothing is occupied */
     uint32_t record;              /* number of the first unit's record */
     struct superslab *superslabs; /* one for each 2 MiB */
@@ -61,6 +65,9 @@ extern struct arena arena;
 /* Sets both maps of a SuperSlab and moves it to where it belongs. In arena.c. */
 void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty);
 
+/* Takes one of which nothing is handed out from where it is, and empties it. In arena.c. */
+void superslab_leave(struct superslab *s);
+
 /* Huge pages will be forbidden there, and what it has of them may be split. true = they were allowed. */
 bool superslab_forget_huge(struct superslab *s);
 
@@ -73,8 +80,12 @@ struct stretch {
     unsigned unused;         /* the last ones, never used before, not yet in a bucket */
 };
 
-/* A stretch whose first `count` units are free, where the most of them are dirty. false = there is none. */
-bool chunk_find_long(unsigned count, struct stretch *stretch);
+/* A stretch whose first `count` units are free, where the most of them are dirty. What a chunk has committed stays
+ * charged: where that counts, it is made more only if `grow` says so. false = there is none. */
+bool chunk_find_long(unsigned count, bool grow, struct stretch *stretch);
+
+/* Gives the addresses of all chunks back to the system of which nothing is handed out. Returns bytes. */
+size_t chunk_give_up_free(void);
 
 /* To be told of each SuperSlab that becomes entirely free, or is no longer. */
 void chunk_count_empty(const struct superslab *s, bool empty);

@@ -39,21 +39,22 @@ static void clear_dirty_units(uintptr_t base, const uint32_t *dirty, size_t size
     }
 }
 
-static bool run_take(unsigned units, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
+static bool run_take(unsigned units, bool grow, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
 {
-    if (units > SUPERSLAB_UNITS) return arena_take_long(units, density_expected(), span, dirty);
+    if (units > SUPERSLAB_UNITS) return arena_take_long(units, density_expected(), grow, span, dirty);
     if (!arena_take(units, false, span)) return false;
     dirty[0] = span->dirty;
     return true;
 }
 
-static void *run_alloc(size_t size, bool zeroed)
+/* `grow` as arena_take_long() wants it. */
+static void *run_alloc(size_t size, bool zeroed, bool grow)
 {
     struct span span;
     uint32_t dirty[LONG_SUPERSLABS_MAX];
     size = align_up(size, os_page_size());
     unsigned units = units_for(size);
-    if (!run_take(units, &span, dirty)) return NULL;
+    if (!run_take(units, grow, &span, dirty)) return NULL;
     struct large *l = large_at(span.record);
     *l = (struct large){.start = span.base, .size = size, .number = span.record, .units = units};
     tagmap_set(span.base, units, TAG_RUN, span.record);
@@ -101,8 +102,10 @@ static bool run_resize(struct large *l, size_t size)
 void *large_alloc(size_t size, size_t alignment, bool zeroed)
 {
     void *p = NULL;
-    if (size <= RUN_SIZE_MAX && alignment <= UNIT_SIZE) p = run_alloc(size, zeroed);
+    bool run = size <= RUN_SIZE_MAX && alignment <= UNIT_SIZE;
+    if (run) p = run_alloc(size, zeroed, false);
     if (!p) p = mapping_alloc(size < UNIT_SIZE + 1 ? UNIT_SIZE + 1 : size, alignment, zeroed);
+    if (!p && run && size > SUPERSLAB_SIZE) p = run_alloc(size, zeroed, true); /* there is no better place */
     if (p) add_relaxed(&large.mallocs, 1);
     return p;
 }

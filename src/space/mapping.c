@@ -302,17 +302,31 @@ static void mapping_set(struct large *l, uintptr_t base, size_t size, size_t map
     lock_release(&large_lock);
 }
 
+/* A refused move can cost the reservation (os.h), and what a move needs beside it is counted in full: so the system is
+ * asked for that first. */
+static bool may_grow_by(size_t more)
+{
+    void *p = os_map(more);
+    return p && os_unmap(p, more);
+}
+
+/* A tagged reservation. 0 = refused, or a move to it would be. */
+static uintptr_t place_to_grow(size_t room, size_t more, size_t alignment)
+{
+    uintptr_t to = os_aligned(os_reserve, room, alignment);
+    if (!to) return 0;
+    if (may_grow_by(more) && tagmap_claim(align_down(to, UNIT_SIZE), UNIT_SIZE)) return to;
+    (void)os_unmap((void *)to, room);
+    return 0;
+}
+
 /* Moves the pages, not the bytes; huge ones whole, where both places begin with one. The new place is tagged before
  * anything moves, so that every failure leaves the block as it was. */
 static bool mapping_move(struct large *l, size_t size, size_t room)
 {
     bool spare = size >= HUGE_SIZE_MIN && room > size; /* addresses are not short */
-    uintptr_t to = os_aligned(os_reserve, room, spare ? SUPERSLAB_SIZE : os_page_size());
+    uintptr_t to = place_to_grow(room, room - l->map_size, spare ? SUPERSLAB_SIZE : os_page_size());
     if (!to) return false;
-    if (!tagmap_claim(align_down(to, UNIT_SIZE), UNIT_SIZE)) {
-        (void)os_unmap((void *)to, room);
-        return false;
-    }
     lock_acquire(&large_lock);
     list_remove(&l->link); /* it has no tag for a while: who walks the list must not meet it */
     lock_release(&large_lock);

@@ -82,18 +82,18 @@ static size_t sum_of(unsigned round, unsigned sort, bool again)
     return sum;
 }
 
-/* But for a part; of several threads each keeps a slab that is not full, and a bin. */
+/* But for a part: free units do not always lie as they did; of several threads each keeps a slab that is not full, and
+ * a bin. */
 static bool is_as_much(size_t count, size_t before, size_t part)
 {
     return count + 1 + before / part + (threads - 1) * 8 >= before;
 }
 
-/* What part may be missing after all other sorts: free units do not lie as they did. What is larger than a chunk has no
- * place once the addresses have become chunks. */
-static size_t part_late(const struct sort *sort, size_t bytes)
+/* Of so many blocks, those that runs have place for: what is longer than a SuperSlab begins at one. */
+static size_t in_runs(size_t count, size_t size)
 {
-    if (sort->size > bytes / 16) return 1;
-    return sort->how == BY_REALLOC || sort->size > bytes / 64 ? 2 : 8;
+    enum { SUPERSLAB = 2 << 20 };
+    return size <= SUPERSLAB ? count : count * size / (size + (SUPERSLAB - size % SUPERSLAB) % SUPERSLAB);
 }
 
 static void judge(size_t bytes)
@@ -108,8 +108,7 @@ static void judge(size_t bytes)
         if (size < smallest) continue;
         diag("size %zu: %zu blocks, %zu MiB; then %zu, %zu, %zu", size, first, first * size / MIB, again, late, last);
         expect(is_as_much(again, first, part), "size %zu: %zu blocks, then %zu", size, first, again);
-        expect(is_as_much(late, first, part_late(&sorts[i], bytes)), "size %zu: %zu blocks, later %zu", size, first,
-               late);
+        expect(is_as_much(late, in_runs(first, size), part), "size %zu: %zu blocks, later %zu", size, first, late);
         expect(is_as_much(last, late, part), "size %zu: %zu blocks, at last %zu", size, late, last);
         if (size * 64 * threads <= bytes) expect(first * size >= bytes / 4, "size %zu: only %zu blocks", size, first);
     }

@@ -245,11 +245,16 @@ bool os_remap(void *p, size_t size, size_t new_size)
     return done;
 }
 
-/* Beforehand the mapping and the reservation are charged, afterwards only what they have become. */
+/* Beforehand the mapping and the reservation are charged, afterwards only what they have become; in between the growth
+ * as well, as by Linux since 6.17. */
 bool os_remap_to(void *p, size_t size, size_t new_size, void *to)
 {
     bool fails = fake_fails(FAKE_REMAP_TO);
     int saved = errno;
+    if (!fails) {
+        fails = !fake_charge(new_size - size);
+        if (!fails) fake_discharge(new_size - size);
+    }
     if (fails && fake.remap_eats_target && munmap(to, new_size) == 0) fake_discharge(new_size);
     bool done = !fails && mremap(p, size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED;
     if (done) fake_discharge(size);

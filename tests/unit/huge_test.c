@@ -284,7 +284,7 @@ static struct span take_long(unsigned count, bool dense)
 {
     struct span span;
     uint32_t dirty[LONG_SUPERSLABS_MAX];
-    bool done = arena_take_long(count, dense, &span, dirty);
+    bool done = arena_take_long(count, dense, false, &span, dirty);
     require(done, "%u units", count);
     require_whole();
     return span;

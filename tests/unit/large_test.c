@@ -468,6 +468,22 @@ static void a_mapping_stays_whole_when_growing_is_refused(void)
     require_whole();
 }
 
+static void growth_beyond_the_limit_costs_no_addresses(void)
+{
+    start();
+    unsigned char *p = map_block(3 * MIB);
+    fill(p, 3 * MIB);
+    size_t before = fake.address_bytes;
+    fake.address_bytes_max = before + 12 * MIB; /* the new place has room, the growth beside it not */
+    fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
+    for (unsigned i = 0; i < 5; i++) require(!resize(p, 10 * MIB));
+    require(fake.address_bytes == before, "%zu MiB are lost", (fake.address_bytes - before) / MIB);
+    require_unmoved(p);
+    unsigned char *q = resize(p, 7 * MIB);
+    require(q && q != p && usable(q) == 7 * MIB);
+    require_filled(q, 3 * MIB - 1);
+}
+
 static size_t tags_in_use(void)
 {
     size_t count = 0;
@@ -719,6 +735,7 @@ int main(void)
         TEST(a_mapping_grows_where_it_can),
         TEST(a_mapping_moves_with_its_bytes),
         TEST(a_mapping_stays_whole_when_growing_is_refused),
+        TEST(growth_beyond_the_limit_costs_no_addresses),
         TEST(refused_moves_leave_the_window_as_it_was),
         TEST(a_place_without_a_tag_is_not_moved_to),
         TEST(a_mapping_that_grew_has_room_for_more),

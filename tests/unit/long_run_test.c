@@ -18,7 +18,7 @@ static void require_whole(void)
 static struct span take(unsigned count)
 {
     struct span span;
-    bool done = count > SUPERSLAB_UNITS ? arena_take_long(count, false, &span, dirty) : arena_take(count, false, &span);
+    bool done = count > SUPERSLAB_UNITS ? arena_take_long(count, false, false, &span, dirty) : arena_take(count, false, &span);
     require(done, "%u units", count);
     require_whole();
     return span;
@@ -27,7 +27,7 @@ static struct span take(unsigned count)
 static bool refused(unsigned count)
 {
     struct span span;
-    bool done = arena_take_long(count, false, &span, dirty);
+    bool done = arena_take_long(count, false, false, &span, dirty);
     require_whole();
     return !done;
 }
@@ -291,6 +291,19 @@ static void where_memory_is_charged_they_use_what_is_there(void)
     require_whole();
 }
 
+/* A chunk has their addresses already: where no mapping can be had, it gives them. */
+static void where_memory_is_charged_they_make_a_chunk_larger_at_last(void)
+{
+    start();
+    give(take(1), 1);
+    fake.memory_is_charged = true;
+    fake_fail(FAKE_MAP, 1, FAKE_FOR_GOOD);
+    unsigned char *p = large_alloc(40 * MIB, 1, true);
+    require(p && arena_contains(p) && reads_as_zero(p, 40 * MIB));
+    require(large_free(p, tagmap_get(p)));
+    require_whole();
+}
+
 static void a_generous_commit_that_is_refused_becomes_an_exact_one(void)
 {
     start();
@@ -436,6 +449,7 @@ int main(void)
         TEST(a_refused_reservation_changes_nothing),
         TEST(refused_books_change_nothing),
         TEST(where_memory_is_charged_they_use_what_is_there),
+        TEST(where_memory_is_charged_they_make_a_chunk_larger_at_last),
         TEST(a_generous_commit_that_is_refused_becomes_an_exact_one),
         TEST(a_chunk_that_is_too_small_gives_a_mapping),
         TEST(short_superslabs_are_no_part_of_long_runs),

@@ -1,0 +1,229 @@
+/* release_test.c - chunks given up, so that a mapping finds addresses; their books used again; refusals. */
+#include "unit.h"
+
+static const size_t MIB = (size_t)1 << 20;
+
+enum { SPANS = 100 }; /* SuperSlabs: 200 MiB, of which a chunk of start() has 64 */
+
+static struct span taken[SPANS];
+
+static void start(void)
+{
+    fake.address_limit = 1024 * MIB;
+    require(tagmap_init());
+}
+
+static void require_whole(void)
+{
+    const char *broken = arena_verify();
+    require(!broken, "%s", broken);
+}
+
+static struct span take(unsigned count)
+{
+    struct span span;
+    bool done = arena_take(count, false, &span);
+    require(done, "%u units", count);
+    return span;
+}
+
+static void give(struct span span, unsigned count)
+{
+    arena_give(span.base, span.record, count);
+}
+
+static void take_many(void)
+{
+    for (unsigned i = 0; i < SPANS; i++) {
+        taken[i] = take(SUPERSLAB_UNITS);
+        require((taken[i].dirty & 1) || reads_as_zero((void *)taken[i].base, 4096), "SuperSlab %u", i);
+        *(char *)taken[i].base = 1;
+    }
+}
+
+static void give_many(unsigned from)
+{
+    for (unsigned i = from; i < SPANS; i++) give(taken[i], SUPERSLAB_UNITS);
+}
+
+static void require_nothing_in_use(void)
+{
+    struct arena_usage usage;
+    arena_usage(&usage);
+    require(usage.units == 0 && usage.free_units == 0 && usage.dirty_units == 0);
+}
+
+static void addresses_of_free_chunks_go_back(void)
+{
+    start();
+    size_t before = fake.address_bytes;
+    take_many();
+    size_t reserved = fake.address_bytes - before;
+    give_many(0);
+    require(arena_release() == 256 * MIB);
+    require(before + reserved - 256 * MIB == fake.address_bytes, "but for the books");
+    require_whole();
+    require_nothing_in_use();
+    for (unsigned i = 0; i < SPANS; i++) {
+        require(!arena_contains((void *)taken[i].base));
+        require(tag_offset(tagmap_get((void *)taken[i].base)) == TAG_NONE);
+    }
+    require(arena_release() == 0, "nothing is left");
+    take_many();
+    require_whole();
+}
+
+static void a_chunk_in_use_stays(void)
+{
+    start();
+    take_many();
+    give_many(1);
+    require(arena_release() == 192 * MIB);
+    require_whole();
+    require(arena_contains((void *)taken[0].base) && *(char *)taken[0].base == 1);
+    give(taken[0], SUPERSLAB_UNITS);
+    require(arena_release() == 64 * MIB);
+    require_whole();
+}
+
+static void units_being_purged_are_in_use(void)
+{
+    start();
+    take_many();
+    give_many(0);
+    struct superslab *s = chunk_superslab_of(taken[0].record);
+    superslab_change(s, 1, s->dirty & ~1u); /* as purge.c holds it, without a lock */
+    require(arena_release() == 192 * MIB);
+    superslab_change(s, 0, s->dirty | 1);
+    require_whole();
+    require(arena_release() == 64 * MIB);
+}
+
+static void books_are_used_again(void)
+{
+    start();
+    take_many();
+    size_t bytes = record_bytes();
+    uint32_t blocks = records.blocks;
+    for (unsigned round = 0; round < 50; round++) {
+        give_many(0);
+        require(arena_release() == 256 * MIB, "round %u", round);
+        take_many();
+        require_whole();
+    }
+    require(record_bytes() == bytes && records.blocks == blocks);
+}
+
+static void shorter_chunks_use_the_books_of_longer_ones(void)
+{
+    start();
+    take_many();
+    size_t bytes = record_bytes();
+    give_many(0);
+    require(arena_release() == 256 * MIB);
+    fake.map_bytes_max = 20 * MIB;
+    for (unsigned i = 0; i < 4 * 8; i++) taken[i] = take(SUPERSLAB_UNITS); /* four chunks of 16 MiB */
+    require(record_bytes() == bytes);
+    taken[32] = take(SUPERSLAB_UNITS);
+    require(record_bytes() > bytes, "all books are in use");
+    require_whole();
+    for (unsigned i = 0; i <= 32; i++) give(taken[i], SUPERSLAB_UNITS);
+    require(arena_release() == 5 * 16 * MIB);
+    fake.map_bytes_max = SIZE_MAX;
+    bytes = record_bytes();
+    take_many();
+    require(record_bytes() == bytes, "four of them are long enough");
+    require_whole();
+}
+
+static void the_shortest_chunks_go_back(void)
+{
+    start();
+    fake.map_bytes_max = 5 * UNIT_SIZE; /* 4 units, and the slack of their alignment */
+    for (unsigned i = 0; i < 8; i++) taken[i] = take(3);
+    for (unsigned i = 1; i < 8; i++) give(taken[i], 3);
+    require(arena_release() == 7 * 4 * UNIT_SIZE);
+    require_whole();
+    for (unsigned i = 1; i < 8; i++) taken[i] = take(3);
+    require_whole();
+}
+
+static void long_runs_take_addresses_again(void)
+{
+    struct span span;
+    uint32_t dirty[LONG_SUPERSLABS_MAX];
+    start();
+    for (unsigned round = 0; round < 3; round++) {
+        require(arena_take_long(200, round == 1, false, &span, dirty));
+        require(dirty[0] == 0, "nothing is there any more");
+        arena_give(span.base, span.record, 200);
+        require(arena_release() == 64 * MIB);
+        require_whole();
+        require(arena.huge_superslabs == 0);
+    }
+}
+
+static void a_refused_return_leaves_the_chunk(void)
+{
+    start();
+    take_many();
+    give_many(0);
+    size_t bytes = fake.address_bytes;
+    fake_fail(FAKE_UNMAP, 1, 2);
+    require(arena_release() == 128 * MIB);
+    require(fake.address_bytes == bytes - 128 * MIB);
+    require_whole();
+    take_many();
+    require_whole();
+    require(fake.address_bytes >= bytes);
+}
+
+static void tags_of_a_window_are_free_for_others(void)
+{
+    fake.address_limit = 64 * MIB;
+    require(tagmap_init() && tagmap.windowed);
+    struct span span = take(1);
+    give(span, 1);
+    require(tag_offset(tagmap_get((void *)span.base)) == TAG_FREE);
+    require(arena_release() > 0);
+    require(tagmap_claim(span.base, UNIT_SIZE), "somebody else's");
+}
+
+/* All addresses have been small blocks. */
+static void large_blocks_find_room_after_small_ones(void)
+{
+    static void *small[20000];
+    size_t count = 0;
+    fake.address_limit = 256 * MIB;
+    fake.address_bytes_max = 256 * MIB;
+    void *block = do_malloc(150 * MIB);
+    require(block != NULL);
+    do_free(block);
+    for (unsigned round = 0; round < 3; round++) {
+        while (count < array_length(small) && (small[count] = do_malloc(30000))) count++;
+        require(count * 30000 > 150 * MIB && count < array_length(small), "%zu", count);
+        require(!do_malloc(150 * MIB) && errno == ENOMEM);
+        while (count > 0) do_free(small[--count]);
+        block = round == 0 ? do_malloc(150 * MIB) : round == 1 ? do_calloc(1, 150 * MIB) : do_aligned(MIB, 150 * MIB);
+        require(block != NULL, "round %u", round);
+        do_free(block);
+        require_sound();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(addresses_of_free_chunks_go_back),
+        TEST(a_chunk_in_use_stays),
+        TEST(units_being_purged_are_in_use),
+        TEST(books_are_used_again),
+        TEST(shorter_chunks_use_the_books_of_longer_ones),
+        TEST(the_shortest_chunks_go_back),
+        TEST(long_runs_take_addresses_again),
+        TEST(a_refused_return_leaves_the_chunk),
+        TEST(tags_of_a_window_are_free_for_others),
+        TEST(large_blocks_find_room_after_small_ones),
+    };
+    return run_unit_tests(tests);
+}
