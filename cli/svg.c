@@ -92,8 +92,9 @@ void draw_svg(FILE *out, const struct target *target, const struct snapshot *s)
     fprintf(out, "<text x=\"10\" y=\"20\" font-size=\"14\">process %d (", (int)target->pid);
     put_escaped(out, target->name);
     fprintf(out, "): %zu SuperSlabs of 2 MiB</text>\n", s->superslab_count);
-    fputs("<text x=\"10\" y=\"40\">colour: class of a slab, filled as far as its blocks are used; grey: large; "
-          "orange: dirty; yellow: reserve; light: without memory; right: share with memory</text>\n", out);
+    fputs("<text x=\"10\" y=\"36\">colour: class of a slab, filled as far as its blocks are used; light: without memory; "
+          "right: share with memory</text>\n"
+          "<text x=\"10\" y=\"50\">grey: large; orange: dirty; yellow: reserve</text>\n", out);
     for (size_t i = 0; i < s->superslab_count; i++)
         draw_superslab(out, &s->superslabs[i], (unsigned)(TOP + i * ROW_HEIGHT));
     fputs("</svg>\n", out);
