@@ -373,6 +373,7 @@ struct sums {
     size_t free_units;
     size_t dirty_units;
     size_t dense_units;
+    size_t in_dirty_list;
     const char *broken;
 };
 
@@ -382,12 +383,20 @@ static void verify_superslab(struct superslab *s, void *context)
     sums->free_units += free_units(s);
     sums->dirty_units += bit_count(s->dirty);
     sums->dense_units += bit_count(s->dense);
+    sums->in_dirty_list += s->in_dirty_list;
     if (s->occupied & s->dirty) sums->broken = "arena I1: a unit is occupied and dirty";
     if (s->stale & ~s->dirty) sums->broken = "arena I1: a unit is stale and not dirty";
     if (s->zero & ~s->dirty) sums->broken = "arena I1: a unit is zero and not dirty";
     if (s->dense & ~s->occupied) sums->broken = "arena I1: a unit is dense and not occupied";
     if (s->in_bucket != (free_units(s) > 0)) sums->broken = "arena I2: bucket membership";
     if (s->in_dirty_list != (s->dirty != 0)) sums->broken = "arena I3: dirty list membership";
+}
+
+static size_t length_of(struct list *head)
+{
+    size_t length = 0;
+    for (struct list *l = list_first(head); l != head; l = l->next) length++;
+    return length;
 }
 
 static bool bucket_is_right(struct list *head, unsigned dirty, unsigned count)
@@ -408,6 +417,7 @@ COLD const char *arena_verify(void)
     struct sums sums = {0};
     chunk_each_superslab(verify_superslab, &sums);
     if (sums.broken) return sums.broken;
+    if (sums.in_dirty_list != length_of(&arena.dirty_list)) return "arena I3: length of the dirty list";
     if (sums.free_units != arena.free_units || sums.dirty_units != arena.dirty_units)
         return "arena I4: sums of free and dirty units";
     if (sums.dense_units != arena.dense_units) return "arena I4: sum of dense units";

@@ -71,6 +71,8 @@ static void addresses_of_free_chunks_go_back(void)
     require(arena_release() == 0, "nothing is left");
     take_many();
     require_whole();
+    give_many(0);
+    require(arena_purge(true) == SPANS * (size_t)SUPERSLAB_SIZE);
 }
 
 static void a_chunk_in_use_stays(void)
