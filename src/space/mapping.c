@@ -173,7 +173,10 @@ static void *mapping_make(const struct shape *shape, bool zeroed)
     else if (zeroed && !os_purge((void *)l->start, l->size))
         __builtin_memset((void *)l->start, 0, l->size);
     if (!l) return NULL;
-    if (shape->huge && fresh) mapping_be_dense(l, l->start);
+    if (shape->huge && fresh)
+        mapping_be_dense(l, l->start);
+    else if (fresh && l->map_size >= SUPERSLAB_SIZE)
+        os_allow_huge((void *)l->map_base, l->map_size, option_get(OPTION_thp) == THP_ALWAYS);
     enter_live(l);
     return (void *)l->start;
 }

@@ -476,12 +476,12 @@ static void a_filled_mapping_that_grows_may_have_huge_pages(void)
 {
     start();
     unsigned char *p = mapping_alloc(6 * MIB, 1, false);
-    require(fake.huge_count == 0);
+    require(fake.huge_count == 1 && !fake.huge[0].allow);
     memset(p, 1, 6 * MIB);
     fake_fail(FAKE_REMAP, 1, 1);
     p = resize(p, 12 * MIB);
-    require((uintptr_t)p % SUPERSLAB_SIZE == 0 && fake.huge_count == 1);
-    require_advice(0, (uintptr_t)p, 14 * MIB, true);
+    require((uintptr_t)p % SUPERSLAB_SIZE == 0 && fake.huge_count == 2);
+    require_advice(1, (uintptr_t)p, 14 * MIB, true);
     require(p[6 * MIB - 1] == 1);
 }
 
@@ -493,8 +493,8 @@ static void a_growing_mapping_is_of_one_mind(void)
     memset(p, 1, 6 * MIB);
     fake_fail(FAKE_REMAP, 1, 1);
     p = resize(p, 12 * MIB);
-    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 1);
-    require_advice(0, (uintptr_t)p, 14 * MIB, false);
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 2);
+    require_advice(1, (uintptr_t)p, 14 * MIB, false);
 }
 
 static void a_mapping_that_was_not_filled_keeps_to_small_pages(void)
@@ -503,7 +503,7 @@ static void a_mapping_that_was_not_filled_keeps_to_small_pages(void)
     unsigned char *p = mapping_alloc(6 * MIB, 1, false);
     memset(p, 1, 3 * MIB);
     (void)resize(p, 12 * MIB);
-    require(fake.huge_count == 0);
+    require(fake.huge_count == 1 && !fake.huge[0].allow);
 }
 
 static void an_outgrown_run_is_looked_at(void)
@@ -515,7 +515,8 @@ static void an_outgrown_run_is_looked_at(void)
         void *behind = large_alloc(MIB, 1, false); /* so that it cannot grow where it is */
         fake.huge_count = 0;
         p = resize(p, 80 * MIB);
-        require(fake.huge_count == (unsigned)filled && (filled == 0 || (uintptr_t)p % SUPERSLAB_SIZE == 0));
+        require(fake.huge_count == 1 && fake.huge[0].allow == (filled != 0));
+        require(filled == 0 || (uintptr_t)p % SUPERSLAB_SIZE == 0);
         require(large_free(p, tagmap_get(p)) && large_free(behind, tagmap_get(behind)));
         (void)large_purge(true);
     }
@@ -528,6 +529,17 @@ static void a_long_block_follows_the_lessons(void)
     unsigned char *p = large_alloc(100 * MIB, 1, false);
     require(fake.huge_count == 1 && (uintptr_t)p % SUPERSLAB_SIZE == 0);
     require_advice(0, (uintptr_t)p, 100 * MIB, true);
+}
+
+/* The system may be set to make everything huge that nobody forbids. */
+static void a_mapping_of_which_nothing_is_known_gets_small_pages(void)
+{
+    start();
+    unsigned char *p = mapping_alloc(100 * MIB, 1, false);
+    require(fake.huge_count == 1);
+    require_advice(0, (uintptr_t)p, 100 * MIB, false);
+    (void)mapping_alloc(MIB, 256 * 1024, false);
+    require(fake.huge_count == 1, "no huge page fits");
 }
 
 /* ---- as the user wants it ---- */
@@ -640,6 +652,7 @@ int main(void)
         TEST(a_mapping_that_was_not_filled_keeps_to_small_pages),
         TEST(an_outgrown_run_is_looked_at),
         TEST(a_long_block_follows_the_lessons),
+        TEST(a_mapping_of_which_nothing_is_known_gets_small_pages),
         TEST(never_means_never),
         TEST(always_means_everywhere),
         TEST(chunks_that_are_early_follow_later),
