@@ -63,6 +63,7 @@ COLD void pressure_start(void)
     }
     if (soft > 0 || hard > 0) limit_set(soft, hard);
     store_relaxed(&group_limit, group);
+    limit_set_group(group);
     bound_caches(hard > 0 && hard < group ? hard : group);
     if (option_get(OPTION_verbose)) print_group();
 }
@@ -80,6 +81,7 @@ COLD void pressure_look(void)
     enum shortness shortness = shortness_of(group.percent);
     if (shortness == MEMORY_ENOUGH && group.stall > STALL_NEAR) shortness = MEMORY_NEAR;
     store_relaxed(&group_limit, group.limit);
+    limit_set_group(group.limit);
     store_relaxed(&group_shortness, (uint32_t)shortness);
 }
 
@@ -124,9 +126,11 @@ static void call_back(void)
 COLD void pressure_follow(void)
 {
     int saved = errno;
-    if (!exchange_relaxed(&limits.passed, 0)) return; /* another thread has taken it */
+    uint32_t crossed = exchange_relaxed(&limits.passed, 0);
+    if (!crossed) return; /* another thread has taken it */
     (void)reclaim_all();
-    call_back();
+    limit_follow_group();
+    if (crossed & CROSSED_SOFT) call_back();
     errno = saved;
 }
 

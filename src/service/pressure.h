@@ -19,7 +19,8 @@ void pressure_look(void);
  * at what is held. */
 uint64_t pressure_delay(uint64_t delay);
 
-/* Gives back what can be had and tells the program: the soft limit was crossed. Keeps errno. */
+/* Gives back what can be had and tells the program: the soft limit was crossed, or the group's comes near.
+ * Keeps errno. */
 void pressure_follow(void);
 
 /* To be called after each allocation that may have taken units or mappings. */

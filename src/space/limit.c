@@ -7,7 +7,9 @@
 #include "arena.h"
 #include "chunk.h"
 
-struct limits limits = {.soft = SIZE_MAX, .hard = SIZE_MAX, .armed = 1};
+enum { FIRST_PART = 5, LEAST_PART = 64 }; /* of the group: the first mark lies this part below, others are as far apart */
+
+struct limits limits = {.soft = SIZE_MAX, .hard = SIZE_MAX, .group = SIZE_MAX, .mark = SIZE_MAX, .armed = 1};
 
 /* Under arena_lock. */
 static size_t held_bytes(void)
@@ -23,7 +25,40 @@ void limit_set(size_t soft, size_t hard)
     store_relaxed(&limits.hard, hard > 0 ? hard : SIZE_MAX);
     limits.armed = 1;
     store_relaxed(&limits.passed, 0);
-    store_relaxed(&limits.is_set, soft > 0 || hard > 0);
+    store_relaxed(&limits.is_set, soft > 0 || hard > 0 || limits.group != SIZE_MAX);
+    lock_release(&arena_lock);
+}
+
+static size_t first_mark(void)
+{
+    return limits.group - limits.group / FIRST_PART;
+}
+
+/* Half of the way that is left, so that garbage finds room beside what is in use; beyond the limit in small steps. */
+static size_t mark_after(size_t held)
+{
+    size_t half = held < limits.group ? (limits.group - held) / 2 : 0;
+    size_t least = limits.group / LEAST_PART;
+    size_t mark = held + (half > least ? half : least);
+    return mark > first_mark() ? mark : first_mark();
+}
+
+void limit_set_group(size_t group)
+{
+    lock_acquire(&arena_lock);
+    if (group != limits.group) {
+        limits.group = group;
+        limits.mark = group == SIZE_MAX ? SIZE_MAX : first_mark();
+        bool other = limits.soft != SIZE_MAX || limits.hard != SIZE_MAX;
+        store_relaxed(&limits.is_set, other || group != SIZE_MAX);
+    }
+    lock_release(&arena_lock);
+}
+
+void limit_follow_group(void)
+{
+    lock_acquire(&arena_lock);
+    if (limits.group != SIZE_MAX) limits.mark = mark_after(held_bytes());
     lock_release(&arena_lock);
 }
 
@@ -34,7 +69,17 @@ static void look_at_soft(size_t before, size_t after)
     if (before <= limits.soft - limits.soft / 16) limits.armed = 1;
     if (after <= limits.soft || !limits.armed) return;
     limits.armed = 0;
-    store_relaxed(&limits.passed, 1);
+    or_relaxed(&limits.passed, CROSSED_SOFT);
+}
+
+/* Who follows may never come to set the next mark, as in a forked child: here it is set as if nothing went back. */
+static void look_at_mark(size_t before, size_t after)
+{
+    if (limits.group == SIZE_MAX) return;
+    if (before <= first_mark() - first_mark() / 16) limits.mark = first_mark();
+    if (after <= limits.mark) return;
+    limits.mark = mark_after(after);
+    or_relaxed(&limits.passed, CROSSED_GROUP);
 }
 
 static bool fits(size_t before, size_t more)
@@ -53,6 +98,7 @@ bool limit_allows(size_t more)
     size_t before = held_bytes();
     if (!fits(before, more)) return false;
     look_at_soft(before, before + more);
+    look_at_mark(before, before + more);
     return true;
 }
 

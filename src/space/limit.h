@@ -7,6 +7,9 @@
  * mapped. Units are summed by the arena anyway; mappings are counted here. Bookkeeping is counted and never refused.
  * Where no limit is set, all that a taker of units does is to read one word.
  *
+ * The limit of a control group refuses nothing: not all that is held was touched. But who passes it is killed, so what is
+ * free goes back at a mark below it, and with what is then held the next mark is set, nearer to the limit.
+ *
  * I1  mapped == sizes of all mappings that were asked for here and not given back
  * I2  no request that is granted makes the sum larger than `hard`; bookkeeping asks nobody
  */
@@ -18,11 +21,15 @@
 struct limits {
     uint32_t is_set;           /* some limit is; written under arena_lock, read by anyone, as is the next */
     size_t hard;               /* bytes; SIZE_MAX = none */
-    uint32_t passed;           /* `soft` was crossed, and nobody has followed; shared */
-    CACHE_ALIGNED size_t soft; /* bytes; SIZE_MAX = none; under arena_lock, as are the next two */
+    uint32_t passed;           /* enum crossing: what was crossed, and nobody has followed; shared */
+    CACHE_ALIGNED size_t soft; /* bytes; SIZE_MAX = none; under arena_lock, as are the next four */
     size_t mapped;             /* bytes in mappings */
+    size_t group;              /* what the control group may have; SIZE_MAX = no limit */
+    size_t mark;               /* of `group`: more than this crosses it */
     uint32_t armed;            /* the next crossing of `soft` counts */
 };
+
+enum crossing { CROSSED_SOFT = 1, CROSSED_GROUP = 2 };
 
 extern struct limits limits;
 
@@ -39,10 +46,16 @@ ALWAYS_INLINE bool limit_is_passed(void)
 /* In bytes; 0 = none. What is held already stays. */
 void limit_set(size_t soft, size_t hard);
 
+/* In bytes; SIZE_MAX = none. */
+void limit_set_group(size_t group);
+
+/* What could be given back was, after CROSSED_GROUP: sets the next mark. */
+void limit_follow_group(void);
+
 /* true = `more` bytes may be held. Under arena_lock. */
 bool limit_allows(size_t more);
 
-/* The same and does not count as crossing the soft limit, for what would only be welcome. Under arena_lock. */
+/* The same and does not count as crossing a limit, for what would only be welcome. Under arena_lock. */
 bool limit_has_room(size_t more);
 
 /* Counts `more` bytes of mappings. false = they may not be held, and nothing was counted. */

@@ -421,6 +421,67 @@ static void a_child_of_a_callback_s_process_is_told(void)
     require(heard.calls == 1);
 }
 
+/* ---- the limit of the control group ---- */
+
+/* What one sort keeps must not be beside what the next one needs. */
+static void garbage_does_not_pass_the_group_s_limit(void)
+{
+    void *p[60];
+    start();
+    require(option_set(OPTION_purge_delay, 600000));
+    hak_limit_callback(listen, NULL);
+    size_t group = limit_held() + 100 * MIB;
+    limit_set_group(group);
+    for (unsigned round = 0; round < 3; round++) {
+        void *mapping = do_malloc(70 * MIB);
+        require(mapping && limit_held() <= group, "round %u: %zu of %zu", round, limit_held(), group);
+        do_free(mapping);
+        for (unsigned i = 0; i < array_length(p); i++) {
+            require((p[i] = do_malloc(MIB)) != NULL);
+            require(limit_held() <= group, "round %u: %zu of %zu", round, limit_held(), group);
+        }
+        for (unsigned i = 0; i < array_length(p); i++) do_free(p[i]);
+    }
+    require(heard.calls == 0, "that is no soft limit");
+    require_sound();
+    require_exact();
+}
+
+/* More than the first mark is in use: there are others between it and the limit. */
+static void marks_come_nearer_to_the_group_s_limit(void)
+{
+    void *p[90];
+    start();
+    require(option_set(OPTION_purge_delay, 600000));
+    size_t group = limit_held() + 100 * MIB;
+    limit_set_group(group);
+    for (unsigned i = 0; i < array_length(p); i++) require((p[i] = do_malloc(MIB)) != NULL);
+    for (unsigned round = 0; round < 20; round++) {
+        do_free(do_malloc(3 * MIB + round * MIB / 4));
+        require(limit_held() <= group, "round %u: %zu of %zu", round, limit_held(), group);
+    }
+    for (unsigned i = 0; i < array_length(p); i++) do_free(p[i]);
+    (void)hak_purge();
+    do_free(do_malloc(MIB));
+    require(limits.mark == first_mark(), "%zu of %zu", limits.mark, group);
+    require_sound();
+}
+
+static void the_group_s_limit_refuses_nothing_and_may_change(void)
+{
+    start();
+    limit_set_group(MIB);
+    require(limit_is_set() && hak_limit_set(0, 0) == 0 && limit_is_set());
+    void *p = do_malloc(50 * MIB), *q = malloc_mapping(50 * MIB);
+    require(p && q);
+    do_free(p);
+    do_free(q);
+    limit_set_group(SIZE_MAX);
+    require(!limit_is_set());
+    require_sound();
+    require_exact();
+}
+
 /* ---- setting ---- */
 
 static void limits_come_from_options(void)
@@ -499,6 +560,9 @@ int main(void)
         TEST(threads_that_cross_together_call_one_at_a_time),
         TEST(errno_is_kept_by_a_callback),
         TEST(a_child_of_a_callback_s_process_is_told),
+        TEST(garbage_does_not_pass_the_group_s_limit),
+        TEST(marks_come_nearer_to_the_group_s_limit),
+        TEST(the_group_s_limit_refuses_nothing_and_may_change),
         TEST(limits_come_from_options),
         TEST(a_soft_limit_above_the_hard_one_is_refused),
         TEST(purging_hastens_near_the_hard_limit),
