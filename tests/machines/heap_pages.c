@@ -19,7 +19,7 @@
 
 #define MIB ((size_t)1 << 20)
 
-enum { PART = 100, PAGE = 4096, ROUNDS = 3, TRIES = 400, TRY_US = 50000 };
+enum { PART = 100, PAGE = 4096, ROUNDS = 3, TRIES = 100, TRY_US = 20000 };
 
 static void *(*volatile do_malloc)(size_t) = malloc;
 static void *(*volatile do_realloc)(void *, size_t) = realloc;
@@ -39,7 +39,7 @@ static long told(const char *path, const char *name)
     return value;
 }
 
-/* Until khugepaged has seen all of us, if it runs. */
+/* Until khugepaged has seen all of us; it does not go round where it may do nothing. */
 static void wait_for_khugepaged(void)
 {
     static const char rounds[] = "/sys/kernel/mm/transparent_hugepage/khugepaged/full_scans";

@@ -21,7 +21,7 @@
 #define MIB ((size_t)1 << 20)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { THREADS_MAX = 4, LAPS = 3, KEPT_EACH = 64 * 1024, IDLE_SECONDS = 60, IDLE_THREADS = 2 };
+enum { THREADS_MAX = 4, LAPS = 3, KEPT_MAX = 64 * 1024, IDLE_SECONDS = 60, IDLE_THREADS = 2 };
 
 static void *(*volatile do_malloc)(size_t) = malloc;
 static void (*volatile do_free)(void *) = free;
@@ -78,7 +78,7 @@ static bool free_list(struct block *b)
     return whole;
 }
 
-/* Every so many-th block of the list goes over to those that stay. */
+/* Of the list, a block each 10 MiB goes over to those that stay. */
 static struct block *keep_some(struct block *list, struct block **kept)
 {
     size_t seen = 0;
@@ -86,7 +86,7 @@ static struct block *keep_some(struct block *list, struct block **kept)
     for (struct block *b = list, *next; b; b = next) {
         next = b->next;
         seen += b->size;
-        bool stays = seen >= 40 * (size_t)KEPT_EACH && b->size <= KEPT_EACH;
+        bool stays = seen >= 10 * MIB && b->size <= KEPT_MAX;
         if (stays) seen = 0;
         b->next = stays ? *kept : rest;
         *(stays ? kept : &rest) = b;
