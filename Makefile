@@ -12,6 +12,7 @@
 #   make sanitize-units   the unit tests under each sanitizer
 #   make fuzz       libFuzzer goes on from the corpora of tests/fuzz; SECONDS, TARGET; make fuzz-afl: AFL++
 #   make platforms  other compilers, C libraries and processors, with qemu
+#   make machines   emulated machines: Debian's kernels with other settings, control groups, little memory, on aarch64
 #   make suites     test suites of real programs (CPython, Perl, SQLite, Redis, Git ...), the same verdicts
 #   make models     all states of larger cases of the lock-free protocols' models
 #   make install    PREFIX, DESTDIR

@@ -7,7 +7,7 @@
 #include "arena.h"
 #include "chunk.h"
 
-enum { FIRST_PART = 5, LEAST_PART = 64 }; /* of the group: the first mark lies this part below, others are as far apart */
+enum { FIRST_PART = 5, LEAST_PART = 64 }; /* of the group: the first mark is so far below, others so far apart */
 
 struct limits limits = {.soft = SIZE_MAX, .hard = SIZE_MAX, .group = SIZE_MAX, .mark = SIZE_MAX, .armed = 1};
 

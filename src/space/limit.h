@@ -7,8 +7,8 @@
  * mapped. Units are summed by the arena anyway; mappings are counted here. Bookkeeping is counted and never refused.
  * Where no limit is set, all that a taker of units does is to read one word.
  *
- * The limit of a control group refuses nothing: not all that is held was touched. But who passes it is killed, so what is
- * free goes back at a mark below it, and with what is then held the next mark is set, nearer to the limit.
+ * The limit of a control group refuses nothing: not all that is held was touched. But who passes it is killed, so what
+ * is free goes back at a mark below it. By what is then held the next mark is set, nearer to the limit.
  *
  * I1  mapped == sizes of all mappings that were asked for here and not given back
  * I2  no request that is granted makes the sum larger than `hard`; bookkeeping asks nobody

@@ -6,8 +6,8 @@
  *   heap_pages filled-SIZE       128 MiB of filled blocks
  *   heap_pages grown             one block that grows to 128 MiB by realloc, filled
  *
- * Uses: the standard calls, nothing of hakmem's. Prints the sort, RSS, the part of it in huge pages, and the peak of RSS,
- * in KiB, after the kernel's own thread for huge pages has gone round some times.
+ * Uses: the standard calls, nothing of hakmem's. Prints the sort, RSS, the part of it in huge pages, and the peak of
+ * RSS, in KiB, after the kernel's own thread for huge pages has gone round some times.
  */
 #include <malloc.h>
 #include <stdbool.h>

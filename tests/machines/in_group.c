@@ -1,7 +1,7 @@
 /* in_group.c - a program for a control group: what it needs is clearly less than the group's limit.
  *
  *   in_group cycles THREADS    40 MiB of blocks of one size, freed, and so again with other sizes; a part stays
- *   in_group idle              44 MiB taken by two threads and freed; how long until most of it has gone back
+ *   in_group idle MIB          so much is taken by two threads and freed; how long until a quarter of it has gone back
  *   in_group nothing           one block
  *
  * Uses: the standard calls, nothing of hakmem's. Prints the most MiB that it ever had, or of `idle` milliseconds, and
@@ -141,6 +141,7 @@ static int cycles(unsigned threads)
 /* ---- idle ---- */
 
 static pthread_barrier_t all_here;
+static size_t idle_bytes;
 
 /* The threads live on, so that there is somebody whom the library serves. */
 static void *fill_and_free(void *argument)
@@ -148,8 +149,8 @@ static void *fill_and_free(void *argument)
     static struct block *list[IDLE_THREADS];
     struct block **mine = &list[(uintptr_t)argument];
     size_t size = argument ? 300000 : 2000;
-    for (size_t sum = 0; sum < 22 * MIB; sum += size) *mine = push(*mine, size);
-    pthread_barrier_wait(&all_here); /* all 44 MiB at once */
+    for (size_t sum = 0; sum < idle_bytes / IDLE_THREADS; sum += size) *mine = push(*mine, size);
+    pthread_barrier_wait(&all_here); /* all of it at once */
     (void)free_list(*mine);
     pthread_barrier_wait(&all_here);
     for (;;) pause();
@@ -163,17 +164,18 @@ static long now_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int idle(void)
+static int idle(size_t bytes)
 {
     pthread_t thread;
-    size_t before = told_bytes("\nVmRSS:");
+    idle_bytes = bytes;
     pthread_barrier_init(&all_here, NULL, IDLE_THREADS + 1);
     for (uintptr_t i = 0; i < IDLE_THREADS; i++)
         if (pthread_create(&thread, NULL, fill_and_free, (void *)i) != 0) return 1;
     pthread_barrier_wait(&all_here);
+    size_t most = told_bytes("\nVmRSS:");
     pthread_barrier_wait(&all_here);
     long start = now_ms(), waited = 0;
-    while (told_bytes("\nVmRSS:") > before + 12 * MIB && waited < IDLE_SECONDS * 1000) {
+    while (told_bytes("\nVmRSS:") > most - bytes / 4 && waited < IDLE_SECONDS * 1000) {
         usleep(20000);
         waited = now_ms() - start;
     }
@@ -184,8 +186,9 @@ static int idle(void)
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
-    if (strcmp(what, "cycles") == 0) return cycles(argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1);
-    if (strcmp(what, "idle") == 0) return idle();
+    size_t number = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
+    if (strcmp(what, "cycles") == 0) return cycles((unsigned)number);
+    if (strcmp(what, "idle") == 0) return idle(number * MIB);
     if (strcmp(what, "nothing") == 0) return do_malloc(100) ? 0 : 1;
     return 2;
 }
