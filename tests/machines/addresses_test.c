@@ -29,7 +29,8 @@ static void blocks_of(size_t size, unsigned count)
 int main(void)
 {
     static const size_t sizes[] = {16, 100, 3000, 50000, 300000, 5000000};
-    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) blocks_of(sizes[i], sizes[i] > 100000 ? 20 : BLOCKS);
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        blocks_of(sizes[i], sizes[i] > 100000 ? 20 : BLOCKS);
     blocks_of((size_t)100 << 20, 2);
     return done_testing();
 }

@@ -1,5 +1,6 @@
-# machines.mk - `make machines`: Debian's kernels in emulated machines, for what tests cannot change on the machine they run
-# on: overcommit, control groups, huge pages, little memory, an aarch64 kernel. Some scenes: make machines SCENES="group huge".
+# machines.mk - `make machines`: Debian's kernels in emulated machines, for what tests cannot change on the machine that
+# they run on: overcommit, control groups, huge pages, little memory, an aarch64 kernel. Some of the scenes:
+# make machines SCENES="group huge".
 # `make check` has the test of the script that reads what a machine prints.
 
 SCENES ?=

@@ -40,7 +40,7 @@ class Processor:
     strip: str
 
 
-AMD64 = Processor("amd64", ("qemu-system-x86_64", "-machine", "pc", "-cpu", "max,arch-capabilities=off"), "ttyS0", "strip")
+AMD64 = Processor("amd64", ("qemu-system-x86_64", "-machine", "pc", "-cpu", "max"), "ttyS0", "strip")
 ARM64 = Processor("arm64", ("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"), "ttyAMA0",
                   "aarch64-linux-gnu-strip")
 
