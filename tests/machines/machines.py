@@ -55,7 +55,8 @@ class Scene:
 
 
 LIBRARY = ("libhakmem.so",)
-API = ("tests/api/static/*_test", "tests/api/preload/*_test", "tests/api/plain/*_test")
+API = ("tests/api/static/*_test", *(f"tests/api/{way}/{name}_test" for way in ("preload", "plain")
+                                    for name in ("alloc", "limit", "realloc")))
 LIMITS = ("tests/exhaust/*/limits_test",)
 BOOTSTRAP = tuple(f"tests/bootstrap/static/{name}_test" for name in ("threads", "atfork", "fork"))
 BOOTSTRAP_ARM64 = tuple(f"tests/bootstrap/static/{name}_test"
