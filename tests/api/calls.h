@@ -58,25 +58,32 @@ enum { CALL_SETS = 3 };
 enum { CALL_SETS = 2 }; /* the third is glibc's */
 #endif
 
-static inline const struct calls *call_sets(void)
+static struct calls call_table[3];
+
+/* Not as a constant: there the linker of a program that is preloaded makes NULL of a weak name. And once: threads ask
+ * for the table, too. */
+__attribute__((constructor)) static void fill_call_table(void)
 {
-    static struct calls sets[3];
-    sets[0] = (struct calls){
+    call_table[0] = (struct calls){
         .names = "standard", .alloc = malloc, .zeroed = calloc, .resize = realloc,
         .resize_array = reallocarray, .aligned = aligned_alloc, .posix_aligned = posix_memalign,
         .rounded_aligned = memalign, .page = valloc, .whole_pages = pvalloc, .release = free,
         .release_sized = free_sized, .release_aligned = free_aligned_sized};
-    sets[1] = (struct calls){
+    call_table[1] = (struct calls){
         .names = "hak", .alloc = hak_malloc, .zeroed = hak_calloc, .resize = hak_realloc,
         .resize_array = hak_reallocarray, .aligned = hak_aligned_alloc,
         .posix_aligned = hak_posix_memalign, .rounded_aligned = hak_memalign, .page = hak_valloc,
         .whole_pages = hak_pvalloc, .release = hak_free, .release_sized = hak_free_sized,
         .release_aligned = hak_free_aligned_sized};
-    sets[2] = (struct calls){
+    call_table[2] = (struct calls){
         .names = "libc", .alloc = __libc_malloc, .zeroed = __libc_calloc, .resize = __libc_realloc,
         .rounded_aligned = __libc_memalign, .page = __libc_valloc, .whole_pages = __libc_pvalloc,
         .release = __libc_free};
-    return sets;
+}
+
+static inline const struct calls *call_sets(void)
+{
+    return call_table;
 }
 
 /* Proves that the program under test runs on hakmem, whichever way it was brought in: the library's
