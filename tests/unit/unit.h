@@ -20,7 +20,9 @@
 
 #include <cmocka.h>
 
-enum { SECONDS_MAX = 120 };
+#include "../regress/sanitized.h"
+
+enum { SECONDS_MAX = SANITIZED ? 600 : 120 };
 
 /* A row of a table of tests. */
 #define TEST(body) {#body, run_isolated, NULL, NULL, (void *)(uintptr_t)(body)}
