@@ -10,6 +10,7 @@
 #   make mutants    break the library on purpose, and see each break found
 #   make torture    a million threads, a hundred thousand forks, signals and coroutines: an hour or two
 #   make sanitize-units   the unit tests under each sanitizer
+#   make sanitize-tree    all others, as far as a sanitizer lets them run; tests/sanitize/tree.mk says which
 #   make fuzz       libFuzzer goes on from the corpora of tests/fuzz; SECONDS, TARGET; make fuzz-afl: AFL++
 #   make platforms  other compilers, C libraries and processors, with qemu
 #   make machines   emulated machines: Debian's kernels with other settings, control groups, little memory, on aarch64
@@ -19,6 +20,7 @@
 #
 #   DEBUG=1         no optimisation            CHECKED=1    every invariant after every operation
 #   SANITIZE=thread|address|undefined          CC=clang
+#   TRAP=1          undefined behaviour is an illegal instruction
 #
 # Each variant builds into a folder of its own below build/, so that nothing stale is linked.
 
@@ -32,15 +34,20 @@ endif
 DEBUG ?= 0
 CHECKED ?= 0
 SANITIZE ?=
+TRAP ?= 0
 
-VARIANT := $(if $(filter clang%,$(CC)),-clang)$(if $(filter 1,$(DEBUG)),-debug)$(if $(filter 1,$(CHECKED)),-checked)$(if $(SANITIZE),-$(SANITIZE))
+VARIANT := $(if $(filter clang%,$(CC)),-clang)$(if $(filter 1,$(DEBUG)),-debug)$(if $(filter 1,$(CHECKED)),-checked)$(if $(SANITIZE),-$(SANITIZE))$(if $(filter 1,$(TRAP)),-trap)
 BUILD := build$(if $(VARIANT),/variant$(VARIANT))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 CPPFLAGS := -Iinclude -D_GNU_SOURCE
+# Undefined behaviour is an illegal instruction: that needs no library, so this one still answers to malloc.
+TRAP_GCC := -fsanitize=undefined -fsanitize-undefined-trap-on-error
+TRAP_CLANG := -fsanitize=undefined -fsanitize-trap=undefined
+trap_flags = $(if $(filter 1,$(TRAP)),$(if $(filter clang%,$(1)),$(TRAP_CLANG),$(TRAP_GCC)))
 OPTIMIZE := $(if $(filter 1,$(DEBUG)),-O0,-O2)
-CFLAGS := -std=gnu17 -g $(OPTIMIZE) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
-CXXFLAGS := -std=c++20 -g -O2 -Wall -Wextra -Werror
+CFLAGS := -std=gnu17 -g $(OPTIMIZE) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) $(call trap_flags,$(CC))
+CXXFLAGS := -std=c++20 -g -O2 -Wall -Wextra -Werror $(call trap_flags,$(CXX))
 LIB_CFLAGS := $(CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions -fno-plt \
 	-fno-builtin-malloc -fno-semantic-interposition -fcf-protection=none -fno-stack-protector
 LIB_DEFINES = -DHAK_CHECKED=$(CHECKED)

@@ -7,11 +7,11 @@ API_C := $(basename $(notdir $(wildcard tests/api/*_test.c)))
 API_CXX := $(basename $(notdir $(wildcard tests/api/*_test.cc)))
 API_REPORT := report
 API_WAYS := preload shared static static-pie
-API_HEADERS := tests/api/calls.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
+API_HEADERS := tests/api/calls.h tests/api/weak.h tests/regress/sanitized.h tests/tap.h include/hakmem/hakmem.h
 
 API_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 API_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread
-API_CXXFLAGS = $(CPPFLAGS) -Iinclude -Itests -std=c++17 -O2 -g $(API_WARNINGS) -fPIE -pthread -fsized-deallocation
+API_CXXFLAGS = $(CPPFLAGS) -Iinclude -Itests -std=c++17 -O2 -g $(API_WARNINGS) -fPIE -pthread -fsized-deallocation $(call trap_flags,$(CXX))
 
 API_SHARED_LINK = -pie -L$(BUILD) -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
 

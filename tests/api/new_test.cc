@@ -8,6 +8,7 @@
 #include <new>
 
 #include "api/weak.h"
+#include "regress/sanitized.h"
 #include "tap.h"
 
 namespace {
@@ -213,7 +214,8 @@ int main()
         handler_is_called_until_it_throws(f);
         handler_may_take_itself_away(f);
     }
-    handler_that_frees_memory_saves_the_call();
+    if (CAN_LIMIT) handler_that_frees_memory_saves_the_call();
+    else ok(true, "a_handler_that_frees_memory_saves_the_call # SKIP a sanitizer needs memory itself");
     expressions_work();
     return done_testing();
 }

@@ -9,11 +9,11 @@ BOOTSTRAP_SLOW := fork_test
 BOOTSTRAP_C := $(filter-out $(BOOTSTRAP_PLAIN) $(BOOTSTRAP_DYNAMIC) $(BOOTSTRAP_SLOW),$(basename $(notdir $(wildcard tests/bootstrap/*_test.c))))
 BOOTSTRAP_CXX := $(basename $(notdir $(wildcard tests/bootstrap/*_test.cc)))
 BOOTSTRAP_WAYS := preload shared static static-pie
-BOOTSTRAP_HEADERS := tests/bootstrap/common.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
+BOOTSTRAP_HEADERS := tests/bootstrap/common.h tests/api/weak.h tests/regress/sanitized.h tests/tap.h include/hakmem/hakmem.h
 
 BOOTSTRAP_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 BOOTSTRAP_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread
-BOOTSTRAP_CXXFLAGS = $(CPPFLAGS) -Iinclude -Itests -std=c++17 -O2 -g $(BOOTSTRAP_WARNINGS) -fPIE -pthread
+BOOTSTRAP_CXXFLAGS = $(CPPFLAGS) -Iinclude -Itests -std=c++17 -O2 -g $(BOOTSTRAP_WARNINGS) -fPIE -pthread $(call trap_flags,$(CXX))
 BOOTSTRAP_SHARED_LINK = -pie -L$(BUILD) -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
 
 BOOTSTRAP_PROGRAMS := \

@@ -1,7 +1,7 @@
 # hitpath.mk - the instruction budget of the hit paths, part of `make check`. It judges the release library: in a
-# debug, checked or sanitized build the budget means nothing, and the test is not in the list.
+# debug, checked, trapping or sanitized build the budget means nothing, and the test is not in the list.
 
-ifeq ($(filter 1,$(DEBUG) $(CHECKED))$(SANITIZE),)
+ifeq ($(filter 1,$(DEBUG) $(CHECKED) $(TRAP))$(SANITIZE),)
 TESTS += tests/hitpath/hitpath.py
 endif
 

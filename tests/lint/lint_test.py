@@ -164,7 +164,7 @@ def test_alone(files):
 def make_flags():
     """The library's flags as the Makefile has them, whatever variables our caller's make was given."""
     environment = {key: value for key, value in os.environ.items()
-                   if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CC", "DEBUG", "CHECKED", "SANITIZE")}
+                   if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CC", "DEBUG", "CHECKED", "SANITIZE", "TRAP")}
     rule = "lint-flags: ; @echo '$(CPPFLAGS) $(LIB_CFLAGS) $(LIB_DEFINES)'"
     # LIB_DEFINES quotes its texts for the shell: the quotes around the rule's text open and close there.
     told = subprocess.run(["make", "-s", "--no-print-directory", "--eval", rule, "lint-flags"], cwd=ROOT, text=True,

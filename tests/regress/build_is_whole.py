@@ -26,7 +26,7 @@ CHEAP = "CFLAGS=-std=gnu17 -g -O0"                       # where many builds are
 TOUCHED = ["src/slab/class.h", "src/diag/option.def", "src/api/hakmem.map", "src/api/cxx.c", "include/hakmem/hakmem.h"]
 COPIED = ["Makefile", "src", "include", "scripts"]      # what the library needs
 
-VARIANT = ["CC", "DEBUG", "CHECKED", "SANITIZE"]         # of the make that runs this test
+VARIANT = ["CC", "DEBUG", "CHECKED", "SANITIZE", "TRAP"] # of the make that runs this test
 
 ASK = """
 import ctypes, sys

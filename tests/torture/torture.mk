@@ -4,10 +4,10 @@
 # Ways as in tests/bootstrap/bootstrap.mk. lto: the library's sources and the test as one program, optimised as a whole.
 
 TORTURE_OUT := $(BUILD)/tests/torture
-TORTURE_HEADERS := tests/torture/torture.h tests/bootstrap/common.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
+TORTURE_HEADERS := tests/torture/torture.h tests/bootstrap/common.h tests/api/weak.h tests/regress/sanitized.h tests/tap.h include/hakmem/hakmem.h
 TORTURE_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 TORTURE_CFLAGS = $(CPPFLAGS) -Itests $(CFLAGS) -pthread
-TORTURE_CXXFLAGS = $(CPPFLAGS) -Itests -std=c++17 -O2 -g $(TORTURE_WARNINGS) -pthread
+TORTURE_CXXFLAGS = $(CPPFLAGS) -Itests -std=c++17 -O2 -g $(TORTURE_WARNINGS) -pthread $(call trap_flags,$(CXX))
 
 TORTURE_C := births_test cancel_test forks_test fork_handlers_test frames_test coroutines_test
 TORTURE_CXX := signals_test ends_test
