@@ -499,7 +499,7 @@ static void what_is_kept_is_given_for_what_is_asked(void)
     require(p != NULL);
     do_free(p);
     errno = 0;
-    require(!do_malloc(100 * MIB) && errno == ENOMEM);
+    require(!do_malloc(fake.address_bytes_max) && errno == ENOMEM);
     require_sound();
 }
 
