@@ -4,6 +4,9 @@
  */
 #include "option.h"
 
+#include <limits.h>
+
+#include "../base/number.h"
 #include "../os/os.h"
 #include "message.h"
 
@@ -58,14 +61,10 @@ static long word_index(const char *words, const char *word)
 
 static bool parse_number(const char *text, long *value)
 {
-    long result = 0;
-    if (*text < '0' || *text > '9') return false;
-    for (; *text >= '0' && *text <= '9'; text++) {
-        if (__builtin_mul_overflow(result, 10, &result)) return false;
-        if (__builtin_add_overflow(result, *text - '0', &result)) return false;
-    }
-    if (*text) return false;
-    *value = result;
+    uint64_t number;
+    const char *end = read_number(text, 10, &number);
+    if (end == text || *end || number > LONG_MAX) return false;
+    *value = (long)number;
     return true;
 }
 

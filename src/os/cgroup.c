@@ -7,6 +7,7 @@
  * groups in it, so the way leads from the own group up to the root of the mount. In a container that root is a group of
  * its own, and the path told by the kernel may be one that only the host can see: then the root is all there is.
  */
+#include "../base/number.h"
 #include "os.h"
 
 #define CGROUP_MOUNT "/sys/fs/cgroup"
@@ -21,16 +22,12 @@ enum {
 /* A number at the start of the text, "max" for none, or one too large to be counted. false = it is neither. */
 static bool read_value(const char *text, size_t *value)
 {
+    uint64_t number;
     *value = SIZE_MAX;
     if (__builtin_strncmp(text, "max", 3) == 0) return true;
-    if (*text < '0' || *text > '9') return false;
-    size_t sum = 0;
-    for (; *text >= '0' && *text <= '9'; text++) {
-        if (__builtin_mul_overflow(sum, 10, &sum)) return true;
-        if (__builtin_add_overflow(sum, (size_t)(*text - '0'), &sum)) return true;
-    }
-    if (*text != 0 && *text != '\n' && *text != ' ') return false;
-    *value = sum;
+    const char *end = read_number(text, 10, &number);
+    if (end == text || (*end != 0 && *end != '\n' && *end != ' ')) return false;
+    *value = number;
     return true;
 }
 
@@ -78,15 +75,12 @@ static bool read_own_group(char group[GROUP_MAX])
 static uint32_t parse_stall(const char *text)
 {
     static const char head[] = "some avg10=";
-    size_t whole = 0;
+    uint64_t whole, hundredths;
     if (__builtin_strncmp(text, head, sizeof(head) - 1) != 0) return 0;
-    text += sizeof(head) - 1;
-    if (*text < '0' || *text > '9') return 0;
-    for (; *text >= '0' && *text <= '9' && whole < STALL_MAX; text++) whole = whole * 10 + (size_t)(*text - '0');
-    whole *= 100;
-    if (text[0] == '.' && text[1] >= '0' && text[1] <= '9' && text[2] >= '0' && text[2] <= '9')
-        whole += (size_t)((text[1] - '0') * 10 + (text[2] - '0'));
-    return whole < STALL_MAX ? (uint32_t)whole : STALL_MAX;
+    text = read_number(text + sizeof(head) - 1, 10, &whole);
+    if (whole >= STALL_MAX / 100) return STALL_MAX;
+    bool exact = text[0] == '.' && read_number(text + 1, 10, &hundredths) == text + 3;
+    return (uint32_t)(whole * 100 + (exact ? hundredths : 0));
 }
 
 static uint32_t read_stall(const char *group)

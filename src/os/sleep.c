@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 
 #include "../base/bits.h"
+#include "../base/number.h"
 
 enum { SCAN_MAX = 8 << 20, SCAN_STEP = 4096, SLEEPER_TEXT = 256 };
 
@@ -30,15 +31,9 @@ struct sleeper {
 
 static const char *read_word(const char *text, uint64_t *value)
 {
-    *value = 0;
     while (*text == ' ') text++;
     bool hex = text[0] == '0' && text[1] == 'x';
-    for (text += hex ? 2 : 0;; text++) {
-        unsigned digit = *text >= '0' && *text <= '9' ? (unsigned)(*text - '0')
-                         : *text >= 'a' && *text <= 'f' ? (unsigned)(*text - 'a') + 10 : 16;
-        if (digit >= (hex ? 16u : 10u)) return text;
-        *value = *value * (hex ? 16 : 10) + digit;
-    }
+    return read_number(text + (hex ? 2 : 0), hex ? 16 : 10, value);
 }
 
 /* "running", or "-1 SP PC" where it waits for a page, or the call, six arguments, SP and PC. */

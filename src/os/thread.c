@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "../base/atomics.h"
+#include "../base/number.h"
 #include "memcheck.h"
 #include "system_call.h"
 
@@ -116,11 +117,13 @@ struct user_ids {
     uint32_t id[4]; /* real, effective, saved, file system */
 };
 
-/* Of a number at the start of `text`, which ends with another character. Returns what follows it. */
-static const char *read_number(const char *text, uint32_t *number)
+/* Of a number after blanks. Returns what follows it. */
+static const char *read_id(const char *text, uint32_t *id)
 {
+    uint64_t number;
     while (*text == '\t' || *text == ' ') text++;
-    for (*number = 0; *text >= '0' && *text <= '9'; text++) *number = *number * 10 + (uint32_t)(*text - '0');
+    text = read_number(text, 10, &number);
+    *id = (uint32_t)number;
     return text;
 }
 
@@ -132,7 +135,7 @@ static bool read_user_ids(struct user_ids *ids)
     const char *line = __builtin_strstr(text, "\nUid:");
     if (!line) return false;
     line += 5;
-    for (unsigned i = 0; i < 4; i++) line = read_number(line, &ids->id[i]);
+    for (unsigned i = 0; i < 4; i++) line = read_id(line, &ids->id[i]);
     return true;
 }
 
