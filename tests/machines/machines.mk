@@ -12,7 +12,7 @@ MACHINES_PLAIN := edge in_group heap_pages
 
 MACHINES_STATIC_PROGRAMS = $(addprefix $(BUILD)/tests/machines/static/,$(MACHINES_STATIC))
 MACHINES_PROGRAMS = $(MACHINES_STATIC_PROGRAMS) $(addprefix $(BUILD)/tests/machines/plain/,$(MACHINES_PLAIN))
-MACHINES_BOOTSTRAP := threads atfork fork recall background spawn
+MACHINES_BOOTSTRAP := threads atfork fork background spawn
 # What is built for both processors.
 MACHINES_BOTH = $(MACHINES_STATIC_PROGRAMS) $(BUILD)/tests/model/model_threads_test \
 	$(addprefix $(BUILD)/tests/api/static/,$(API_C) $(API_CXX)) \

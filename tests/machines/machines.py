@@ -38,11 +38,13 @@ class Processor:
     machine: tuple              # qemu and its arguments
     console: str
     strip: str
+    libraries: tuple = ()       # for its dynamic programs, where ldd cannot tell
 
 
 AMD64 = Processor("amd64", ("qemu-system-x86_64", "-machine", "pc", "-cpu", "max"), "ttyS0", "strip")
 ARM64 = Processor("arm64", ("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"), "ttyAMA0",
-                  "aarch64-linux-gnu-strip")
+                  "aarch64-linux-gnu-strip",
+                  tuple(f"/usr/aarch64-linux-gnu/lib/{name}" for name in ("ld-linux-aarch64.so.1", "libc.so.6")))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +62,7 @@ API = ("tests/api/static/*_test", *(f"tests/api/{way}/{name}_test" for way in ("
 LIMITS = ("tests/exhaust/*/limits_test",)
 BOOTSTRAP = tuple(f"tests/bootstrap/static/{name}_test" for name in ("threads", "atfork", "fork"))
 BOOTSTRAP_ARM64 = tuple(f"tests/bootstrap/static/{name}_test"
-                        for name in ("threads", "atfork", "recall", "background", "spawn"))
+                        for name in ("threads", "atfork", "background", "spawn"))
 MODEL = ("tests/model/model_threads_test",)
 EDGE = ("tests/machines/static/edge",)
 IN_GROUP = ("tests/machines/plain/in_group", "tests/machines/plain/edge", "tests/limit/at_limit")
@@ -101,6 +103,8 @@ def write_image(scene, build, busybox, path):
     contents.file("bin/busybox", busybox)
     contents.link("bin/sh", "busybox")
     contents.file("init", HERE / "init")
+    for library in scene.processor.libraries:
+        contents.file(f"lib/{os.path.basename(library)}", library)
     contents.file(f"scenes/{scene.name}", HERE / "scenes" / scene.name)
     for pattern in scene.files:
         found = sorted(build.glob(pattern))
