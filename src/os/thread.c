@@ -27,10 +27,13 @@
 enum { STACK_SIZE = 32 * 1024, TLS_ROOM = 4096 };
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-static const bool sanitized = true; /* instrumented code needs a thread that the sanitizer knows */
+#define HAK_INSTRUMENTED 1
+#elif defined(__has_feature) /* clang's way to ask */
+#define HAK_INSTRUMENTED (__has_feature(thread_sanitizer) || __has_feature(address_sanitizer))
 #else
-static const bool sanitized = false;
+#define HAK_INSTRUMENTED 0
 #endif
+static const bool sanitized = HAK_INSTRUMENTED; /* instrumented code needs a thread that the sanitizer knows */
 
 static TLS_INITIAL_EXEC uint32_t own_variable; /* where this library's variables are */
 

@@ -1,5 +1,6 @@
 # sanitize.mk - the model test and a stress under ThreadSanitizer, AddressSanitizer and UndefinedBehaviorSanitizer,
-# and adds them to TESTS; `make sanitize-units` runs the unit tests under each. No suppressions.
+# and adds them to TESTS; `make sanitize-units` runs the unit tests under each; the tests that call malloc are in tree.mk.
+# No suppressions.
 #
 # Sanitizers own malloc, so the library answers to hak_* only, as part of each program. They must also see memory
 # come and go: so here its system is the tests' one (tests/unit/fake_os.c), which calls libc's mmap, in
@@ -20,6 +21,7 @@ SANITIZE_FLAG_undefined := -fsanitize=undefined -fno-sanitize-recover=undefined
 SANITIZE_PROGRAMS := $(foreach kind,$(SANITIZE_KINDS),$(addprefix $(SANITIZE_DIR)/$(kind)/,\
 	stress_test model_single_test model_threads_test))
 SANITIZE_PROGRAMS += $(foreach kind,address undefined,$(SANITIZE_DIR)/$(kind)/stress_linux_test)
+SANITIZE_PROGRAMS += $(foreach kind,thread address,$(SANITIZE_DIR)/$(kind)/alone_test)
 
 ifeq ($(SANITIZE),)
 TEST_PROGRAMS += $(SANITIZE_PROGRAMS)
@@ -35,7 +37,7 @@ UNIT_SANITIZED = $(filter-out foreign_test failure_test,$(UNIT_C))
 UNIT_SANITIZED_PROGRAMS = $(foreach kind,$(SANITIZE_KINDS),$(addprefix $(SANITIZE_DIR)/$(kind)/,$(UNIT_SANITIZED)))
 sanitize-units:
 	$(MAKE) $(UNIT_SANITIZED_PROGRAMS)
-	/usr/bin/python3 tests/run.py --jobs 2 $(UNIT_SANITIZED_PROGRAMS)
+	/usr/bin/python3 tests/run.py --jobs 2 --timeout 1200 $(UNIT_SANITIZED_PROGRAMS)
 
 sanitize_kind = $(notdir $(patsubst %/,%,$(dir $@)))
 sanitize_build = @mkdir -p $(@D) && $(SANITIZE_CC) $(SANITIZE_CFLAGS) $(SANITIZE_FLAG_$(sanitize_kind))
@@ -45,6 +47,9 @@ $(SANITIZE_DIR)/$(1)/stress_test: tests/sanitize/stress.c tests/tap.h tests/unit
 	$$(sanitize_build) $$(SANITIZE_FAKE) $$< -o $$@ -pthread
 
 $(SANITIZE_DIR)/$(1)/stress_linux_test: tests/sanitize/stress.c tests/tap.h $$(SOURCES)
+	$$(sanitize_build) $$< -o $$@ -pthread
+
+$(SANITIZE_DIR)/$(1)/alone_test: tests/sanitize/alone.c tests/tap.h $$(SOURCES)
 	$$(sanitize_build) $$< -o $$@ -pthread
 
 $(SANITIZE_DIR)/$(1)/model_single_test: tests/model/model.c tests/model/held.h tests/tap.h tests/unit/fake_os.c $$(SOURCES)
