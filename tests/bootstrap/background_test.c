@@ -56,18 +56,29 @@ static void end_workers(void)
     for (int i = 0; i < WORKERS; i++) pthread_join(workers[i], NULL);
 }
 
-/* Threads that the system knows; `last` gets the number of the youngest. */
-static int count_threads(int *last)
+/* Threads that the system knows for which `is_meant` holds; `number` gets that of one of them. */
+static int count_threads_if(bool (*is_meant)(int number), int *number)
 {
     int count = 0;
     DIR *folder = opendir("/proc/self/task");
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (entry->d_name[0] == '.') continue;
+        if (entry->d_name[0] == '.' || !is_meant(atoi(entry->d_name))) continue;
+        *number = atoi(entry->d_name);
         count++;
-        if (last && atoi(entry->d_name) > *last) *last = atoi(entry->d_name);
     }
     if (folder) closedir(folder);
     return count;
+}
+
+static bool is_any(int number)
+{
+    return number > 0;
+}
+
+static int count_threads(void)
+{
+    int number;
+    return count_threads_if(is_any, &number);
 }
 
 static void pause_ms(long ms)
@@ -92,7 +103,7 @@ static bool is_small(void)
 
 static bool is_alone(void)
 {
-    return count_threads(NULL) == 1;
+    return count_threads() == 1;
 }
 
 /* A line of the thread's status. false = there is none. */
@@ -131,21 +142,24 @@ static int memory_goes_back(void)
     return !small;
 }
 
+/* But for SIGKILL and SIGSTOP. */
+static bool blocks_all_signals(int number)
+{
+    char text[256];
+    return status_of(number, "SigBlk:\t", text, sizeof(text)) && strncmp(text, "fffffffffffbfeff", 16) == 0;
+}
+
 static int it_is_quiet(void)
 {
-    char text[256] = "";
     char path[64];
     int thread = 0;
     start_workers();
-    int threads = count_threads(&thread);
+    int threads = count_threads();
     if (threads != WORKERS + 2) {
         diag("%d threads", threads);
         return 1;
     }
-    if (!status_of(thread, "SigBlk:\t", text, sizeof(text)) || strncmp(text, "fffffffffffbfeff", 16) != 0) {
-        diag("blocked: %s", text); /* all but SIGKILL and SIGSTOP */
-        return 2;
-    }
+    if (count_threads_if(blocks_all_signals, &thread) != 1) return 2;
     snprintf(path, sizeof(path), "/proc/self/task/%d/fd", thread);
     if (entries_of(path) != 0) {
         diag("%d descriptors", entries_of(path));
@@ -161,7 +175,7 @@ static int a_closed_pipe_is_closed(void)
     char byte;
     if (pipe(ends) != 0) return 1;
     start_workers();
-    if (count_threads(NULL) != WORKERS + 2) return 2;
+    if (count_threads() != WORKERS + 2) return 2;
     close(ends[1]);
     int got = (int)read(ends[0], &byte, 1); /* would wait for ever */
     end_workers();
@@ -183,14 +197,14 @@ static int it_leaves_with_the_threads(void)
 static int a_child_of_fork_gets_its_own(void)
 {
     start_workers();
-    if (count_threads(NULL) != WORKERS + 2) return 1;
+    if (count_threads() != WORKERS + 2) return 1;
     pid_t pid = fork();
     if (pid == 0) {
         if (!is_alone()) _exit(2);
         for (unsigned i = 0; i < 100; i++)
             if (!allocator_works(i)) _exit(3);
         start_workers();
-        if (count_threads(NULL) != WORKERS + 2) _exit(4);
+        if (count_threads() != WORKERS + 2) _exit(4);
         if (!within_time(is_small)) _exit(5);
         end_workers();
         _exit(0);
@@ -205,7 +219,7 @@ static int a_child_of_fork_gets_its_own(void)
 static int a_child_of_the_raw_call_does_not_wait(void)
 {
     start_workers();
-    if (count_threads(NULL) != WORKERS + 2) return 1;
+    if (count_threads() != WORKERS + 2) return 1;
     pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
     if (pid == 0) {
         for (unsigned i = 0; i < 100; i++)
@@ -230,7 +244,7 @@ static int it_does_not_keep_the_process_alive(void)
 {
     pthread_t thread;
     start_workers();
-    if (count_threads(NULL) != WORKERS + 2) return 1;
+    if (count_threads() != WORKERS + 2) return 1;
     if (pthread_create(&thread, NULL, leave_late, NULL) != 0) return 2;
     pthread_exit(NULL);
 }
@@ -238,7 +252,7 @@ static int it_does_not_keep_the_process_alive(void)
 static int exit_does_not_wait(void)
 {
     start_workers();
-    exit(count_threads(NULL) != WORKERS + 2);
+    exit(count_threads() != WORKERS + 2);
 }
 
 /* Any filter: what it would do to a new thread, nobody knows. */
@@ -249,7 +263,7 @@ static int a_sandbox_gets_none(void)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return 1;
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0) return 2;
     start_workers();
-    int threads = count_threads(NULL);
+    int threads = count_threads();
     end_workers();
     return threads == WORKERS + 1 ? 0 : 3;
 }
@@ -257,14 +271,14 @@ static int a_sandbox_gets_none(void)
 static int off_means_none(void)
 {
     start_workers();
-    int threads = count_threads(NULL);
+    int threads = count_threads();
     end_workers();
     return threads == WORKERS + 1 ? 0 : 1;
 }
 
 static bool has_only_own_threads(void)
 {
-    return count_threads(NULL) == WORKERS + 1;
+    return count_threads() == WORKERS + 1;
 }
 
 /* setuid() reaches the threads that libc knows. This one must go. */
@@ -272,7 +286,7 @@ static int it_gives_up_rights_with_the_process(void)
 {
     if (geteuid() != 0) return 0;
     start_workers();
-    if (count_threads(NULL) != WORKERS + 2) return 1;
+    if (count_threads() != WORKERS + 2) return 1;
     if (setuid(65534) != 0) return 2;
     bool gone = within_time(has_only_own_threads);
     _exit(gone ? 0 : 3);
