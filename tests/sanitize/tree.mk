@@ -47,10 +47,10 @@ TREE_C_regress := expansion_race random_mixed_survives
 TREE_FOLDERS := api bootstrap torture regress
 
 # ThreadSanitizer ends its thread in the last round of key destructors (keys_test); has a thread of its own, so that none
-# of the program's is the last (exit_test); keeps signals back until the next call of libc (signal_test, signals_test,
-# ends_test); and holds its list of threads while fork handlers run, which these start and join (fork_handlers_test).
+# of the program's is the last (exit_test); and keeps signals back until the next call of libc (signal_test, signals_test,
+# ends_test).
 TREE_LEFT_OUT_thread := $(addprefix bootstrap/,keys_test exit_test signal_test) \
-	$(addprefix torture/,signals_test ends_test fork_handlers_test)
+	$(addprefix torture/,signals_test ends_test)
 TREE_LEFT_OUT_address :=
 
 # These hold the library as one include.
@@ -63,7 +63,9 @@ TREE_PROGRAMS := $(foreach kind,$(TREE_KINDS),\
 	$(addprefix $(TREE_DIR)/$(kind)/,$(filter-out $(TREE_LEFT_OUT_$(kind)),$(tree_names))))
 TREE_HEADERS := $(foreach folder,$(TREE_FOLDERS),$(wildcard tests/$(folder)/*.h)) tests/tap.h include/hakmem/hakmem.h
 
-TREE_FLAGS = $(CPPFLAGS) -Itests -g -O1 $(WARNINGS) -fno-omit-frame-pointer -fno-builtin-malloc -fvisibility=hidden
+# TORTURE_STATIC: the library is part of the program, as in a static one.
+TREE_FLAGS = $(CPPFLAGS) -Itests -DTORTURE_STATIC -g -O1 $(WARNINGS) -fno-omit-frame-pointer -fno-builtin-malloc \
+	-fvisibility=hidden
 TREE_OS := -DHAK_FAKE_OS='"../tests/sanitize/visible_os.c"'
 # The stress with the library's own thread, which the others hardly ever come to start.
 TREE_BACKGROUND := HAKMEM_BACKGROUND=on HAKMEM_PURGE_DELAY=2
