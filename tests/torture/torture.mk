@@ -29,7 +29,7 @@ endif
 torture-tests: $(TORTURE_PROGRAMS)
 
 torture: torture-tests
-	/usr/bin/python3 tests/run.py --jobs 2 --timeout 3700 --log $(BUILD)/torture-logs \
+	/usr/bin/python3 tests/run.py --jobs 2 --timeout 15000 --log $(BUILD)/torture-logs \
 	    $(foreach t,$(TORTURE_PROGRAMS),"$(t) --whole")
 
 $(TORTURE_OUT)/preload/%: tests/api/preloaded.sh $(TORTURE_OUT)/plain/% $(LIB_SO)
