@@ -47,9 +47,9 @@ TREE_C_regress := expansion_race random_mixed_survives
 TREE_FOLDERS := api bootstrap torture regress
 
 # ThreadSanitizer ends its thread in the last round of key destructors (keys_test); has a thread of its own, so that none
-# of the program's is the last (exit_test); and keeps signals back until the next call of libc (signal_test, signals_test,
-# ends_test).
-TREE_LEFT_OUT_thread := $(addprefix bootstrap/,keys_test exit_test signal_test) \
+# of the program's is the last (exit_test); keeps signals back until the next call of libc (signal_test, signals_test,
+# ends_test); and crashes in its own books where a child that was forked beside threads starts some (fork_test).
+TREE_LEFT_OUT_thread := $(addprefix bootstrap/,keys_test exit_test signal_test fork_test) \
 	$(addprefix torture/,signals_test ends_test)
 TREE_LEFT_OUT_address :=
 
@@ -67,6 +67,8 @@ TREE_HEADERS := $(foreach folder,$(TREE_FOLDERS),$(wildcard tests/$(folder)/*.h)
 TREE_FLAGS = $(CPPFLAGS) -Itests -DTORTURE_STATIC -g -O1 $(WARNINGS) -fno-omit-frame-pointer -fno-builtin-malloc \
 	-fvisibility=hidden
 TREE_OS := -DHAK_FAKE_OS='"../tests/sanitize/visible_os.c"'
+# AddressSanitizer's own alternate stacks fall over those that a test sets.
+TREE_OPTIONS := env ASAN_OPTIONS=use_sigaltstack=0
 # The stress with the library's own thread, which the others hardly ever come to start.
 TREE_BACKGROUND := HAKMEM_BACKGROUND=on HAKMEM_PURGE_DELAY=2
 TREE_NAMES := /^(__libc_|__malloc_|mall|calloc$$|c?free$$|free_|realloc|(posix_)?memalign$$|aligned_alloc$$|p?valloc$$)/
@@ -74,7 +76,7 @@ TREE_NAMES := /^(__libc_|__malloc_|mall|calloc$$|c?free$$|free_|realloc|(posix_)
 tree-tests:
 	$(MAKE) $(TREE_PROGRAMS)
 	/usr/bin/python3 tests/run.py --jobs 2 --timeout 1200 \
-		$(foreach t,$(TREE_PROGRAMS),"$(if $(filter %/stress,$(t)),env $(TREE_BACKGROUND) )$(t)")
+		$(foreach t,$(TREE_PROGRAMS),"$(TREE_OPTIONS) $(if $(filter %/stress,$(t)),$(TREE_BACKGROUND)) $(t)")
 
 define TREE_RULES
 $(TREE_DIR)/$(1)/library.o: $$(SOURCES) tests/sanitize/visible_os.c
