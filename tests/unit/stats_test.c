@@ -74,6 +74,19 @@ static void a_posted_block_counts_as_freed_at_once(void)
     require_sound();
 }
 
+/* So it looks when they were posted and arrived between the looks at the sender and at the receiver. */
+static void blocks_that_arrive_between_two_looks_count_as_none(void)
+{
+    do_free(do_malloc(100));
+    struct hak_stats before = figures();
+    struct heap_class *c = &my_heap()->class[class_of(100)];
+    c->arrived += 5;
+    require(figures().cached == before.cached && figures().live == before.live, "%zu cached", figures().cached);
+    require_identity();
+    c->arrived -= 5;
+    require_sound();
+}
+
 static void *count_threads(void *out)
 {
     do_free(do_malloc(1));
@@ -292,6 +305,7 @@ int main(void)
         TEST(live_is_what_the_program_holds),
         TEST(calls_are_counted_one_by_one),
         TEST(a_posted_block_counts_as_freed_at_once),
+        TEST(blocks_that_arrive_between_two_looks_count_as_none),
         TEST(threads_with_heaps_are_counted),
         TEST(free_memory_is_dirty_until_purged),
         TEST(figures_before_the_first_call_are_zero),
