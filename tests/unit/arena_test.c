@@ -1,28 +1,9 @@
 /* arena_test.c - chunks, SuperSlabs, units, runs, and giving memory back: order of choice, refusals, dates. */
-#include "unit.h"
+#include "spans.h"
 
 static void start(void)
 {
     require(tagmap_init());
-}
-
-static struct span take(unsigned count)
-{
-    struct span span;
-    bool done = arena_take(count, false, &span);
-    require(done, "%u units", count);
-    return span;
-}
-
-static void give(struct span span, unsigned count)
-{
-    arena_give(span.base, span.record, count);
-}
-
-static void require_whole(void)
-{
-    const char *broken = arena_verify();
-    require(!broken, "%s", broken);
 }
 
 static struct superslab *superslab_of(struct span span)

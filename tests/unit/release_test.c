@@ -1,5 +1,5 @@
 /* release_test.c - chunks given up, so that a mapping finds addresses; their books used again; refusals. */
-#include "unit.h"
+#include "spans.h"
 
 static const size_t MIB = (size_t)1 << 20;
 
@@ -11,25 +11,6 @@ static void start(void)
 {
     fake.address_limit = 1024 * MIB;
     require(tagmap_init());
-}
-
-static void require_whole(void)
-{
-    const char *broken = arena_verify();
-    require(!broken, "%s", broken);
-}
-
-static struct span take(unsigned count)
-{
-    struct span span;
-    bool done = arena_take(count, false, &span);
-    require(done, "%u units", count);
-    return span;
-}
-
-static void give(struct span span, unsigned count)
-{
-    arena_give(span.base, span.record, count);
 }
 
 static void take_many(void)
