@@ -24,10 +24,15 @@
 #include <time.h>
 #include <unistd.h>
 
+static void *map_at(void *at, size_t size, int protection, int flags)
+{
+    long p = system_call(SYS_mmap, (long)at, (long)size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return system_call_failed(p) ? NULL : (void *)p;
+}
+
 static void *map(size_t size, int protection, int flags)
 {
-    long p = system_call(SYS_mmap, 0, (long)size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-    return system_call_failed(p) ? NULL : (void *)p;
+    return map_at(NULL, size, protection, flags);
 }
 
 /* From the kernel, which takes no address that is not a page's. */
@@ -66,6 +71,12 @@ void *os_reserve_readable(size_t size)
 bool os_commit(void *p, size_t size)
 {
     return !system_call_failed(system_call(SYS_mprotect, (long)p, (long)size, PROT_READ | PROT_WRITE, 0, 0, 0));
+}
+
+/* Pages that are made unreadable stay charged; those of a reservation never were. */
+bool os_uncommit(void *p, size_t size)
+{
+    return map_at(p, size, PROT_NONE, MAP_FIXED | MAP_NORESERVE) != NULL;
 }
 
 void *os_map(size_t size)

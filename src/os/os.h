@@ -20,6 +20,9 @@ void *os_reserve_readable(size_t size);
 /* Makes part of a reservation writable. false = refused, nothing has changed. */
 bool os_commit(void *p, size_t size);
 
+/* Undoes that: contents, memory and what is charged for it go. false = refused, nothing has changed. */
+bool os_uncommit(void *p, size_t size);
+
 /* Zeroed, writable memory. NULL = refused. */
 void *os_map(size_t size);
 

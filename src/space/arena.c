@@ -421,6 +421,6 @@ COLD const char *arena_verify(void)
     if (sums.free_units != arena.free_units || sums.dirty_units != arena.dirty_units)
         return "arena I4: sums of free and dirty units";
     if (sums.dense_units != arena.dense_units) return "arena I4: sum of dense units";
-    if (!chunk_verify()) return "arena I5: count of empty SuperSlabs";
+    if (!chunk_verify()) return "arena I5: SuperSlabs of a chunk";
     return NULL;
 }

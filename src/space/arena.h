@@ -23,7 +23,7 @@
  * I2  a SuperSlab is in bucket [dirty != 0][free units], or in none when nothing is free
  * I3  a SuperSlab is in the dirty list exactly when dirty != 0
  * I4  the sums of free, dirty and dense units are those of all SuperSlabs
- * I5  each chunk counts its SuperSlabs of which nothing is occupied
+ * I5  each chunk counts its SuperSlabs of which nothing is occupied, and all that it has in use is committed
  */
 #ifndef HAK_SPACE_ARENA_H
 #define HAK_SPACE_ARENA_H
@@ -64,7 +64,8 @@ void arena_give(uintptr_t base, uint32_t record, unsigned count);
 /* Extends a run of `count` units by `more`, in place. false = they are not free. */
 bool arena_extend(uint32_t record, unsigned count, unsigned more);
 
-/* Gives the addresses of chunks back of which nothing is handed out, where a mapping found no room. Returns bytes. */
+/* Gives the addresses of chunks back of which nothing is handed out, where a mapping found no room, and the charge for
+ * free ends of the others, where it counts. Returns bytes. */
 size_t arena_release(void);
 
 /* Gives dirty units back to the system: those that were idle for the purge delay, or all. Returns bytes. */

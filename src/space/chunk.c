@@ -186,11 +186,18 @@ struct superslab *chunk_next_superslab(void)
 
 /* ---- giving up ---- */
 
-static bool is_free(const struct chunk *c)
+/* SuperSlabs up to the last one of which something is handed out. */
+static uint32_t superslabs_in_use(const struct chunk *c)
 {
-    for (uint32_t i = 0; i < c->used; i++)
-        if (c->superslabs[i].occupied != missing_units(superslab_length(c, i))) return false;
-    return c->size > 0;
+    uint32_t count = c->used;
+    while (count > 0 && c->superslabs[count - 1].occupied == missing_units(superslab_length(c, count - 1))) count--;
+    return count;
+}
+
+static void forget_superslabs(struct chunk *c, uint32_t count)
+{
+    for (uint32_t i = count; i < c->used; i++) superslab_leave(&c->superslabs[i]);
+    store_relaxed(&c->used, count);
 }
 
 /* The tags go first: when the addresses are somebody else's, they must not be ours. Where the system refuses, and in a
@@ -203,8 +210,7 @@ COLD static size_t give_up(struct chunk *c)
         if (tagmap_claim(c->base, bytes)) return 0;
         bytes = 0;
     }
-    for (uint32_t i = 0; i < c->used; i++) superslab_leave(&c->superslabs[i]);
-    store_relaxed(&c->used, 0);
+    forget_superslabs(c, 0);
     store_relaxed(&c->base, 0);
     c->size = 0;
     c->committed = 0;
@@ -212,11 +218,33 @@ COLD static size_t give_up(struct chunk *c)
     return bytes;
 }
 
+/* The addresses stay, and their tags, which say that they are free. Returns bytes. */
+COLD static size_t cut_end(struct chunk *c, uint32_t count)
+{
+    size_t keep = count * (size_t)SUPERSLAB_SIZE;
+    size_t bytes = c->committed > keep ? c->committed - keep : 0;
+    if (bytes == 0 || !os_uncommit((void *)(c->base + keep), bytes)) return 0;
+    os_allow_huge((void *)(c->base + keep), bytes, option_get(OPTION_thp) == THP_ALWAYS);
+    forget_superslabs(c, count);
+    c->committed = keep;
+    uint32_t block = c->record >> RECORD_INDEX_BITS;
+    if (block < room_block) room_block = block;
+    return bytes;
+}
+
 COLD size_t chunk_give_up_free(void)
 {
     size_t bytes = 0;
-    for (uint32_t block = 1; block <= last_block; block++)
-        if (chunk_of_block[block] && is_free(chunk_of_block[block])) bytes += give_up(chunk_of_block[block]);
+    bool charged = os_memory_is_charged();
+    for (uint32_t block = 1; block <= last_block; block++) {
+        struct chunk *c = chunk_of_block[block];
+        if (!c || c->size == 0) continue;
+        uint32_t count = superslabs_in_use(c);
+        if (count == 0)
+            bytes += give_up(c);
+        else if (charged)
+            bytes += cut_end(c, count);
+    }
     return bytes;
 }
 
@@ -332,6 +360,7 @@ bool chunk_verify(void)
         uint32_t empty = 0;
         for (uint32_t i = 0; c && i < c->used; i++) empty += c->superslabs[i].occupied == 0;
         if (c && empty != c->empty) return false;
+        if (c && c->used > superslabs_of(c->committed / UNIT_SIZE)) return false;
     }
     return true;
 }

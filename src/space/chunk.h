@@ -7,7 +7,7 @@
  * growing steps, so that strict overcommit charges little and the mapping stays one.
  *
  * A chunk of which nothing is handed out can be given up, when addresses are short. Its books stay, for the next chunk
- * that is no longer than it was.
+ * that is no longer than it was. Where memory is charged as soon as it is writable, others lose their free end.
  */
 #ifndef HAK_SPACE_CHUNK_H
 #define HAK_SPACE_CHUNK_H
@@ -35,7 +35,7 @@ struct superslab {
 struct chunk {
     uintptr_t base;
     size_t size;                  /* 0 = given up, and so are base, committed, used and total */
-    size_t committed;             /* writable bytes from base on */
+    size_t committed;             /* writable bytes from base on; what is used, and more */
     uint32_t used;                /* SuperSlabs handed to the arena */
     uint32_t total;               /* SuperSlabs that fit; the last may be short */
     uint32_t capacity;            /* units that there are records for */
@@ -84,7 +84,8 @@ struct stretch {
  * charged: where that counts, it is made more only if `grow` says so. false = there is none. */
 bool chunk_find_long(unsigned count, bool grow, struct stretch *stretch);
 
-/* Gives the addresses of all chunks back to the system of which nothing is handed out. Returns bytes. */
+/* Gives the addresses of all chunks back to the system of which nothing is handed out, and of the others what is
+ * charged for their free ends, where it is. Returns bytes. */
 size_t chunk_give_up_free(void);
 
 /* To be told of each SuperSlab that becomes entirely free, or is no longer. */

@@ -35,12 +35,24 @@ static void fail_each(enum fake_call call, uint64_t count)
     require(false, "no run was clean");
 }
 
+/* Where memory counts as soon as it is writable, and some blocks do not fit. */
+static void fail_each_charged(enum fake_call call, uint64_t count)
+{
+    fake.memory_is_charged = true;
+    fake.address_limit = 64 << 20;
+    fake.address_bytes_max = fake.address_limit;
+    certain_size = SMALL_SIZE_MAX;
+    fail_each(call, count);
+}
+
 static void each_reserve_fails_once(void) { fail_each(FAKE_RESERVE, 1); }
 static void each_reserve_fails_for_good(void) { fail_each(FAKE_RESERVE, FAKE_FOR_GOOD); }
 static void each_reserve_readable_fails_once(void) { fail_each(FAKE_RESERVE_READABLE, 1); }
 static void each_reserve_readable_fails_for_good(void) { fail_each(FAKE_RESERVE_READABLE, FAKE_FOR_GOOD); }
 static void each_commit_fails_once(void) { fail_each(FAKE_COMMIT, 1); }
 static void each_commit_fails_for_good(void) { fail_each(FAKE_COMMIT, FAKE_FOR_GOOD); }
+static void each_uncommit_fails_once(void) { fail_each_charged(FAKE_UNCOMMIT, 1); }
+static void each_uncommit_fails_for_good(void) { fail_each_charged(FAKE_UNCOMMIT, FAKE_FOR_GOOD); }
 static void each_map_fails_once(void) { fail_each(FAKE_MAP, 1); }
 static void each_map_fails_for_good(void) { fail_each(FAKE_MAP, FAKE_FOR_GOOD); }
 static void each_unmap_fails_once(void) { fail_each(FAKE_UNMAP, 1); }
@@ -119,6 +131,8 @@ int main(void)
         TEST(each_reserve_readable_fails_for_good),
         TEST(each_commit_fails_once),
         TEST(each_commit_fails_for_good),
+        TEST(each_uncommit_fails_once),
+        TEST(each_uncommit_fails_for_good),
         TEST(each_map_fails_once),
         TEST(each_map_fails_for_good),
         TEST(each_unmap_fails_once),

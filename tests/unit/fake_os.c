@@ -102,7 +102,7 @@ void fake_set_file(const char *path, const char *text)
 const char *fake_call_name(enum fake_call call)
 {
     static const char *const names[FAKE_CALLS] = {
-        "os_reserve",  "os_reserve_readable", "os_commit", "os_map", "os_unmap", "os_remap",
+        "os_reserve",  "os_reserve_readable", "os_commit", "os_uncommit", "os_map", "os_unmap", "os_remap",
         "os_remap_to", "os_purge",            "os_fill_huge", "os_peek",   "any",
     };
     return names[call];
@@ -209,6 +209,15 @@ bool os_commit(void *p, size_t size)
     if (fake_fails(FAKE_COMMIT)) return false;
     int saved = errno;
     bool done = mprotect(p, size, PROT_READ | PROT_WRITE) == 0;
+    errno = saved;
+    return done;
+}
+
+bool os_uncommit(void *p, size_t size)
+{
+    if (fake_fails(FAKE_UNCOMMIT)) return false;
+    int saved = errno;
+    bool done = mmap(p, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == p;
     errno = saved;
     return done;
 }

@@ -15,6 +15,7 @@ enum fake_call {
     FAKE_RESERVE,
     FAKE_RESERVE_READABLE,
     FAKE_COMMIT,
+    FAKE_UNCOMMIT,
     FAKE_MAP,
     FAKE_UNMAP,
     FAKE_REMAP,

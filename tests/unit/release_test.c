@@ -161,6 +161,73 @@ static void a_refused_return_leaves_the_chunk(void)
     require(fake.address_bytes >= bytes);
 }
 
+/* A chunk of start() has 64 MiB, 32 SuperSlabs. */
+static void a_free_end_is_charged_no_more(void)
+{
+    start();
+    take_many();
+    for (unsigned i = 0; i < SPANS; i++)
+        if (i != 3) give(taken[i], SUPERSLAB_UNITS);
+    fake.memory_is_charged = true;
+    char text[8];
+    require(os_peek((void *)taken[4].base, text, sizeof(text)));
+    require(arena_release() == (192 + 56) * MIB);
+    require_whole();
+    require(!os_peek((void *)taken[4].base, text, sizeof(text)));
+    require(*(char *)taken[3].base == 1);
+    struct chunk *c = chunk_of(taken[3].record);
+    require(c->used == 4 && c->committed == 8 * MIB && arena.free_units == 3 * SUPERSLAB_UNITS);
+    require(arena_contains((void *)taken[2].base) && !arena_contains((void *)taken[4].base));
+    require(tag_offset(tagmap_get((void *)taken[4].base)) == TAG_FREE, "the addresses are still ours");
+    require(arena_release() == 0, "nothing is left");
+    uintptr_t in_use = taken[3].base;
+    size_t addresses = fake.address_bytes;
+    for (unsigned i = 0; i < 31; i++) {
+        taken[i] = take(SUPERSLAB_UNITS);
+        require(reads_as_zero((void *)taken[i].base, 4096) || taken[i].base < in_use, "SuperSlab %u", i);
+    }
+    require(fake.address_bytes == addresses, "the chunk is filled again");
+    require(c->used == 32);
+    require_whole();
+}
+
+static void a_free_end_stays_where_nothing_is_charged(void)
+{
+    start();
+    take_many();
+    give_many(1);
+    require(arena_release() == 192 * MIB);
+    require(fake.calls[FAKE_UNCOMMIT] == 0 && chunk_of(taken[0].record)->used == 32);
+}
+
+static void what_was_committed_in_advance_goes_too(void)
+{
+    start();
+    for (unsigned i = 0; i < 10; i++) taken[i] = take(SUPERSLAB_UNITS);
+    struct chunk *c = chunk_of(taken[0].record);
+    require(c->committed > 20 * MIB);
+    size_t more = c->committed - 20 * MIB;
+    fake.memory_is_charged = true;
+    require(arena_release() == more && c->used == 10 && c->committed == 20 * MIB);
+    require_whole();
+    taken[10] = take(SUPERSLAB_UNITS);
+    *(char *)taken[10].base = 1;
+    require_whole();
+}
+
+static void a_refused_cut_changes_nothing(void)
+{
+    start();
+    take_many();
+    give_many(1);
+    fake.memory_is_charged = true;
+    fake_fail(FAKE_UNCOMMIT, 1, 1);
+    require(arena_release() == 192 * MIB && fake.failures[FAKE_UNCOMMIT] == 1);
+    require_whole();
+    require(chunk_of(taken[0].record)->used == 32);
+    require(arena_release() == 62 * MIB);
+}
+
 static void tags_of_a_window_are_free_for_others(void)
 {
     fake.address_limit = 64 * MIB;
@@ -205,6 +272,10 @@ int main(void)
         TEST(the_shortest_chunks_go_back),
         TEST(long_runs_take_addresses_again),
         TEST(a_refused_return_leaves_the_chunk),
+        TEST(a_free_end_is_charged_no_more),
+        TEST(a_free_end_stays_where_nothing_is_charged),
+        TEST(what_was_committed_in_advance_goes_too),
+        TEST(a_refused_cut_changes_nothing),
         TEST(tags_of_a_window_are_free_for_others),
         TEST(large_blocks_find_room_after_small_ones),
     };
