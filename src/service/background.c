@@ -62,6 +62,27 @@ static void look_at_group(void)
     pressure_look();
 }
 
+static bool shall_end(void)
+{
+    return load_acquire(&background_stop) || os_thread_outlives_rights();
+}
+
+/* Until the next round, and not past the next look at the group: it may have made the delay shorter. false = the thread
+ * shall end. */
+static bool sleep_for_round(void)
+{
+    uint64_t slept = 0;
+    for (uint64_t round = round_ms(); slept < round; round = round_ms()) {
+        uint64_t step = round - slept;
+        if (step > LOOK_MS && pressure_has_group()) step = LOOK_MS;
+        os_wait_for(&background_stop, 0, step);
+        if (shall_end()) return false;
+        look_at_group();
+        slept += step;
+    }
+    return true;
+}
+
 static int background_main(bool alone)
 {
     heap_self = &heap_exited;
@@ -70,9 +91,7 @@ static int background_main(bool alone)
     heap_allow_files(true);
     while (is_wanted() && idle < ROUNDS_IDLE_MAX) {
         store_relaxed(&background_seen_ms, os_now_ms());
-        os_wait_for(&background_stop, 0, round_ms());
-        if (load_acquire(&background_stop) || os_thread_outlives_rights()) break;
-        look_at_group();
+        if (!sleep_for_round()) break;
         bool some = reclaim_round(&background_stop);
         some |= arena_collapse() > 0;
         idle = some ? 0 : idle + 1;

@@ -85,6 +85,11 @@ COLD void pressure_look(void)
     store_relaxed(&group_shortness, (uint32_t)shortness);
 }
 
+bool pressure_has_group(void)
+{
+    return load_relaxed(&group_limit) != SIZE_MAX;
+}
+
 /* From what hakmem itself holds. Not all of that was touched, so for the group it is no more than a hint. */
 static enum shortness own_shortness(void)
 {

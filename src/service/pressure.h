@@ -15,6 +15,9 @@ void pressure_start(void);
 /* Looks how near the control group is to its limit, for pressure_delay(). Opens files: for the background thread. */
 void pressure_look(void);
 
+/* true = when last looked at, the group had a limit. */
+bool pressure_has_group(void);
+
 /* The purge delay as it counts now: a tenth of it when memory gets short, 0 when it is all but gone. Looks at words and
  * at what is held. */
 uint64_t pressure_delay(uint64_t delay);

@@ -246,6 +246,33 @@ static void a_stop_is_followed_between_steps(void)
     end_sleeper(thread);
 }
 
+static unsigned sleeps;
+
+static void fill_group(void)
+{
+    if (++sleeps == 3) fake_set_file("/sys/fs/cgroup/app/memory.current", "104000000\n");
+    if (dirty_units() == 0 || sleeps > 20) require(option_set(OPTION_background, BACKGROUND_OFF));
+}
+
+/* What is idle for two rounds goes: with this delay after ten minutes, or when the group gets full. */
+static void a_group_that_gets_full_ends_a_long_delay(void)
+{
+    pthread_t thread = start_all();
+    do_free(do_malloc(60 * MIB));
+    require(option_set(OPTION_purge_delay, 600000) && dirty_units() > 0);
+    fake_set_file("/proc/self/cgroup", "0::/app\n");
+    fake_set_file("/sys/fs/cgroup/app/memory.max", "104857600\n");
+    fake_set_file("/sys/fs/cgroup/app/memory.current", "52428800\n");
+    pressure_look();
+    sleeps = 0;
+    uint64_t before = fake.now_ms;
+    fake.while_sleeping = fill_group;
+    in_thread(run_main, NULL);
+    fake.while_sleeping = NULL;
+    require(dirty_units() == 0 && fake.now_ms - before < 5000, "%lu ms", fake.now_ms - before);
+    end_sleeper(thread);
+}
+
 /* ---- huge pages ---- */
 
 enum { FULL_BLOCKS = 8 * 32 }; /* of a unit each: eight SuperSlabs */
@@ -481,6 +508,7 @@ int main(void)
         TEST(a_thread_that_works_is_left_alone),
         TEST(a_heap_at_a_visit_is_left_alone),
         TEST(a_stop_is_followed_between_steps),
+        TEST(a_group_that_gets_full_ends_a_long_delay),
         TEST(full_superslabs_are_collapsed_once),
         TEST(what_is_not_all_touched_is_left_alone),
         TEST(a_refused_collapse_is_not_repeated),
