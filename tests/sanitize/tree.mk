@@ -29,9 +29,13 @@ sanitize-trap:
 trap-tests: export HAKMEM_EXHAUST_BUILD := $(abspath $(BUILD))
 trap-tests: export HAKMEM_LIMIT_BUILD := $(abspath $(BUILD))
 trap-tests: export HAKMEM_LIB := $(abspath $(LIB_SO))
-trap-tests:
+trap-tests: $(BUILD)/tests/sanitize/trap_test
 	$(MAKE) all $(filter-out $(TRAP_LEFT_OUT),$(TEST_PROGRAMS))
-	/usr/bin/python3 tests/run.py --jobs 2 $(foreach t,$(TRAP_TESTS),"$(t)")
+	/usr/bin/python3 tests/run.py --jobs 2 $< $(foreach t,$(TRAP_TESTS),"$(t)")
+
+$(BUILD)/tests/sanitize/trap_test: tests/sanitize/trap.c tests/tap.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $< -o $@
 
 # ---- ThreadSanitizer and AddressSanitizer ----
 
