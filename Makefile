@@ -110,8 +110,11 @@ check:
 	scripts/install-packages build check
 	$(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j2) check-built
 
+# The longest first, or the last would run alone; three at a time, since many of them wait.
+LONG_TESTS = $(filter %/lint_test.py %/model_threads_test %/model_single_test %/matrix_test.py %/matrix.py %/failure_test \
+	%/refill_switches_superslab %/platforms.py %/redis_test %/gcc_test %/build_is_whole.py %/idle_test.py,$(TESTS))
 check-built: all $(TEST_PROGRAMS) $(TESTS)
-	/usr/bin/python3 tests/run.py --jobs 2 $(foreach t,$(TESTS),"$(t)")
+	/usr/bin/python3 tests/run.py --jobs 3 $(foreach t,$(LONG_TESTS) $(filter-out $(LONG_TESTS),$(TESTS)),"$(t)")
 
 clean:
 	rm -rf build
