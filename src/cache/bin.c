@@ -17,7 +17,7 @@
 #include "inbox.h"
 
 enum { CAPACITY_BYTES = 64 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048, LIMIT_MIN = 32, CAPACITY_VAIN = 64 };
-enum { TRIM_BLOCKS = 1024 };
+enum { TRIM_BLOCKS = 1024, KEPT_ON_TOP = 32 };
 enum { REFILL_BYTES = 16 * 1024, GROWN_BYTES = 2048 * 1024, GROWN_MAX = 4096, GROWN_MIN = 16 };
 enum { LEFT_MAX = 0xc000 }; /* more than a refill and a budget can make */
 enum { EXAMINE_EACH = 4, EXAMINE_VISITS = 10, EXAMINE_BLOCKS = 8, EXAMINE_EVERY = 1024 };
@@ -79,31 +79,33 @@ static void bin_set(struct heap *heap, unsigned class, void *head, uint32_t left
 /* ---- flush ---- */
 
 /* The slab of a block that a bin of `class` may hold, or NULL. */
-static struct slab *slab_of(struct tag tag, const void *block, unsigned class)
+ALWAYS_INLINE struct slab *slab_of(struct tag tag, const void *block, unsigned class)
 {
     if (tag_offset(tag) != bin_offset(class)) return NULL;
     struct slab *s = slab_at(tag.record);
     return slab_is_block(s, block) ? s : NULL;
 }
 
-/* Gives a list of `count` blocks back. Threads that free at random seldom free neighbours of one slab in a row,
- * and most slabs then stay where they are. Slabs that the heap gave up while it was parked have other owners. A list
- * that is not what its count says has been written to or holds a block twice: what cannot be trusted is left alone. */
-static void flush_list(struct heap *heap, unsigned class, void *list, uint32_t count)
+/* Gives the first `count` blocks of a list back, and moves it behind them. Threads that free at random seldom free
+ * neighbours of one slab in a row, and most slabs then stay where they are. Slabs that the heap gave up while it was
+ * parked have other owners. false = it leads elsewhere, and is left alone from there on. */
+static bool flush_list(struct heap *heap, unsigned class, void **list, uint32_t count)
 {
+    void *block = *list;
     const uint32_t mine = heap_tag(heap->front.id) | bin_offset(class);
     for (; count > 0; count--) {
-        void *block = list;
         struct tag tag = tagmap_get(block); /* of NULL: nobody's */
         struct slab *s = slab_of(tag, block, class);
         if (unlikely(!s)) break;
-        list = link_get(block);
+        void *next = link_get(block);
         if (unlikely(tag.word != mine))
             outbox_return(heap, block, tag);
         else if (unlikely(!slab_give_one(s, block)))
             heap_give(heap, s, (struct chain){.first = block, .last = block, .count = 1});
+        block = next;
     }
-    if (count > 0 || list) error_report(ERROR_corrupted_list, list, class_stride(class));
+    *list = block;
+    return count == 0;
 }
 
 /* What a bin holds is not trusted any more, from `where` on. */
@@ -124,14 +126,17 @@ static const void *list_fault(unsigned class, const void *list, uint32_t count, 
     return list;
 }
 
-/* Keeps the first `keep` blocks, the warm ones. Call bin_account() first. A program that goes on after an error is
- * promised that blocks leak and nothing else: there the list is looked through before any block is given back. */
-static void bin_flush(struct heap *heap, unsigned class, uint32_t keep)
+/* Keeps `keep` blocks: the first `top`, and the last ones. Call bin_account() first. A list that is not what its count
+ * says has been written to or holds a block twice: what cannot be trusted is left alone. A program that goes on after
+ * an error is promised that blocks leak and nothing else: there all of it is looked through before any block is given
+ * back. */
+static void bin_flush_below(struct heap *heap, unsigned class, uint32_t top, uint32_t keep)
 {
     struct bin *bin = &heap->front.bin[class];
     uint32_t left = heap->class[class].left_set;
     bool whole = true;
     if (left <= keep) return;
+    if (top > keep) top = keep;
     if (unlikely(option_get(OPTION_on_error) == ON_ERROR_REPORT)) {
         const void *fault = list_fault(class, bin->head, left, &whole);
         if (!whole) {
@@ -141,7 +146,7 @@ static void bin_flush(struct heap *heap, unsigned class, uint32_t keep)
     }
     void *rest = bin->head;
     void *last_kept = NULL;
-    for (uint32_t i = 0; i < keep && tag_offset(tagmap_get(rest)) == bin_offset(class); i++) {
+    for (uint32_t i = 0; i < top && tag_offset(tagmap_get(rest)) == bin_offset(class); i++) {
         last_kept = rest;
         rest = link_get(rest);
     }
@@ -149,8 +154,20 @@ static void bin_flush(struct heap *heap, unsigned class, uint32_t keep)
         link_set(last_kept, NULL);
     else
         bin->head = NULL;
-    bin_set(heap, class, bin->head, keep);
-    flush_list(heap, class, rest, left - keep);
+    bin_set(heap, class, bin->head, top);
+    whole = flush_list(heap, class, &rest, left - keep);
+    if (unlikely(!whole || (rest != NULL) != (keep > top))) {
+        error_report(ERROR_corrupted_list, rest, class_stride(class));
+    } else if (keep > top) {
+        link_set(last_kept, rest);
+        bin_set(heap, class, bin->head, keep);
+    }
+}
+
+/* Keeps the first `keep` blocks, the warm ones. */
+static void bin_flush(struct heap *heap, unsigned class, uint32_t keep)
+{
+    bin_flush_below(heap, class, keep, keep);
 }
 
 void heap_flush_bins(struct heap *heap)
@@ -394,7 +411,8 @@ static void limit_lower(struct heap_class *c, unsigned class)
         c->capacity = CAPACITY_VAIN;
 }
 
-/* The bin holds what it may. */
+/* The bin holds what it may. What was freed lately is flushed, since it is in the cache, and what lies there for long
+ * stays; but for the next few mallocs, which get warm blocks. */
 static void bin_overflow(struct heap *heap, unsigned class, bool only_frees)
 {
     struct heap_class *c = &heap->class[class];
@@ -402,7 +420,7 @@ static void bin_overflow(struct heap *heap, unsigned class, bool only_frees)
         capacity_grow(c, class);
     else if (only_frees)
         limit_lower(c, class);
-    bin_flush(heap, class, c->limit > LIMIT_MIN ? c->limit / 2u : 0);
+    bin_flush_below(heap, class, KEPT_ON_TOP, c->limit > LIMIT_MIN ? c->limit / 2u : 0);
 }
 
 void heap_free_visit(struct heap *heap, unsigned class, void *p)

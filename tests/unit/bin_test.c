@@ -1,14 +1,7 @@
-/* bin_test.c - bins: exact accounting, refill and flush, capacities, and lists that were written to. */
+/* bin_test.c - bins: exact accounting, refill, and lists that were written to. */
 #include "bins.h"
 
 enum { LEFT_MASK = (1 << BIN_LEFT_BITS) - 1 };
-
-static uint32_t list_length(const struct bin *bin)
-{
-    uint32_t count = 0;
-    for (const void *b = bin->head; b; b = link_get(b)) count++;
-    return count;
-}
 
 /* ---- accounting ---- */
 
@@ -143,7 +136,7 @@ static void every_thread_visits_after_a_bounded_number_of_calls(void)
     }
 }
 
-/* ---- refill and flush ---- */
+/* ---- refill ---- */
 
 static void the_common_heap_counts_without_bins(void)
 {
@@ -180,88 +173,6 @@ static void without_batches_a_refill_moves_one_block(void)
         void *p = do_malloc(class_size(c));
         require(p && bin_left(bin_of(c)) == 0, "class %u: %u left", c, bin_left(bin_of(c)));
     }
-}
-
-static void a_flushed_bin_is_empty_and_its_blocks_are_home(void)
-{
-    (void)start();
-    for (unsigned i = 0; i < HELD; i++) held[i] = do_malloc(i % 200);
-    for (unsigned i = 0; i < HELD; i++) do_free(held[i]);
-    heap_flush_bins(my_heap());
-    for (unsigned c = 0; c < CLASS_COUNT; c++) {
-        require(!bin_of(c)->head && bin_left(bin_of(c)) == 0, "class %u", c);
-        for (unsigned place = SLAB_PARTIAL; place < SLAB_PLACES; place++) {
-            struct list *head = &class_record(c)->slabs[place];
-            for (struct list *l = list_first(head); l != head; l = l->next)
-                require(container_of(l, struct slab, link)->used == 0, "class %u", c);
-        }
-    }
-    require_sound();
-}
-
-static void a_flush_keeps_the_warm_blocks(void)
-{
-    (void)start();
-    unsigned class = class_of(64);
-    for (unsigned i = 0; i < 40; i++) held[i] = do_malloc(64);
-    heap_flush_bins(my_heap());
-    for (unsigned i = 0; i < 40; i++) do_free(held[i]);
-    bin_account(my_heap(), class);
-    bin_flush(my_heap(), class, 10);
-    require(bin_left(bin_of(class)) == 10 && list_length(bin_of(class)) == 10);
-    for (unsigned i = 0; i < 10; i++) require(do_malloc(64) == held[39 - i], "block %u", i);
-    require_whole();
-}
-
-/* A checked build counts the blocks of a bin at each visit. */
-enum { MANY = SANITIZED ? HELD / 3 : HELD };
-
-static void a_bin_holds_no_more_than_its_capacity_and_half(void)
-{
-    (void)start();
-    for (unsigned c = 0; c < SIZE_CLASS_COUNT; c += 3) {
-        unsigned count = c < 30 ? MANY : 200;
-        for (unsigned i = 0; i < count; i++) held[i] = do_malloc(class_size(c));
-        for (unsigned i = 0; i < count; i++) {
-            do_free(held[i]);
-            uint32_t capacity = class_record(c)->capacity;
-            require(bin_left(bin_of(c)) <= capacity + capacity / 2 + 1, "class %u: %u left", c, bin_left(bin_of(c)));
-        }
-        require_whole();
-    }
-}
-
-static void a_bin_that_is_too_small_grows_within_bounds(void)
-{
-    (void)start();
-    for (unsigned c = 0; c < SIZE_CLASS_COUNT; c += 8) {
-        unsigned count = c < 30 ? MANY : 300;
-        do_free(do_malloc(class_size(c)));
-        uint32_t first = class_record(c)->capacity;
-        for (unsigned round = 0; round < 6; round++) {
-            for (unsigned i = 0; i < count; i++) held[i] = do_malloc(class_size(c));
-            for (unsigned i = 0; i < count; i++) do_free(held[i]);
-        }
-        uint32_t capacity = class_record(c)->capacity;
-        require(capacity >= first, "class %u", c);
-        require(capacity > first || first * 2 > count, "class %u stays at %u", c, capacity);
-        require(capacity <= GROWN_MAX, "class %u: %u", c, capacity);
-        uint64_t bytes = capacity * (uint64_t)class_stride(c);
-        require(capacity <= GROWN_MIN || bytes <= GROWN_BYTES, "class %u: %u", c, capacity);
-    }
-}
-
-static void an_epoch_makes_the_next_visit_flush(void)
-{
-    struct heap *heap = start();
-    for (unsigned i = 0; i < 30; i++) held[i] = do_malloc(64);
-    for (unsigned i = 0; i < 30; i++) do_free(held[i]);
-    add_relaxed(&cache_epoch, 1);
-    void *p = do_malloc(30000); /* a class never used: a visit */
-    require(heap->epoch == cache_epoch);
-    require(bin_left(bin_of(class_of(64))) == 0 && heap->reserve_count == 0);
-    do_free(p);
-    require_sound();
 }
 
 /* ---- lists that were written to ---- */
@@ -325,51 +236,6 @@ static void a_block_freed_twice_in_a_row_is_noticed(void)
     do_free(held[9]);
     for (unsigned i = 0; i < 25; i++) (void)do_malloc(SIZE);
     require_abort("hakmem: corrupted free list: p=0x", free_into_no_room());
-}
-
-static void flush_all(void)
-{
-    heap_flush_bins(my_heap());
-}
-
-static void a_flush_notices_a_short_list(void)
-{
-    fill_bin();
-    link_set(held[3], NULL);
-    require_abort(corrupted_line(NULL), flush_all());
-}
-
-static void a_flush_notices_a_long_list(void)
-{
-    fill_bin();
-    bin_of(size_class)->budget -= 4;
-    require_abort(corrupted_line(held[3]), flush_all());
-}
-
-static void a_flush_notices_a_link_to_what_is_no_block(void)
-{
-    static int local;
-    fill_bin();
-    void *other = do_malloc(3 * SIZE);
-    void *const targets[] = {&local, (char *)held[2] + 16, (char *)held[2] + 1, other, (void *)16};
-    for (volatile unsigned i = 0; i < array_length(targets); i++) {
-        int status = 0;
-        pid_t child = fork();
-        if (child == 0) {
-            link_set(held[5], targets[i]);
-            require_abort(corrupted_line(targets[i]), flush_all());
-            _exit(0);
-        }
-        require(waitpid(child, &status, 0) == child && status == 0, "target %u: status %x", i, status);
-    }
-}
-
-static void a_partial_flush_notices_a_short_list(void)
-{
-    fill_bin();
-    link_set(held[7], NULL);
-    bin_account(my_heap(), size_class);
-    require_abort(corrupted_line(NULL), bin_flush(my_heap(), size_class, 2));
 }
 
 /* With the report only, the blocks leak and the program goes on. */
@@ -460,20 +326,11 @@ int main(void)
         TEST(the_common_heap_counts_without_bins),
         TEST(a_refill_brings_used_blocks_of_own_slabs),
         TEST(without_batches_a_refill_moves_one_block),
-        TEST(a_flushed_bin_is_empty_and_its_blocks_are_home),
-        TEST(a_flush_keeps_the_warm_blocks),
-        TEST(a_bin_holds_no_more_than_its_capacity_and_half),
-        TEST(a_bin_that_is_too_small_grows_within_bounds),
-        TEST(an_epoch_makes_the_next_visit_flush),
         TEST(a_head_lost_is_noticed),
         TEST(a_link_cut_is_noticed),
         TEST(a_list_without_a_count_is_noticed),
         TEST(a_count_below_zero_is_noticed),
         TEST(a_block_freed_twice_in_a_row_is_noticed),
-        TEST(a_flush_notices_a_short_list),
-        TEST(a_flush_notices_a_long_list),
-        TEST(a_flush_notices_a_link_to_what_is_no_block),
-        TEST(a_partial_flush_notices_a_short_list),
         TEST(a_reported_list_is_left_alone),
         TEST(verify_sees_a_list_longer_than_left),
         TEST(verify_sees_a_list_shorter_than_left),

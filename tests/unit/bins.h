@@ -1,6 +1,7 @@
 /* bins.h - this thread's bins, for the tests that look into them.
  *
- * Uses: unit.h. Callers: bin_test, examine_test. `size_class` is that of SIZE once start() or fill_bin() was called.
+ * Uses: unit.h. Callers: bin_test, bin_flush_test, examine_test. `size_class` is that of SIZE once start() or
+ * fill_bin() was called.
  */
 #ifndef HAKMEM_TESTS_UNIT_BINS_H
 #define HAKMEM_TESTS_UNIT_BINS_H
@@ -27,6 +28,13 @@ static inline struct bin *bin_of(unsigned c)
 static inline struct heap_class *class_record(unsigned c)
 {
     return &my_heap()->class[c];
+}
+
+static inline uint32_t list_length(const struct bin *bin)
+{
+    uint32_t count = 0;
+    for (const void *b = bin->head; b; b = link_get(b)) count++;
+    return count;
 }
 
 static inline void require_whole(void)
