@@ -1,16 +1,9 @@
-/* reclaim_test.c - memory goes back by date, on demand, and when memory is out; a refusal loses nothing. */
-#include "unit.h"
+/* reclaim_test.c - memory goes back by date, on demand, and when memory is out; a refusal loses nothing. In a long run
+ * of frees: purge_run_test.c.
+ */
+#include "dirty.h"
 
 #include <semaphore.h>
-
-static const size_t MIB = (size_t)1 << 20;
-
-static size_t dirty_units(void)
-{
-    struct arena_usage usage;
-    arena_usage(&usage);
-    return usage.dirty_units;
-}
 
 /* Frees a run of 16 units, and looks at the clock for the first time. */
 static void free_a_run(void)
@@ -171,168 +164,6 @@ static void large_calls_keep_the_date(void)
         require(dirty_units() <= in_use, "%zu units", dirty_units());
         (void)hak_purge();
     }
-}
-
-/* ---- in a long run of frees ---- */
-
-enum { RUN_BLOCKS = 4000 };
-
-static void *run_block[RUN_BLOCKS];
-
-static void fill_run(size_t size)
-{
-    for (unsigned i = 0; i < RUN_BLOCKS; i++) run_block[i] = do_malloc(size);
-}
-
-static void free_run(void)
-{
-    for (unsigned i = 0; i < RUN_BLOCKS; i++) do_free(run_block[i]);
-}
-
-static void falls_silent(size_t size)
-{
-    fill_run(size);
-    free_run();
-    require(dirty_units() <= RUN_UNITS_MIN + 16, "%zu units", dirty_units());
-    require_sound();
-}
-
-static void a_program_that_falls_silent_keeps_little(void)
-{
-    falls_silent(5000);
-}
-
-static void a_program_that_falls_silent_keeps_few_pools(void)
-{
-    falls_silent(30000);
-}
-
-static void a_program_that_falls_silent_keeps_few_runs(void)
-{
-    falls_silent(100000);
-}
-
-static void memory_that_is_taken_again_is_kept(void)
-{
-    fill_run(30000);
-    free_run();
-    uint64_t purged = fake.calls[FAKE_PURGE];
-    for (unsigned i = 0; i < 100; i++) {
-        fill_run(30000);
-        free_run();
-    }
-    require(fake.calls[FAKE_PURGE] == purged, "in a pause");
-    for (unsigned i = 0; i < 4; i++) {
-        fake.now_ms += RUN_PAUSE_MS << RUN_PAUSES_MAX;
-        fill_run(30000);
-        free_run();
-    }
-    require(fake.calls[FAKE_PURGE] > purged, "for ever");
-    require_sound();
-}
-
-static void pauses_grow(void)
-{
-    uint64_t purged_in[3] = {0};
-    for (unsigned i = 0; i < 3 * 50; i++) {
-        uint64_t before = fake.calls[FAKE_PURGE];
-        require(option_set(OPTION_purge_delay, RUN_DELAY_MAX_MS)); /* nothing by date */
-        fill_run(30000);
-        free_run();
-        fake.now_ms += 400;
-        purged_in[i / 50] += fake.calls[FAKE_PURGE] != before;
-    }
-    require(purged_in[0] >= 2 && purged_in[0] <= 3, "%lu", purged_in[0]);
-    require(purged_in[2] <= 1, "%lu %lu", purged_in[1], purged_in[2]);
-}
-
-/* The visit may be the last one. */
-static void a_run_ends_in_the_midst_of_a_pass(void)
-{
-    fill_run(30000);
-    for (unsigned i = 0; i < RUN_BLOCKS; i++) {
-        store_relaxed(&arena.run_units, 0);
-        do_free(run_block[i]);
-    }
-    require(dirty_units() > 1000);
-    store_relaxed(&arena.run_units, dirty_units());
-    store_relaxed(&stage, STAGE_SPARSE);
-    (void)reclaim_poll();
-    require(dirty_units() <= RUN_UNITS_KEPT, "%zu units", dirty_units());
-}
-
-/* 115 MiB twice a minute: taking them again costs a hundredth of a percent, keeping them costs all of them. */
-static void what_is_taken_again_late_goes_back(void)
-{
-    for (unsigned i = 0; i < 20; i++) {
-        require(option_set(OPTION_purge_delay, RUN_DELAY_MAX_MS));
-        falls_silent(30000);
-        fake.now_ms += 30000;
-    }
-    require(run_purge.pauses == 0, "%u", run_purge.pauses);
-}
-
-/* A churn that takes 16 MiB again, and then everything is freed. */
-static void a_pause_keeps_what_was_taken_again(void)
-{
-    fill_run(30000);
-    for (unsigned i = RUN_BLOCKS / 4; i < RUN_BLOCKS; i++) do_free(run_block[i]);
-    require(run_purge.units > 1000);
-    run_purge.units = 256;
-    for (unsigned i = RUN_BLOCKS / 4; i < RUN_BLOCKS; i++) run_block[i] = do_malloc(30000);
-    free_run();
-    require(run_purge.pauses == 1);
-    require(dirty_units() <= RUN_UNITS_MIN + 256, "%zu units", dirty_units());
-    require(dirty_units() >= 256, "%zu units", dirty_units());
-}
-
-/* A program that goes round fast for a while, and slowly from then on. */
-static void pauses_shrink(void)
-{
-    for (unsigned i = 0; i < 20; i++) {
-        fill_run(30000);
-        free_run();
-        fake.now_ms += RUN_PAUSE_MS / 4;
-    }
-    require(run_purge.pauses > 0);
-    for (unsigned i = 0; i < 2 * RUN_PAUSES_MAX; i++) {
-        fake.now_ms += RUN_PAUSE_MS << RUN_PAUSES_MAX;
-        falls_silent(30000);
-    }
-    require(run_purge.pauses == 0, "%u", run_purge.pauses);
-}
-
-/* One of twenty large blocks is replaced by another. */
-static void a_large_block_that_is_replaced_is_no_run(void)
-{
-    void *p[20];
-    for (unsigned i = 0; i < 20; i++) p[i] = do_malloc(20 * MIB);
-    for (unsigned i = 0; i < 200; i++) {
-        do_free(p[i % 20]);
-        p[i % 20] = do_malloc(20 * MIB);
-    }
-    require(run_purge.units == 0 && run_purge.pauses == 0);
-}
-
-static void who_wants_memory_for_long_keeps_it(void)
-{
-    require(option_set(OPTION_purge_delay, RUN_DELAY_MAX_MS + 1));
-    fill_run(30000);
-    free_run();
-    require(fake.calls[FAKE_PURGE] == 0);
-}
-
-static void a_refusal_ends_the_run(void)
-{
-    fill_run(30000);
-    fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
-    free_run();
-    require(dirty_units() >= 1000);
-    fake_fail_nothing();
-    fake.now_ms += 1000;
-    (void)hak_purge();
-    require(dirty_units() == 0);
-    require_sound();
 }
 
 /* ---- refused ---- */
@@ -535,18 +366,6 @@ int main(void)
         TEST(parked_heaps_are_dissolved_by_date),
         TEST(ordinary_calls_keep_the_date),
         TEST(large_calls_keep_the_date),
-        TEST(a_program_that_falls_silent_keeps_little),
-        TEST(a_program_that_falls_silent_keeps_few_pools),
-        TEST(a_program_that_falls_silent_keeps_few_runs),
-        TEST(memory_that_is_taken_again_is_kept),
-        TEST(pauses_grow),
-        TEST(a_run_ends_in_the_midst_of_a_pass),
-        TEST(what_is_taken_again_late_goes_back),
-        TEST(a_pause_keeps_what_was_taken_again),
-        TEST(pauses_shrink),
-        TEST(a_large_block_that_is_replaced_is_no_run),
-        TEST(who_wants_memory_for_long_keeps_it),
-        TEST(a_refusal_ends_the_run),
         TEST(a_refused_purge_is_tried_again),
         TEST(calloc_never_sees_stale_bytes),
         TEST(a_purge_gives_back_all_that_is_free),
