@@ -1,47 +1,7 @@
-/* arena_test.c - chunks, SuperSlabs, units, runs, and giving memory back: order of choice, refusals, dates. */
-#include "spans.h"
-
-static void start(void)
-{
-    require(tagmap_init());
-}
-
-static struct superslab *superslab_of(struct span span)
-{
-    return chunk_superslab_of(span.record);
-}
-
-static size_t dirty_now(void)
-{
-    struct arena_usage usage;
-    arena_usage(&usage);
-    return usage.dirty_units;
-}
-
-static void dirty_fill(struct span span, unsigned count)
-{
-    memset((void *)span.base, 0xdd, count * (size_t)UNIT_SIZE);
-}
-
-enum { SLABS = 3 };
-
-/* SLABS SuperSlabs, every unit taken. unit[s][i] is unit i of SuperSlab s. */
-static struct span unit[SLABS][SUPERSLAB_UNITS];
-
-static void take_everything(void)
-{
-    start();
-    for (unsigned s = 0; s < SLABS; s++)
-        for (unsigned i = 0; i < SUPERSLAB_UNITS; i++) {
-            unit[s][i] = take(1);
-            require(superslab_of(unit[s][i])->base == unit[s][0].base, "SuperSlab %u unit %u", s, i);
-        }
-}
-
-static void free_some(unsigned superslab, unsigned from, unsigned count)
-{
-    for (unsigned i = from; i < from + count; i++) give(unit[superslab][i], 1);
-}
+/* arena_test.c - chunks, SuperSlabs, units and runs: order of choice, refusals, and broken on purpose. How their memory
+ * goes back: purge_test.c.
+ */
+#include "superslabs.h"
 
 /* ---- taking and giving ---- */
 
@@ -86,7 +46,7 @@ static void a_unit_given_back_is_tagged_free(void)
     give(span, 3);
     for (unsigned i = 0; i < 3; i++)
         require(tag_offset(tagmap_get((void *)(span.base + i * UNIT_SIZE))) == TAG_FREE);
-    require(dirty_now() == 3);
+    require(dirty_units() == 3);
     require_whole();
 }
 
@@ -183,7 +143,7 @@ static void a_run_grows_into_free_neighbours(void)
     take_everything();
     free_some(0, 4, 4);
     require(arena_extend(unit[0][3].record, 1, 2));
-    require(dirty_now() == 2);
+    require(dirty_units() == 2);
     require(superslab_of(unit[0][0])->occupied == ~bit_run(6, 2));
     (void)arena_purge(true);
     require(arena_extend(unit[0][3].record, 3, 2));
@@ -331,180 +291,6 @@ static void the_arena_knows_its_addresses(void)
     require(arena_contains((void *)base), "handed out or not");
 }
 
-/* ---- purging ---- */
-
-static void a_unit_idle_for_a_whole_tick_is_given_back(void)
-{
-    start();
-    struct span span = take(2);
-    dirty_fill(span, 2);
-    give(span, 2);
-    require(arena_purge(false) == 0, "not a whole tick yet");
-    require(dirty_now() == 2);
-    require(arena_purge(false) == 2 * (size_t)UNIT_SIZE);
-    require(dirty_now() == 0 && !arena_has_dirty());
-    require(arena_purge(false) == 0 && arena_purge(true) == 0);
-    struct span again = take(2);
-    require(again.base == span.base && again.dirty == 0);
-    require(reads_as_zero((void *)again.base, 2 * UNIT_SIZE));
-    require_whole();
-}
-
-static void a_unit_used_again_is_kept(void)
-{
-    start();
-    struct span span = take(1);
-    give(span, 1);
-    for (unsigned i = 0; i < 10; i++) {
-        require(arena_purge(false) == 0, "tick %u", i);
-        struct span again = take(1);
-        require(again.base == span.base && again.dirty == 1, "tick %u", i);
-        give(again, 1);
-    }
-    require(arena_purge(false) == 0);
-    require(arena_purge(false) == UNIT_SIZE);
-    require_whole();
-}
-
-static void units_of_different_age_go_on_their_own_dates(void)
-{
-    take_everything();
-    free_some(0, 0, 3);
-    require(arena_purge(false) == 0);
-    free_some(0, 10, 2);
-    require(arena_purge(false) == 3 * (size_t)UNIT_SIZE);
-    require(dirty_now() == 2);
-    require(arena_purge(false) == 2 * (size_t)UNIT_SIZE);
-    require_whole();
-}
-
-static void neighbours_go_in_one_call(void)
-{
-    take_everything();
-    free_some(0, 0, SUPERSLAB_UNITS);
-    require(arena_purge(true) == SUPERSLAB_SIZE);
-    require(fake.calls[FAKE_PURGE] == 1, "%lu calls", fake.calls[FAKE_PURGE]);
-    free_some(1, 0, 3);
-    free_some(1, 8, 1);
-    free_some(1, 31, 1);
-    require(arena_purge(true) == 5 * (size_t)UNIT_SIZE);
-    require(fake.calls[FAKE_PURGE] == 4, "%lu calls", fake.calls[FAKE_PURGE]);
-}
-
-static void a_refused_purge_keeps_units_dirty(void)
-{
-    start();
-    struct span span = take(4);
-    dirty_fill(span, 4);
-    give(span, 4);
-    fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
-    require(arena_purge(true) == 0);
-    require(dirty_now() == 4);
-    require_whole();
-    struct span again = take(4);
-    require(again.base == span.base && again.dirty == 0xf, "%x", again.dirty);
-    give(again, 4);
-    fake_fail_nothing();
-    require(arena_purge(true) == 4 * (size_t)UNIT_SIZE);
-    require(take(4).dirty == 0);
-}
-
-static void a_purge_refused_in_part_calls_no_stale_unit_clean(void)
-{
-    take_everything();
-    for (unsigned i = 0; i < SUPERSLAB_UNITS; i++) dirty_fill(unit[0][i], 1);
-    free_some(0, 2, 1);
-    free_some(0, 9, 1);
-    free_some(0, 20, 3);
-    fake_fail(FAKE_PURGE, 2, 1);
-    require(arena_purge(true) == 4 * (size_t)UNIT_SIZE);
-    require_whole();
-    for (unsigned i = 0; i < 5; i++) {
-        struct span span = take(1);
-        require(superslab_of(span) == superslab_of(unit[0][0]));
-        require(span.dirty || reads_as_zero((void *)span.base, UNIT_SIZE), "unit %u", i);
-    }
-}
-
-static void more_superslabs_than_a_batch_are_purged(void)
-{
-    enum { MANY = 3 * PURGE_BATCH + 5 };
-    static struct span whole[MANY];
-    start();
-    for (unsigned i = 0; i < MANY; i++) whole[i] = take(SUPERSLAB_UNITS);
-    for (unsigned i = 0; i < MANY; i++) arena_give(whole[i].base + i % 32 * UNIT_SIZE, whole[i].record + i % 32, 1);
-    require(arena_purge(false) == 0);
-    require_whole();
-    require(arena_purge(false) == MANY * (size_t)UNIT_SIZE);
-    require(dirty_now() == 0);
-    require_whole();
-}
-
-static void refused_purges_of_many_superslabs_end(void)
-{
-    enum { MANY = 2 * PURGE_BATCH };
-    static struct span whole[MANY];
-    start();
-    for (unsigned i = 0; i < MANY; i++) whole[i] = take(SUPERSLAB_UNITS);
-    for (unsigned i = 0; i < MANY; i++) give(whole[i], SUPERSLAB_UNITS);
-    fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
-    require(arena_purge(true) == 0);
-    require(fake.calls[FAKE_PURGE] == MANY);
-    require(dirty_now() == MANY * SUPERSLAB_UNITS);
-    require_whole();
-}
-
-/* As where a program has freed memory that it had locked: some units of each SuperSlab are refused, others not. */
-static void a_long_run_that_is_refused_in_part_ends(void)
-{
-    enum { MANY = 8, MIDDLE = SUPERSLAB_UNITS / 2 };
-    static struct span whole[MANY];
-    start();
-    for (unsigned i = 0; i < MANY; i++) whole[i] = take(SUPERSLAB_UNITS);
-    for (unsigned i = 0; i < MANY; i++) {
-        arena_give(whole[i].base, whole[i].record, MIDDLE);
-        arena_give(whole[i].base + (MIDDLE + 1) * UNIT_SIZE, whole[i].record + MIDDLE + 1, MIDDLE - 1);
-    }
-    require(arena_run_is_long());
-    fake_fail_every(FAKE_PURGE, 2);
-    arena_purge_run(fake.now_ms);
-    require(fake.failures[FAKE_PURGE] >= MANY && dirty_now() < MANY * MIDDLE, "%zu", dirty_now());
-    require_whole();
-}
-
-static void random_use_keeps_the_invariants(void)
-{
-    enum { HELD = 200, STEPS = 6000 };
-    static struct { struct span span; unsigned count; } held[HELD];
-    unsigned seed = 4711;
-    start();
-    for (unsigned step = 0; step < STEPS; step++) {
-        unsigned i = (unsigned)rand_r(&seed) % HELD, dice = (unsigned)rand_r(&seed) % 100;
-        fake_fail_every(FAKE_PURGE, dice % 2 ? 3 : 0);
-        if (held[i].count == 0) {
-            held[i].count = 1 + (unsigned)rand_r(&seed) % (dice < 80 ? 4 : 32);
-            held[i].span = take(held[i].count);
-        } else if (dice < 20 && arena_extend(held[i].span.record, held[i].count, 1)) {
-            held[i].count++;
-        } else {
-            give(held[i].span, held[i].count);
-            held[i].count = 0;
-        }
-        if (dice == 50) (void)arena_purge(false);
-        if (dice == 51) (void)arena_purge(true);
-        if (step % 16 == 0) {
-            const char *broken = arena_verify();
-            require(!broken, "seed 4711 step %u: %s", step, broken);
-        }
-    }
-    for (unsigned i = 0; i < HELD; i++)
-        if (held[i].count > 0) give(held[i].span, held[i].count);
-    struct arena_usage usage;
-    arena_usage(&usage);
-    require(usage.free_units == usage.units);
-    require_whole();
-}
-
 /* ---- broken on purpose ---- */
 
 static struct superslab *half_used(void)
@@ -600,16 +386,6 @@ int main(void)
         TEST(chunks_of_one_unit_serve),
         TEST(the_end_of_memory_leaves_the_rest_usable),
         TEST(the_arena_knows_its_addresses),
-        TEST(a_unit_idle_for_a_whole_tick_is_given_back),
-        TEST(a_unit_used_again_is_kept),
-        TEST(units_of_different_age_go_on_their_own_dates),
-        TEST(neighbours_go_in_one_call),
-        TEST(a_refused_purge_keeps_units_dirty),
-        TEST(a_purge_refused_in_part_calls_no_stale_unit_clean),
-        TEST(more_superslabs_than_a_batch_are_purged),
-        TEST(refused_purges_of_many_superslabs_end),
-        TEST(a_long_run_that_is_refused_in_part_ends),
-        TEST(random_use_keeps_the_invariants),
         TEST(verify_sees_a_unit_occupied_and_dirty),
         TEST(verify_sees_a_unit_stale_and_not_dirty),
         TEST(verify_sees_a_superslab_missing_from_its_bucket),

@@ -1,6 +1,6 @@
 /* spans.h - runs of units taken from the arena and given back, for tests that work on it alone.
  *
- * Uses: unit.h. Callers: arena_test.c, release_test.c.
+ * Uses: unit.h. Callers: release_test.c, superslabs.h.
  */
 #ifndef HAKMEM_TESTS_UNIT_SPANS_H
 #define HAKMEM_TESTS_UNIT_SPANS_H
