@@ -1,0 +1,152 @@
+/* background_end_test.c - the thread that gives memory back ends: with nothing to do, without rights, and with the last
+ * other thread, whose memory goes back then.
+ */
+#include "background_thread.h"
+
+static void it_ends_when_there_is_nothing_to_do(void)
+{
+    pthread_t thread = start_all();
+    run_rounds(100);
+    require(rounds >= ROUNDS_IDLE_MAX && rounds < 20, "%u rounds", rounds);
+    visit();
+    require(fake.thread_starts == 1, "at once again");
+    fake.now_ms += RETRY_MS;
+    visit();
+    require(fake.thread_starts == 2);
+    end_sleeper(thread);
+}
+
+static void it_ends_when_rights_were_given_up(void)
+{
+    pthread_t thread = start_all();
+    do_free(do_malloc(30 * MIB));
+    fake.rights_were_given_up = true;
+    run_rounds(100);
+    require(rounds == 1 && dirty_units() >= 480);
+    end_sleeper(thread);
+}
+
+static void it_ends_at_once_where_it_could_open_no_file_unseen(void)
+{
+    pthread_t thread = start_all();
+    shares_descriptors = true;
+    run_rounds(100);
+    require(rounds == 0);
+    visit();
+    require(fake.thread_starts == 1, "at once again");
+    end_sleeper(thread);
+}
+
+static void the_last_thread_to_leave_takes_it_along(void)
+{
+    pthread_t thread = start_all();
+    require(heap_threads == 2 && fake.thread_joins == 0);
+    end_sleeper(thread);
+    require(heap_threads == 1 && fake.thread_joins == 1 && background_stop == 1 && background.id == 0);
+    visit();
+    require(fake.thread_starts == 1, "for one thread");
+    thread = start_sleeper();
+    visit();
+    require(fake.thread_starts == 1, "at once again");
+    fake.now_ms += PAUSE_MS;
+    visit();
+    require(fake.thread_starts == 2 && background_stop == 0);
+    end_sleeper(thread);
+}
+
+static void take_and_leave(pthread_t thread)
+{
+    do_free(do_malloc(30 * MIB));
+    keep_attend(true);
+    do_free(do_malloc(100 * MIB));
+    keep_attend(false);
+    require(mapped.kept_bytes >= 100 * MIB);
+    end_sleeper(thread);
+}
+
+static void what_is_free_goes_when_the_last_thread_leaves(void)
+{
+    pthread_t thread = start_all();
+    do_free(do_malloc(30 * MIB));
+    require(dirty_units() >= 480);
+    take_and_leave(thread);
+    require(dirty_units() <= 48 && mapped.kept_bytes == 0, "%zu units, %zu bytes", dirty_units(), mapped.kept_bytes);
+    require_sound();
+}
+
+static void what_is_taken_again_at_once_stays(void)
+{
+    uint64_t last_ms = 0, unmaps = 0;
+    take_and_leave(start_all());
+    for (unsigned i = 0; i < 20; i++) {
+        if (i == 2) last_ms = run_purge.at_ms, unmaps = fake.calls[FAKE_UNMAP];
+        fake.now_ms += PAUSE_MS;
+        pthread_t thread = start_sleeper();
+        visit();
+        require(fake.thread_starts == i + 2);
+        take_and_leave(thread);
+    }
+    require(run_purge.pauses == 1 && run_purge.at_ms == last_ms && fake.calls[FAKE_UNMAP] == unmaps);
+    require(mapped.kept_bytes >= 100 * MIB);
+}
+
+static pthread_t leaves_meanwhile;
+
+static void leave(void)
+{
+    end_sleeper(leaves_meanwhile);
+}
+
+/* Who leaves meets a start that is not done, and cannot wait for it. */
+static void one_that_starts_while_the_others_leave_is_taken_along(void)
+{
+    leaves_meanwhile = start_sleeper();
+    fake.while_starting = leave;
+    grow();
+    visit();
+    require(fake.thread_starts == 1 && heap_threads == 1);
+    require(background.id == 0 && fake.thread_joins == 1 && background_stop == 1);
+}
+
+static void one_of_three_leaves_it(void)
+{
+    pthread_t thread = start_all();
+    in_thread((void *(*)(void *))(void *)do_malloc, (void *)3000);
+    require(fake.thread_joins == 0 && heap_threads == 2 && background_poll());
+    end_sleeper(thread);
+}
+
+static void on_outlives_the_threads(void)
+{
+    require(option_set(OPTION_background, BACKGROUND_ON));
+    pthread_t thread = start_all();
+    end_sleeper(thread);
+    require(fake.thread_joins == 0 && background_poll());
+}
+
+static void a_thread_made_while_the_others_leave_ends_at_once(void)
+{
+    pthread_t thread = start_all();
+    background.id = STARTING;
+    end_sleeper(thread);
+    require(fake.thread_joins == 0);
+    run_rounds(100);
+    require(rounds == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(it_ends_when_there_is_nothing_to_do),
+        TEST(it_ends_when_rights_were_given_up),
+        TEST(it_ends_at_once_where_it_could_open_no_file_unseen),
+        TEST(the_last_thread_to_leave_takes_it_along),
+        TEST(what_is_free_goes_when_the_last_thread_leaves),
+        TEST(what_is_taken_again_at_once_stays),
+        TEST(one_that_starts_while_the_others_leave_is_taken_along),
+        TEST(one_of_three_leaves_it),
+        TEST(on_outlives_the_threads),
+        TEST(a_thread_made_while_the_others_leave_ends_at_once),
+    };
+    return run_unit_tests(tests);
+}
