@@ -1,0 +1,150 @@
+/* keep_test.c - freed mappings are kept for the next block: which, how many and for how long, and what a refused unmap
+ * leaves.
+ */
+#include "large_blocks.h"
+
+static void a_freed_mapping_is_kept_and_used_again(void)
+{
+    start();
+    void *p = map_block(5 * MIB);
+    uint64_t maps = fake.calls[FAKE_MAP], unmaps = fake.calls[FAKE_UNMAP];
+    for (unsigned i = 0; i < 10; i++) {
+        put(p);
+        require(kind_of(p) == TAG_MAPPING_KEPT && large_has_kept());
+        require(map_block(5 * MIB - i * 4096) == p);
+        require(kind_of(p) == TAG_MAPPING && !large_has_kept());
+        require_whole();
+    }
+    require(fake.calls[FAKE_MAP] == maps && fake.calls[FAKE_UNMAP] == unmaps);
+}
+
+static void a_kept_mapping_needs_three_quarters_of_a_use(void)
+{
+    start();
+    void *p = map_block(8 * MIB);
+    put(p);
+    void *small = map_block(6 * MIB - 8192);
+    require(small != p);
+    void *more = map_block(8 * MIB + 1);
+    require(more != p);
+    require(map_block(6 * MIB) == p);
+}
+
+static void the_smallest_kept_mapping_that_fits_is_used(void)
+{
+    start();
+    void *p[4];
+    for (unsigned i = 0; i < 4; i++) p[i] = map_block((10 - i % 2 * 1 - i / 2 * 2) * MIB); /* 10, 9, 8, 7 */
+    for (unsigned i = 0; i < 4; i++) put(p[i]);
+    require(map_block(8 * MIB - 5) == p[2]);
+    require(map_block(8 * MIB - 5) == p[1]);
+    require(map_block(7 * MIB) == p[3]);
+    require_whole();
+}
+
+static void kept_mappings_are_bounded(void)
+{
+    enum { MANY = 100 };
+    void *p[MANY];
+    start();
+    for (unsigned i = 0; i < MANY; i++) p[i] = map_block(3 * MIB);
+    for (unsigned i = 0; i < MANY; i++) {
+        put(p[i]);
+        require(usage().kept <= KEPT_BYTES_MAX);
+        require_whole();
+    }
+    require(usage().kept > KEPT_BYTES_MAX - 3 * MIB);
+    void *huge = map_block(2 * KEPT_BYTES_MAX + 4096);
+    size_t before = usage().kept;
+    put(huge);
+    require(usage().kept == before);
+    require(kind_of(huge) == TAG_NONE);
+}
+
+static void without_attention_little_is_kept(void)
+{
+    start();
+    keep_attend(false);
+    void *a = map_block(5 * MIB), *b = map_block(5 * MIB);
+    put(a);
+    put(b);
+    require(usage().kept == 5 * MIB);
+    void *c = map_block(90 * MIB);
+    put(c);
+    require(usage().kept == 5 * MIB);
+    require_whole();
+}
+
+static void what_is_taken_again_is_kept_for_a_while(void)
+{
+    start();
+    keep_attend(false);
+    for (unsigned regrets = 1; regrets < 4; regrets++) {
+        put(map_block(90 * MIB));
+        require(usage().kept == 0, "%u", regrets);
+        put(map_block(90 * MIB)); /* regrets */
+        require(usage().kept == 90 * MIB, "%u", regrets);
+        for (unsigned i = 0; i < 10; i++) put(map_block(90 * MIB - i * 4096));
+        fake.now_ms += KEEP_MS << regrets;
+        while (large_purge(true) > 0) continue;
+    }
+    fake.now_ms += 100;
+    put(map_block(90 * MIB));
+    fake.now_ms += REGRET_MS + 1;
+    put(map_block(90 * MIB)); /* too late to be the same */
+    require(usage().kept == 0);
+}
+
+static void kept_mappings_idle_for_a_tick_go_back(void)
+{
+    start();
+    void *a = map_block(3 * MIB), *b = map_block(5 * MIB);
+    put(a);
+    require(large_purge(false) == 0);
+    put(b);
+    require(large_purge(false) == 3 * MIB);
+    require(kind_of(a) == TAG_NONE && kind_of(b) == TAG_MAPPING_KEPT);
+    require(large_purge(false) == 5 * MIB);
+    require(!large_has_kept() && usage().kept == 0);
+    put(map_block(3 * MIB));
+    require(large_purge(true) == 3 * MIB && !large_has_kept());
+    require_whole();
+}
+
+static void a_refused_unmap_keeps_the_mapping_and_gives_its_memory_back(void)
+{
+    start();
+    unsigned char *p = map_block(5 * MIB);
+    memset(p, 0xee, 5 * MIB);
+    put(p);
+    fake_fail(FAKE_UNMAP, 1, FAKE_FOR_GOOD);
+    (void)large_purge(true);
+    require(kind_of(p) == TAG_MAPPING_KEPT && usage().kept == 5 * MIB);
+    require(reads_as_zero(p, 5 * MIB), "the memory was kept as well");
+    require_whole();
+    require(map_block(5 * MIB) == (void *)p);
+    unsigned char *aligned = large_alloc(3 * MIB, MIB, false); /* not worth keeping, and cannot go */
+    require(aligned != NULL);
+    put(aligned);
+    require_whole();
+    require(!large_free(aligned, tagmap_get(aligned)));
+    fake_fail_nothing();
+    (void)large_purge(true);
+    require(!large_has_kept());
+    require_whole();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_freed_mapping_is_kept_and_used_again),
+        TEST(a_kept_mapping_needs_three_quarters_of_a_use),
+        TEST(the_smallest_kept_mapping_that_fits_is_used),
+        TEST(kept_mappings_are_bounded),
+        TEST(without_attention_little_is_kept),
+        TEST(what_is_taken_again_is_kept_for_a_while),
+        TEST(kept_mappings_idle_for_a_tick_go_back),
+        TEST(a_refused_unmap_keeps_the_mapping_and_gives_its_memory_back),
+    };
+    return run_unit_tests(tests);
+}
