@@ -1,6 +1,6 @@
 /* mail.h - for tests of blocks on their way: heaps without threads, and walks that believe no counter.
  *
- * Uses:    unit.h. Callers: inbox_test, arrival_test. One thread acts for several: see be().
+ * Uses:    unit.h. Callers: inbox_test.c, arrivals.h. One thread acts for several: see be().
  *
  * `me` is this thread's own heap, `owner` another one. Blocks that the program holds are taken from slabs one by
  * one, so that bins hold only what arrived.
