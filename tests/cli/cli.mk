@@ -6,7 +6,7 @@ CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static known_ar
 ifneq ($(CLI),)
 TEST_PROGRAMS += $(CLI_TEST_PROGRAMS) $(CLI)
 ifeq ($(BUILD),build)
-TESTS += tests/cli/cli_test.py
+TESTS += tests/cli/cli_test.py tests/cli/figures_test.py
 endif
 endif
 

@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""figures_test.py - what the command-line tool shows of real processes: figures, and the screens made of them.
+usage: tests/cli/figures_test.py BUILD
+
+Where a figure is claimed, somebody else says what it must be: hak_stats() called inside of the process, or the kernel.
+TAP on standard output.
+"""
+
+import ctypes
+import errno
+import json
+import os
+import pathlib
+import pty
+import re
+import resource
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+import processes  # noqa: E402
+from processes import (  # noqa: E402
+    ENVIRONMENT, LIBRARY, PROGRAMS, SLEEPER, TOOL, Process, figures, hakmem, python, until_it_sleeps)
+
+PARTS = ["live", "rounding", "cached", "mail", "free_in_slabs", "dirty", "purged", "records", "not_heap"]
+STATS = ["live", "cached", "free_in_slabs", "dirty", "purged", "mapped", "records", "mallocs", "frees", "threads"]
+
+
+def forbid_process_vm():
+    """A filter under which process_vm_readv and process_vm_writev fail with ENOSYS."""
+    def step(code, jump_true, jump_false, value):
+        return struct.pack("HBBI", code, jump_true, jump_false, value)
+    program = step(0x20, 0, 0, 0) + step(0x15, 2, 0, 310) + step(0x15, 1, 0, 311) + step(0x06, 0, 0, 0x7FFF0000)
+    program += step(0x06, 0, 0, 0x00050000 | errno.ENOSYS)
+    text = ctypes.create_string_buffer(program)
+    filter_of = struct.pack("HxxxxxxP", 5, ctypes.addressof(text))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, filter_of, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "no filter")
+
+
+def kernel_rss(pid):
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    return int(re.search(r"^Rss: +(\d+) kB", text, re.MULTILINE).group(1)) * 1024
+
+
+def outside_view(pid):
+    """Threads, descriptors and mappings."""
+    folder = pathlib.Path(f"/proc/{pid}")
+    return (sorted(os.listdir(folder / "task")), sorted(os.listdir(folder / "fd")),
+            (folder / "maps").read_text(encoding="ascii"), kernel_rss(pid))
+
+
+class Figures(unittest.TestCase):
+    def same_as_inside(self, process):
+        inside = dict(zip(STATS, map(int, process.ask("stats").split())))
+        until_it_sleeps(process.pid)
+        self.assertEqual(figures(process.pid)["stats"], inside)
+
+    def adds_up(self, pid):
+        until_it_sleeps(pid)
+        resident = figures(pid)["resident"]
+        self.assertEqual(sum(resident[part] for part in PARTS), resident["rss"])
+        self.assertEqual(resident["rss"], kernel_rss(pid))
+        return resident
+
+    def test_figures_are_those_of_hak_stats(self):
+        for threads in 0, 1, 8:
+            with Process(PROGRAMS / "known", threads) as process:
+                self.same_as_inside(process)
+                process.ask("work")
+                self.same_as_inside(process)
+                process.ask("free")
+                self.same_as_inside(process)
+
+    def test_figures_are_those_of_hak_stats_when_threads_have_ended(self):
+        with Process(PROGRAMS / "known", 1) as process:
+            for _ in range(3):
+                process.ask("threads")
+                self.same_as_inside(process)
+            process.ask("work")
+            self.same_as_inside(process)
+            self.adds_up(process.pid)
+            self.assertGreater(len([h for h in figures(process.pid)["heaps"] if h["state"] in ("parked", "free")]), 0)
+
+    def test_of_two_copies_the_one_in_use_is_read(self):
+        with Process(PROGRAMS / "known_archive", 1, env={"LD_PRELOAD": str(LIBRARY)}) as process:
+            self.same_as_inside(process)
+            self.assertEqual(figures(process.pid)["library"], str(PROGRAMS / "known_archive"))
+            self.assertIn("2 copies of hakmem are in the process", hakmem("doctor", process.pid).stdout)
+
+    def test_spoiled_books_neither_hang_nor_crash_the_reader(self):
+        statuses = set()
+        for seed in range(60):
+            with Process(PROGRAMS / "corrupt", seed, 1 + seed % 20) as process:
+                for command in ["stat", "--json"], ["map"], ["explain"]:
+                    done = hakmem(*command, process.pid)
+                    self.assertIn(done.returncode, (0, 1), f"seed {seed}: {command} {done.stderr}")
+                    statuses.add(done.returncode)
+                    if done.returncode == 1:
+                        self.assertEqual(done.stderr, f"hakmem: the heap of process {process.pid} (corrupt) makes no sense: "
+                                         "something has written over hakmem's books\n")
+        self.assertEqual(statuses, {0, 1})
+
+    def test_memory_is_read_where_process_vm_readv_is_forbidden(self):
+        if os.uname().machine != "x86_64":
+            self.skipTest("the numbers of system calls are x86-64's")
+        with Process(PROGRAMS / "known", 1) as process:
+            wanted = figures(process.pid)
+            done = hakmem("stat", "--json", process.pid, preexec_fn=forbid_process_vm)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(json.loads(done.stdout), wanted)
+            done = hakmem("set", process.pid, "purge_delay=5", preexec_fn=forbid_process_vm)
+            self.assertEqual((done.returncode, process.ask("option purge_delay")), (0, "5"))
+
+    def test_a_stripped_static_program_is_read(self):
+        with Process(PROGRAMS / "known_static", 2) as process:
+            self.same_as_inside(process)
+            self.adds_up(process.pid)
+
+    def test_a_window_of_the_tag_map_is_read(self):
+        limit = 8 << 30
+        with Process(PROGRAMS / "known", 2, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))) as process:
+            self.same_as_inside(process)
+            self.adds_up(process.pid)
+
+    def test_parts_add_up_to_the_rss(self):
+        for threads in 0, 8:
+            with Process(PROGRAMS / "known", threads) as process:
+                resident = self.adds_up(process.pid)
+                self.assertGreater(resident["live"], 40000 * 4 // 5 * 1000)
+                self.assertGreaterEqual(resident["dirty"], 1 << 20)
+                process.ask("free")
+                freed = self.adds_up(process.pid)
+                self.assertLess(freed["live"], resident["live"] / 4)
+
+    def test_parts_add_up_in_python(self):
+        with python(SLEEPER) as process:
+            self.adds_up(process.pid)
+
+    def test_parts_add_up_with_huge_pages(self):
+        with Process(PROGRAMS / "known", 2, env={"HAKMEM_THP": "always"}) as process:
+            self.adds_up(process.pid)
+
+    def test_pages_shared_with_a_child_count_in_both(self):
+        with Process(PROGRAMS / "known", 2) as process:
+            child = int(process.ask("fork"))
+            try:
+                self.adds_up(process.pid)
+                self.adds_up(child)
+            finally:
+                os.kill(child, signal.SIGKILL)
+
+    def test_known_blocks_are_in_their_class(self):
+        with Process(PROGRAMS / "known", 4) as process:
+            classes = {c["stride"]: c for c in figures(process.pid)["classes"]}
+            mails = sum(c["mail"] for c in classes.values())
+            self.assertGreater(mails, 0)        # main has not taken in what the threads freed
+            self.assertLessEqual(mails, 4 * 500)
+            # main: sizes 1025 ... 1280 of 1 ... 3000, in 13 rounds and a part of the next, less each fifth
+            expected = sum(1 for i in range(40000) if 1025 <= i % 3000 + 1 <= 1280 and i % 5 != 0)
+            self.assertEqual(classes[1280]["live"], expected)
+
+    def test_the_process_notices_nothing(self):
+        with Process(PROGRAMS / "known", 8) as process:
+            until_it_sleeps(process.pid)
+            before = outside_view(process.pid)
+            for command in ["stat"], ["stat", "--json"], ["map"], ["explain"], ["stat", "--prometheus"]:
+                self.assertEqual(hakmem(*command, process.pid).returncode, 0)
+            self.assertEqual(hakmem("top", "--once", "-d", "0.1", process.pid).returncode, 0)
+            self.assertEqual(outside_view(process.pid), before)
+            self.assertEqual(process.ask("option verbose"), "0")    # and its output is its own
+
+    def test_a_busy_process_is_read_200_times(self):
+        with Process(PROGRAMS / "busy") as process:
+            for _ in range(200):
+                resident = figures(process.pid)["resident"]
+                self.assertEqual(sum(resident[part] for part in PARTS), resident["rss"])
+            self.assertIsNone(process.popen.poll())
+
+
+class Screens(unittest.TestCase):
+    def test_the_screen_shows_the_parts_and_classes(self):
+        with Process(PROGRAMS / "known", 2) as process:
+            until_it_sleeps(process.pid)
+            resident = figures(process.pid)["resident"]
+            text = hakmem("stat", process.pid).stdout
+            self.assertRegex(text, r"^hakmem \S+: process %d \(known\), 3 threads on it, \d+ mallocs, \d+ frees\n" % process.pid)
+            shown = [int(n) for n in re.findall(r"^  [a-zA-Z ]{10} +(\d+) B ", text, re.MULTILINE)][:10]
+            self.assertEqual(shown, [resident[part] for part in PARTS] + [resident["rss"]])
+            self.assertRegex(text, r"\n +1280 B +\d+")
+
+    def test_metrics_are_prometheus_text(self):
+        with Process(PROGRAMS / "known") as process:
+            text = hakmem("stat", "--prometheus", process.pid).stdout
+            sample = r'hakmem_\w+\{pid="%d",name="known"(,\w+="\w+")*\} \d+' % process.pid
+            lines = text.splitlines()
+            names = [line.split()[2] for line in lines if line.startswith("# TYPE ")]
+            self.assertEqual([line for line in lines if not re.fullmatch(sample + r"|# (HELP|TYPE) hakmem_\w+ .+", line)], [])
+            self.assertEqual(len(names), len(set(names)))
+            self.assertEqual({re.match(r"\w+", line).group() for line in lines if line[0] != "#"}, set(names))
+
+    def test_the_map_has_a_character_for_each_unit(self):
+        with Process(PROGRAMS / "known") as process:
+            text = hakmem("map", process.pid).stdout
+            rows = re.findall(r"[0-9a-f]{12} ([0-9Lrd. ?]{32}) +\d+%", text)
+            self.assertEqual(len(rows), int(re.search(r": (\d+) SuperSlabs", text).group(1)))
+            self.assertGreaterEqual("".join(rows).count("L"), 20 * 16)   # the block of 20 MiB
+            self.assertRegex(text, r"mapping of 200\.0 MiB, live")
+            self.assertNotIn("\033", text)
+            self.assertIn("\033", hakmem("map", "--colour", "always", process.pid).stdout)
+
+    def test_the_svg_is_well_formed(self):
+        import xml.dom.minidom
+        with tempfile.TemporaryDirectory() as folder, Process(PROGRAMS / "known") as process:
+            path = os.path.join(folder, "map.svg")
+            self.assertEqual(hakmem("map", process.pid, "--svg", path).returncode, 0)
+            image = xml.dom.minidom.parse(path)
+            units = len(image.getElementsByTagName("title"))
+            self.assertEqual(units, 32 * len(re.findall(r"\d+%", hakmem("map", process.pid).stdout)))
+
+    def test_explain_names_the_largest_reason_first(self):
+        with Process(PROGRAMS / "known", env={"HAKMEM_PURGE_DELAY": "600000"}) as process:
+            process.ask("free")
+            text = hakmem("explain", process.pid).stdout
+            self.assertRegex(text, r"^Process %d \(known\) has \S+ MiB in RAM\." % process.pid)
+            self.assertRegex(text, r"Free memory that waits for 600000 ms \(purge_delay\)")
+            scale = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+            sizes = [float(n) * scale[u] for n, u in re.findall(r"^ *([\d.]+) ([KMG]?i?B)  ", text, re.MULTILINE)]
+            self.assertGreater(len(sizes), 1)
+            self.assertEqual(sizes, sorted(sizes, reverse=True))
+
+    def test_top_has_a_screen(self):
+        with Process(PROGRAMS / "known") as process:
+            master, slave = pty.openpty()
+            top = subprocess.Popen([TOOL, "top", "--delay", "0.2"], stdin=slave, stdout=slave, stderr=slave,
+                                   env={**ENVIRONMENT, "TERM": "xterm"})
+            os.close(slave)
+            shown = b""
+            try:
+                while b"%d" % process.pid not in shown and select.select([master], [], [], 10)[0]:
+                    shown += os.read(master, 4096)
+                os.write(master, b"lq")
+                while select.select([master], [], [], 10)[0] and os.read(master, 4096):
+                    pass
+            except OSError:
+                pass        # the other end is closed
+            finally:
+                if top.poll() is None and not shown:
+                    top.kill()
+            self.assertEqual(top.wait(10), 0)
+            os.close(master)
+            self.assertIn(b"hakmem top:", shown)
+            self.assertIn(b"%d" % process.pid, shown)
+
+    def test_top_shows_rates(self):
+        with Process(PROGRAMS / "busy") as busy, Process(PROGRAMS / "known") as known:
+            done = hakmem("top", "--once", "--delay", "0.5", "--sort", "m")
+            rows = {int(line.split()[0]): line.split() for line in done.stdout.splitlines()[1:]}
+            self.assertEqual(rows[busy.pid][1], "busy")
+            self.assertGreater(int(rows[busy.pid][-2]), 1000)
+            self.assertEqual(int(rows[known.pid][-2]), 0)
+            order = [int(line.split()[0]) for line in done.stdout.splitlines()[1:]]
+            self.assertLess(order.index(busy.pid), order.index(known.pid))
+
+
+if __name__ == "__main__":
+    sys.exit(processes.main())
