@@ -16,7 +16,7 @@ static const size_t odd_alignments[] = {0,    3,    5,    6,     7,     9,      
                                         SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2, SIZE_MAX - 15};
 
 /* Powers of two that no machine can serve. */
-static const size_t huge_alignments[] = {(size_t)1 << 47, (size_t)1 << 48, (size_t)1 << 62, (size_t)1 << 63};
+static const size_t huge_alignments[] = {(size_t)1 << 48, (size_t)1 << 49, (size_t)1 << 62, (size_t)1 << 63};
 
 /* The largest alignments take a mapping for each block; a few sizes show as much as all of them. */
 static bool worth_trying(size_t alignment, size_t i)

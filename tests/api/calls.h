@@ -146,9 +146,9 @@ static inline void edges_fill(struct edges *e, size_t top)
     if (top > 2 * MIB) edges_around(e, top);
 }
 
-/* Sizes that no machine can serve, and the error each must give: ENOMEM. */
+/* Sizes that no machine can serve, and the error each must give: ENOMEM. Some have addresses of 48 bits. */
 static const size_t refused_sizes[] TAP_UNUSED = {
-    (size_t)1 << 47, ((size_t)1 << 48) + 1, PTRDIFF_LIMIT - 64 * KIB, PTRDIFF_LIMIT - 4096,
+    (size_t)1 << 48, ((size_t)1 << 48) + 1, PTRDIFF_LIMIT - 64 * KIB, PTRDIFF_LIMIT - 4096,
     PTRDIFF_LIMIT - 1, PTRDIFF_LIMIT, PTRDIFF_LIMIT + 1, SIZE_MAX - 2 * MIB, SIZE_MAX - 64 * KIB,
     SIZE_MAX - 65535, SIZE_MAX - 4096, SIZE_MAX - 4095, SIZE_MAX - 64, SIZE_MAX - 32, SIZE_MAX - 16,
     SIZE_MAX - 15, SIZE_MAX - 8, SIZE_MAX - 7, SIZE_MAX - 1, SIZE_MAX};
