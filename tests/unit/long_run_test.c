@@ -423,10 +423,21 @@ static void verify_sees_a_wrong_count_of_empty_superslabs(void)
     struct chunk *c = chunk_of(slab[0].record);
     require(c->empty == 2);
     c->empty++;
-    require_broken(arena_verify(), "arena I5: count of empty SuperSlabs");
+    require_broken(arena_verify(), "arena I5: SuperSlabs of a chunk");
     c->empty -= 2;
-    require_broken(arena_verify(), "arena I5: count of empty SuperSlabs");
+    require_broken(arena_verify(), "arena I5: SuperSlabs of a chunk");
     c->empty++;
+    require_whole();
+}
+
+static void verify_sees_superslabs_that_are_not_committed(void)
+{
+    take_everything();
+    struct chunk *c = chunk_of(slab[0].record);
+    size_t committed = c->committed;
+    c->committed = (c->used - 1) * (size_t)SUPERSLAB_SIZE;
+    require_broken(arena_verify(), "arena I5: SuperSlabs of a chunk");
+    c->committed = committed;
     require_whole();
 }
 
@@ -458,6 +469,7 @@ int main(void)
         TEST(they_are_purged_as_a_whole),
         TEST(zeroed_blocks_are_zero_where_part_is_dirty),
         TEST(verify_sees_a_wrong_count_of_empty_superslabs),
+        TEST(verify_sees_superslabs_that_are_not_committed),
     };
     return run_unit_tests(tests);
 }
