@@ -13,7 +13,8 @@
  *   quiet   3 s, after every fourth busy part 6 s: all threads sleep in one long wait, so that timers can act
  *
  * What is done in a cycle depends on SEED and THREADS alone, so that every allocator gets the same calls; one that is
- * too slow for the busy part comes late. Time is compressed in that hours of drift pass in minutes; no sleep is.
+ * too slow for the busy part comes late, and may get through fewer cycles. Time is compressed in that hours of drift
+ * pass in minutes; no sleep is.
  *
  * Printed at the end of each quiet part: live bytes, as asked for; resident memory (Rss) less the baseline, which is
  * read when the threads have started and the tables are there, before the first block; and resident / live. At the end
@@ -362,8 +363,8 @@ static void run_cycles(double seconds, uint64_t seed, struct totals *totals)
     for (;;) {
         plan_cycle(&random);
         end += BUSY_SECONDS + quiet_seconds(cycle.number);
-        cycle.is_last = end > seconds && cycle.number > 1;
         cycle.start = bench_seconds();
+        cycle.is_last = (end > seconds || cycle.start - start > seconds) && cycle.number > 1;
         pthread_barrier_wait(&together);
         if (cycle.is_last)
             return;
