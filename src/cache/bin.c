@@ -411,8 +411,8 @@ static void limit_lower(struct heap_class *c, unsigned class)
         c->capacity = CAPACITY_VAIN;
 }
 
-/* The bin holds what it may. What was freed lately is flushed, since it is in the cache, and what lies there for long
- * stays; but for the next few mallocs, which get warm blocks. */
+/* The bin holds what it may. The blocks on top stay for the next few mallocs; those below them, freed lately and still
+ * in the cache, are flushed; and what has lain there longest stays untouched. */
 static void bin_overflow(struct heap *heap, unsigned class, bool only_frees)
 {
     struct heap_class *c = &heap->class[class];

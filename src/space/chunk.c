@@ -73,6 +73,13 @@ static struct chunk *chunk_make(size_t units)
     return c;
 }
 
+/* It has unused SuperSlabs now. */
+static void note_room(const struct chunk *c)
+{
+    uint32_t block = c->record >> RECORD_INDEX_BITS;
+    if (block < room_block) room_block = block;
+}
+
 /* By default not; where one pays, arena.c asks for it. */
 static void allow_huge_by_option(const struct chunk *c)
 {
@@ -107,7 +114,7 @@ COLD static bool chunk_try(size_t size)
     uint32_t block = c->record >> RECORD_INDEX_BITS;
     store_release(&chunk_of_block[block], c);
     if (block > last_block) store_relaxed(&last_block, block);
-    if (block < room_block) room_block = block;
+    note_room(c);
     return true;
 }
 
@@ -152,11 +159,17 @@ static size_t superslab_length(const struct chunk *c, uint32_t index)
     return rest < SUPERSLAB_SIZE ? rest : SUPERSLAB_SIZE;
 }
 
+/* Of the first `count` SuperSlabs. */
+static size_t bytes_of(const struct chunk *c, uint32_t count)
+{
+    return count > 0 ? (count - 1) * (size_t)SUPERSLAB_SIZE + superslab_length(c, count - 1) : 0;
+}
+
 /* Makes `count` more SuperSlabs usable. false = the system refuses. */
 static bool chunk_use(struct chunk *c, unsigned count)
 {
     uint32_t last = c->used + count - 1;
-    if (!chunk_commit(c, last * (size_t)SUPERSLAB_SIZE + superslab_length(c, last))) return false;
+    if (!chunk_commit(c, bytes_of(c, last + 1))) return false;
     for (uint32_t i = c->used; i <= last; i++) {
         struct superslab *s = &c->superslabs[i];
         s->base = c->base + i * (uintptr_t)SUPERSLAB_SIZE;
@@ -221,14 +234,13 @@ COLD static size_t give_up(struct chunk *c)
 /* The addresses stay, and their tags, which say that they are free. Returns bytes. */
 COLD static size_t cut_end(struct chunk *c, uint32_t count)
 {
-    size_t keep = count * (size_t)SUPERSLAB_SIZE;
-    size_t bytes = c->committed > keep ? c->committed - keep : 0;
+    size_t keep = bytes_of(c, count);
+    size_t bytes = c->committed - keep;
     if (bytes == 0 || !os_uncommit((void *)(c->base + keep), bytes)) return 0;
     os_allow_huge((void *)(c->base + keep), bytes, option_get(OPTION_thp) == THP_ALWAYS);
     forget_superslabs(c, count);
     c->committed = keep;
-    uint32_t block = c->record >> RECORD_INDEX_BITS;
-    if (block < room_block) room_block = block;
+    note_room(c);
     return bytes;
 }
 
@@ -360,7 +372,7 @@ bool chunk_verify(void)
         uint32_t empty = 0;
         for (uint32_t i = 0; c && i < c->used; i++) empty += c->superslabs[i].occupied == 0;
         if (c && empty != c->empty) return false;
-        if (c && c->used > superslabs_of(c->committed / UNIT_SIZE)) return false;
+        if (c && c->committed < bytes_of(c, c->used)) return false;
     }
     return true;
 }

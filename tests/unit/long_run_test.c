@@ -435,7 +435,7 @@ static void verify_sees_superslabs_that_are_not_committed(void)
     take_everything();
     struct chunk *c = chunk_of(slab[0].record);
     size_t committed = c->committed;
-    c->committed = (c->used - 1) * (size_t)SUPERSLAB_SIZE;
+    c->committed = c->used * (size_t)SUPERSLAB_SIZE - UNIT_SIZE;
     require_broken(arena_verify(), "arena I5: SuperSlabs of a chunk");
     c->committed = committed;
     require_whole();
