@@ -11,7 +11,6 @@
 
 enum {
     CARVE_BYTES = 4096,
-    POPULATE_AFTER = 8,       /* slabs without memory that a class took before it is taken to grow */
     DENSE_STRIDE_MAX = 2048,  /* larger blocks may leave pages untouched */
     PURGE_GRANULES_MIN = 2,   /* fewer are not worth a call */
 };
@@ -96,21 +95,10 @@ static bool take_span(struct heap *heap, unsigned class, struct span *span)
     return arena_take(class_units(class), class_stride(class) <= DENSE_STRIDE_MAX, span);
 }
 
-/* Sixteen page faults of a growing class become one call. */
-static void populate(struct heap_class *c, const struct span *span, unsigned class)
-{
-    if (span->present || class_units(class) > 1 || class_stride(class) > DENSE_STRIDE_MAX) return;
-    if (c->populate < POPULATE_AFTER)
-        c->populate++;
-    else
-        os_populate((void *)span->base, UNIT_SIZE);
-}
-
 static struct slab *new_slab(struct heap *heap, unsigned class)
 {
     struct span span;
     if (!take_span(heap, class, &span)) return NULL;
-    populate(&heap->class[class], &span, class);
     struct slab *s = slab_init(&span, class);
     tag_slab(s, heap->front.id);
     heap_place(heap, s, false);
@@ -214,7 +202,7 @@ COLD void heap_check_next(struct heap *heap, unsigned class)
 
 static void retire(struct heap *heap, struct slab *s)
 {
-    struct span span = {.base = slab_units_base(s), .record = s->number, .dirty = 1, .present = s->absent == 0};
+    struct span span = {.base = slab_units_base(s), .record = s->number, .dirty = 1};
     unsigned units = s->units;
     heap_unplace(heap, s);
     s->units = 0;

@@ -75,7 +75,6 @@ struct heap_class {
     uint8_t lean;                   /* log of the ticks that it must have been idle */
     uint32_t empty;                 /* slabs without a used block */
     bool refilled;                  /* since the last flush */
-    uint8_t populate;               /* slabs without memory taken so far, up to POPULATE_AFTER */
     bool revived;                   /* absent blocks were needed since the last sweep */
     uint8_t examined;               /* visits by free, up to EXAMINE_VISITS: see bin.c */
     uint32_t seen;                  /* activity, at the last tick */

@@ -115,12 +115,6 @@ bool os_purge(void *p, size_t size)
     return !system_call_failed(system_call(SYS_madvise, (long)p, (long)size, MADV_DONTNEED, 0, 0, 0));
 }
 
-void os_populate(void *p, size_t size)
-{
-    enum { POPULATE_WRITE = 23 }; /* MADV_POPULATE_WRITE, since Linux 5.14, which headers may not know yet */
-    (void)system_call(SYS_madvise, (long)p, (long)size, POPULATE_WRITE, 0, 0, 0);
-}
-
 void os_allow_huge(void *p, size_t size, bool allow)
 {
     int advice = allow ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;

@@ -40,9 +40,6 @@ bool os_remap_to(void *p, size_t size, size_t new_size, void *to);
  * as they were. */
 bool os_purge(void *p, size_t size);
 
-/* Gives memory to pages that are about to be written, all at once. A hint: what fails is not told. */
-void os_populate(void *p, size_t size);
-
 /* Huge pages, where the system has them: allowed or forbidden for memory that is touched from now on. A hint; each
  * change of mind within a mapping costs the process one of its mappings. */
 void os_allow_huge(void *p, size_t size, bool allow);

@@ -36,7 +36,6 @@ struct span {
     uintptr_t base;
     uint32_t record; /* number of the first unit's record; the others follow */
     uint32_t dirty;  /* bit i: unit i may hold old contents; else it reads as zero */
-    bool present;    /* all of it has memory */
 };
 
 enum {
@@ -53,9 +52,8 @@ bool arena_take(unsigned count, bool dense, struct span *span);
 
 /* A run of `count` (33 ... LONG_UNITS_MAX) units. dense = all of it will be written; it may get huge pages where it has
  * no memory, as it is touched. Its dirty units are those of dirty[i], bit j, for unit
- * i * SUPERSLAB_UNITS + j; span->dirty and
- * span->present say nothing. grow = also at the price of memory that stays charged. false = the system refuses, or no
- * chunk is that large. */
+ * i * SUPERSLAB_UNITS + j; span->dirty says nothing. grow = also at the price of memory that stays charged. false = the
+ * system refuses, or no chunk is that large. */
 bool arena_take_long(unsigned count, bool dense, bool grow, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX]);
 
 /* Takes `count` units back; their tags become TAG_FREE. */
@@ -71,8 +69,8 @@ size_t arena_release(void);
 /* Gives dirty units back to the system: those that were idle for the purge delay, or all. Returns bytes. */
 size_t arena_purge(bool all);
 
-/* The same in steps of 8 MiB: begins a pass over the units that were idle for the purge delay, or goes on with it, and
- * tells whether more is left. Does not wait: false = another thread purges now, and nothing was done. */
+/* The same in steps of half a millisecond: begins a pass over the units that were idle for the purge delay, or goes on
+ * with it, and tells whether more is left. Does not wait: false = another thread purges now, and nothing was done. */
 bool arena_purge_step(bool begin, bool *more);
 
 /* Gives back up to 32 SuperSlabs of which nothing is in use, but for their first units, idle or not. Does not wait.
@@ -80,8 +78,9 @@ bool arena_purge_step(bool begin, bool *more);
 bool arena_purge_empty(void);
 
 /* Gives memory back, idle or not, but for 3 MiB, while a long run of frees goes on: who frees 8 MiB and more without
- * taking some may fall silent next, and then nobody would. When the program soon takes it again, as much is kept for a
- * while, longer each time. Does not wait. */
+ * taking some may fall silent next, and then nobody would. In steps, of half a millisecond for as long as the frees
+ * are of small blocks. When the program soon takes it again, as much is kept for a while, longer each time. Does not
+ * wait. */
 void arena_purge_run(uint64_t now_ms);
 
 /* The same where nobody will look after it any more, however it came to be free. */

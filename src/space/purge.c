@@ -12,9 +12,10 @@
 
 enum {
     PURGE_BATCH = 32,
-    PURGE_STEP_UNITS = 128, /* 8 MiB */
+    STEP_NS = 400 * 1000,   /* what a visit may take of a program's time, and a SuperSlab more */
     RUN_UNITS_MIN = 128,    /* 8 MiB freed in a row, and as much with memory */
     RUN_UNITS_KEPT = 48,    /* and what a pause keeps */
+    RUN_STEP = 4,
     RUN_UNIT_MS = 1,        /* between giving back and taking again; either costs some 30 us, so this is some 5 % */
     RUN_PAUSE_MS = 4000,    /* doubles each time */
     RUN_PAUSES_MAX = 4,
@@ -34,13 +35,11 @@ static bool pass_is_over(void)
     return s->tick == arena.tick; /* looked-at ones go to the end */
 }
 
-/* Fills `items` with SuperSlabs not yet looked at in this tick, until they have `units_max` units or more. Under
- * RANK_ARENA. */
-static unsigned pick_units(struct purge_item *items, bool all, unsigned units_max)
+/* Fills `items` with at most `most` SuperSlabs not yet looked at in this tick. Under RANK_ARENA. */
+static unsigned pick_units(struct purge_item *items, bool all, unsigned most)
 {
     unsigned count = 0;
-    unsigned picked = 0;
-    while (count < PURGE_BATCH && picked < units_max && !pass_is_over()) {
+    while (count < most && !pass_is_over()) {
         struct superslab *s = container_of(arena.dirty_list.next, struct superslab, dirty_link);
         s->tick = arena.tick;
         list_remove(&s->dirty_link);
@@ -49,7 +48,6 @@ static unsigned pick_units(struct purge_item *items, bool all, unsigned units_ma
         if (units) {
             bool forbid = superslab_forget_huge(s);
             items[count++] = (struct purge_item){.superslab = s, .units = units, .forbid_huge = forbid};
-            picked += bit_count(units);
             superslab_change(s, s->occupied | units, s->dirty & ~units);
         }
         s->stale = s->dirty;
@@ -112,10 +110,10 @@ static size_t purge_items(struct purge_item *items, unsigned count)
     return bytes;
 }
 
-static size_t purge_some(bool all, unsigned units_max)
+static size_t purge_some(bool all, unsigned most)
 {
     struct purge_item items[PURGE_BATCH];
-    unsigned count = pick_units(items, all, units_max);
+    unsigned count = pick_units(items, all, most);
     return count > 0 ? purge_items(items, count) : 0;
 }
 
@@ -125,10 +123,16 @@ size_t arena_purge(bool all)
     lock_acquire(&purge_lock);
     lock_acquire(&arena_lock);
     arena.tick++;
-    while (!pass_is_over()) bytes += purge_some(all, SUPERSLAB_UNITS * PURGE_BATCH);
+    while (!pass_is_over()) bytes += purge_some(all, PURGE_BATCH);
     lock_release(&arena_lock);
     lock_release(&purge_lock);
     return bytes;
+}
+
+/* A step that began at `start` may go on. */
+static bool is_early(uint64_t start)
+{
+    return os_now_ns() - start < STEP_NS;
 }
 
 bool arena_purge_step(bool begin, bool *more)
@@ -136,7 +140,9 @@ bool arena_purge_step(bool begin, bool *more)
     if (!lock_try_peer(&purge_lock)) return false;
     lock_acquire(&arena_lock);
     if (begin) arena.tick++;
-    (void)purge_some(false, PURGE_STEP_UNITS);
+    uint64_t start = os_now_ns();
+    do (void)purge_some(false, 1);
+    while (!pass_is_over() && is_early(start));
     *more = !pass_is_over();
     lock_release(&arena_lock);
     lock_release_peer(&purge_lock);
@@ -159,6 +165,7 @@ bool arena_purge_empty(void)
 
 /* What was given back in runs, and whether that was wrong. Under RANK_PURGE. */
 static struct {
+    size_t seen;           /* the run's length when it was looked at last */
     size_t units;          /* given back since half of it was taken again */
     uint64_t clean_units;  /* arena.clean_units at the end of that */
     uint64_t at_ms;        /* and the time */
@@ -169,20 +176,16 @@ static struct {
 /* What a pause keeps: as much as was taken again. Written under RANK_PURGE, read as a hint. */
 static size_t run_kept = RUN_UNITS_KEPT;
 
-/* All dirty units of the SuperSlabs that have some for the longest time. Under RANK_ARENA. */
-static unsigned pick_oldest(struct purge_item *items, size_t units_max)
+/* All dirty units of the SuperSlab that has some for the longest time. Under both locks. Returns bytes. */
+static size_t purge_oldest(void)
 {
-    unsigned count = 0;
-    size_t picked = 0;
-    while (count < PURGE_BATCH && picked < units_max && !list_is_empty(&arena.dirty_list)) {
-        struct superslab *s = container_of(arena.dirty_list.next, struct superslab, dirty_link);
-        uint32_t units = s->dirty;
-        bool forbid = superslab_forget_huge(s);
-        items[count++] = (struct purge_item){.superslab = s, .units = units, .forbid_huge = forbid};
-        picked += bit_count(units);
-        superslab_change(s, s->occupied | units, 0);
-    }
-    return count;
+    if (list_is_empty(&arena.dirty_list)) return 0;
+    struct superslab *s = container_of(arena.dirty_list.next, struct superslab, dirty_link);
+    struct purge_item item = {.superslab = s, .units = s->dirty, .forbid_huge = superslab_forget_huge(s)};
+    superslab_change(s, s->occupied | item.units, 0);
+    size_t bytes = purge_items(&item, 1);
+    run_purge.units += bytes / UNIT_SIZE;
+    return bytes;
 }
 
 /* The program has taken half of it again. When that was soon, it will do so again, and a pause begins. Under both
@@ -202,32 +205,43 @@ static void look_back_at_run(uint64_t now_ms)
     run_purge.units = 0;
 }
 
-/* Under both locks. Ends: what is purged is dirty no more, and where nothing can be purged it stops. */
-static void purge_oldest(uint64_t now_ms)
-{
-    struct purge_item items[PURGE_BATCH];
-    size_t bytes = 1;
-    while (bytes > 0 && arena.dirty_units > run_kept) {
-        unsigned count = pick_oldest(items, arena.dirty_units - run_kept);
-        bytes = purge_items(items, count);
-        run_purge.units += bytes / UNIT_SIZE;
-    }
-    run_purge.clean_units = arena.clean_units;
-    run_purge.at_ms = now_ms;
-}
-
 static bool is_worth_a_purge(size_t dirty)
 {
     return dirty > load_relaxed(&run_kept) + RUN_UNITS_MIN - RUN_UNITS_KEPT;
 }
 
 /* A third of what is held, or the program may only replace one large block by the next. */
+static bool is_long(size_t run)
+{
+    size_t used = load_relaxed(&arena.units) - load_relaxed(&arena.free_units);
+    return 3 * run >= used + load_relaxed(&arena.dirty_units);
+}
+
 bool arena_run_is_long(void)
 {
     size_t run = load_relaxed(&arena.run_units);
-    size_t dirty = load_relaxed(&arena.dirty_units);
-    if (run < RUN_UNITS_MIN || !is_worth_a_purge(dirty)) return false;
-    return 3 * run >= load_relaxed(&arena.units) - load_relaxed(&arena.free_units) + dirty;
+    return run >= RUN_UNITS_MIN && is_worth_a_purge(load_relaxed(&arena.dirty_units)) && is_long(run);
+}
+
+/* What a step gives back however long it takes: some times what was freed since the last one. So little is left when
+ * the run ends, though its first step finds all that had gathered before it was long. Under both locks. */
+static size_t step_units(void)
+{
+    size_t seen = run_purge.seen;
+    size_t run = run_purge.seen = load_relaxed(&arena.run_units);
+    return is_long(seen) && run > seen ? RUN_STEP * (run - seen) : 0;
+}
+
+/* Goes on beyond `least` units until its time is over. Under both locks. Ends: what is purged is dirty no more, and
+ * where nothing can be purged it stops. */
+static void purge_down(uint64_t now_ms, size_t least)
+{
+    uint64_t start = os_now_ns();
+    size_t units = 1;
+    for (size_t sum = 0; units > 0 && arena.dirty_units > run_kept && (sum < least || is_early(start)); sum += units)
+        units = purge_oldest() / UNIT_SIZE;
+    run_purge.clean_units = arena.clean_units;
+    run_purge.at_ms = now_ms;
 }
 
 void arena_end_run(void)
@@ -245,22 +259,22 @@ void arena_end_pause(uint64_t now_ms)
     lock_release_peer(&purge_lock);
 }
 
-static void purge_run(uint64_t now_ms)
+static void purge_run(uint64_t now_ms, bool all)
 {
     if (!lock_try_peer(&purge_lock)) return;
     lock_acquire(&arena_lock);
     look_back_at_run(now_ms);
-    purge_oldest(now_ms);
+    purge_down(now_ms, all ? SIZE_MAX : step_units());
     lock_release(&arena_lock);
     lock_release_peer(&purge_lock);
 }
 
 void arena_purge_run(uint64_t now_ms)
 {
-    if (arena_run_is_long()) purge_run(now_ms);
+    if (arena_run_is_long()) purge_run(now_ms, false);
 }
 
 void arena_purge_left(uint64_t now_ms)
 {
-    if (is_worth_a_purge(load_relaxed(&arena.dirty_units))) purge_run(now_ms);
+    if (is_worth_a_purge(load_relaxed(&arena.dirty_units))) purge_run(now_ms, true);
 }

@@ -47,7 +47,7 @@ static const struct call {
 /* What the program itself needs beside. */
 static const long own_calls[] = {SYS_exit, SYS_exit_group, SYS_clock_nanosleep, SYS_rt_sigprocmask};
 
-static const uint32_t advices[] = {MADV_DONTNEED, MADV_DONTDUMP, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_POPULATE_WRITE};
+static const uint32_t advices[] = {MADV_DONTNEED, MADV_DONTDUMP, MADV_HUGEPAGE, MADV_NOHUGEPAGE};
 
 static long number_of(const char *name)
 {

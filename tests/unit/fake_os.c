@@ -309,15 +309,9 @@ bool os_collapse(void *p, size_t size)
     return !fake.collapse_refused;
 }
 
-void os_populate(void *p, size_t size)
-{
-    int saved = errno;
-    (void)madvise(p, size, MADV_POPULATE_WRITE);
-    errno = saved;
-}
-
 bool os_purge(void *p, size_t size)
 {
+    __atomic_add_fetch(&fake.now_ns, fake.purge_ns, __ATOMIC_SEQ_CST);
     if (fake_fails(FAKE_PURGE)) return false;
     int saved = errno;
     bool done = madvise(p, size, MADV_DONTNEED) == 0;

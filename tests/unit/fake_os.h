@@ -41,7 +41,8 @@ struct fake_os {
     uint64_t fill_ns;              /* what os_fill_huge() and os_collapse() take */
     uint64_t collapses;            /* so far */
     bool collapse_refused;
-    uint64_t now_ns;               /* moved by that */
+    uint64_t purge_ns;             /* what os_purge() takes */
+    uint64_t now_ns;               /* moved by these */
     size_t address_limit;          /* what os_address_limit() says */
     bool memory_is_charged;        /* what os_memory_is_charged() says */
     size_t address_bytes;          /* reserved or mapped now */

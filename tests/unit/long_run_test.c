@@ -357,11 +357,12 @@ static void a_window_has_tags_for_them(void)
 
 /* ---- purging ---- */
 
-/* Two ticks until all of it is stale; then 8 MiB, that is four SuperSlabs, at each step. */
+/* Two ticks until all of it is stale; then four SuperSlabs fit into the time of each step. */
 static void they_are_purged_in_steps_that_do_not_wait(void)
 {
     bool more = false;
     start();
+    fake.purge_ns = STEP_NS / 4;
     struct span span = take(10 * SUPERSLAB_UNITS);
     give(span, 10 * SUPERSLAB_UNITS);
     require(arena_purge_step(true, &more) && !more && usage().dirty_units == 10 * SUPERSLAB_UNITS);

@@ -40,6 +40,39 @@ static void a_program_that_falls_silent_keeps_few_runs(void)
     falls_silent(100000);
 }
 
+/* A visit stops when its time is over, and what is left then comes with the next ones. */
+static void no_free_takes_long(void)
+{
+    uint64_t longest = 0;
+    fake.purge_ns = STEP_NS / 16;
+    fill_run(30000);
+    for (unsigned i = 0; i < RUN_BLOCKS; i++) {
+        uint64_t before = fake.now_ns;
+        do_free(run_block[(i * 7) % RUN_BLOCKS]);
+        if (longest < fake.now_ns - before) longest = fake.now_ns - before;
+    }
+    require(longest <= STEP_NS, "%lu us", longest / 1000);
+    require(dirty_units() <= RUN_UNITS_MIN + 16, "%zu units", dirty_units());
+    require_sound();
+}
+
+static void where_the_system_is_slow_little_is_kept_as_well(void)
+{
+    fake.purge_ns = 100 * STEP_NS;
+    falls_silent(30000);
+}
+
+static void where_the_system_is_slow_large_blocks_go_as_they_are_freed(void)
+{
+    void *p[40];
+    fake.purge_ns = 100 * STEP_NS;
+    for (unsigned i = 0; i < 40; i++) p[i] = do_malloc(8 * MIB);
+    for (unsigned i = 0; i < 40; i++) memset(p[i], 1, 8 * MIB);
+    for (unsigned i = 0; i < 40; i++) do_free(p[i]);
+    require(dirty_units() <= RUN_UNITS_MIN + 16, "%zu units", dirty_units());
+    require_sound();
+}
+
 static void memory_that_is_taken_again_is_kept(void)
 {
     fill_run(30000);
@@ -169,6 +202,9 @@ int main(void)
         TEST(a_program_that_falls_silent_keeps_little),
         TEST(a_program_that_falls_silent_keeps_few_pools),
         TEST(a_program_that_falls_silent_keeps_few_runs),
+        TEST(no_free_takes_long),
+        TEST(where_the_system_is_slow_little_is_kept_as_well),
+        TEST(where_the_system_is_slow_large_blocks_go_as_they_are_freed),
         TEST(memory_that_is_taken_again_is_kept),
         TEST(pauses_grow),
         TEST(a_run_ends_in_the_midst_of_a_pass),
