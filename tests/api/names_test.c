@@ -32,7 +32,7 @@
 
 /* Addresses only, so one false type for all; asm keeps the declarations of the headers apart. malloc is
  * not among them: one name must not be weak, or nothing would pull the static library in. */
-#define NAME(name) extern __attribute__((weak)) char name##_address[] __asm__(#name);
+#define NAME(name) extern __attribute__((weak)) void name##_address(void) __asm__(#name);
 NAMES(NAME)
 #undef NAME
 
@@ -42,7 +42,7 @@ struct name {
 };
 
 static struct name names[] = {
-#define NAME(name) {#name, name##_address},
+#define NAME(name) {#name, (const char *)name##_address},
     NAMES(NAME)
 #undef NAME
     {"malloc", NULL} /* set in main */
@@ -80,8 +80,8 @@ int main(void)
     }
     claim("every_name_is_there_and_is_hakmem's");
 
-    void *(*volatile operator_new)(size_t) = (void *(*)(size_t))(uintptr_t)address_of(&(struct name){"_Znwm", _Znwm_address});
-    void (*volatile operator_delete)(void *) = (void (*)(void *))(uintptr_t)address_of(&(struct name){"_ZdlPv", _ZdlPv_address});
+    void *(*volatile operator_new)(size_t) = (void *(*)(size_t))(uintptr_t)address_of(&(struct name){"_Znwm", (const char *)_Znwm_address});
+    void (*volatile operator_delete)(void *) = (void (*)(void *))(uintptr_t)address_of(&(struct name){"_ZdlPv", (const char *)_ZdlPv_address});
     if (ok(operator_new && operator_delete, "a_C_program_can_reach_operator_new")) {
         void *p = operator_new(100);
         ok(hak_owns(p), "operator_new_works_without_libstdc++");

@@ -233,6 +233,12 @@ static void threads_are_counted(void)
     claim("threads_counts_the_living_that_allocate");
 }
 
+/* qemu-user: it does not start programs, and the memory that is told is its own. */
+static bool is_emulated(void)
+{
+    return getenv("TEST_EMULATED") != NULL;
+}
+
 static size_t resident_bytes(void)
 {
     unsigned long pages = 0;
@@ -258,7 +264,7 @@ static void purge_gives_memory_back(size_t size, size_t (*purge)(void), const ch
     struct hak_stats purged = now(); /* before reading /proc, which allocates */
     size_t after = resident_bytes();
     expect(given > 0, "size %zu: %s returned %zu", size, how, given);
-    expect(SANITIZED || after < before + TOTAL / 10 + count * sizeof *block, "size %zu: RSS %zu, %zu, %zu", size, before,
+    expect(SANITIZED || is_emulated() || after < before + TOTAL / 10 + count * sizeof *block, "size %zu: RSS %zu, %zu, %zu", size, before,
            held, after);
     expect(purged.dirty == 0, "size %zu: %zu dirty bytes after %s", size, purged.dirty, how);
     expect(purged.cached == 0, "size %zu: %zu cached bytes after %s", size, purged.cached, how);
@@ -271,7 +277,7 @@ static void purging_works(void)
 {
     static const size_t purge_sizes[] = {16, 100, 1024, 8192, 40000, 100000, 3 << 20, 32 << 20};
     for (size_t i = 0; i < COUNT(purge_sizes); i++) purge_gives_memory_back(purge_sizes[i], hak_purge, "hak_purge");
-    if (SANITIZED) diag("RSS is not judged: a sanitizer keeps something of all that was touched");
+    if (SANITIZED || is_emulated()) diag("RSS is not judged: an emulator or a sanitizer keeps something of all that was touched");
     claim("hak_purge_gives_all_free_memory_back");
     for (size_t i = 0; i < COUNT(purge_sizes); i++) purge_gives_memory_back(purge_sizes[i], trim, "malloc_trim");
     claim("malloc_trim_gives_all_free_memory_back_and_returns_1");
@@ -392,6 +398,10 @@ static bool child_sees(const char *variable, const char *text, const char *name,
 
 static void environment_sets_options(void)
 {
+    if (is_emulated()) {
+        ok(true, "the_environment_sets_options_at_start # SKIP programs cannot be started here");
+        return;
+    }
     expect(child_sees("HAKMEM_PURGE_DELAY", "250", "purge_delay", 250), "250");
     expect(child_sees("HAKMEM_PURGE_DELAY", "0", "purge_delay", 0), "0");
     expect(child_sees("HAKMEM_PURGE_DELAY", "600000", "purge_delay", 600000), "600000");

@@ -63,6 +63,9 @@ int main(int argc, char **argv)
     claim("vforked_children_run_on_hakmem_and_the_parent_goes_on");
     for (int i = 0; i < SPAWNS; i++) spawned("work");
     claim("posix_spawned_children_run_on_hakmem_and_the_parent_goes_on");
+#ifndef __GLIBC__
+    unsetenv("LD_PRELOAD"); /* the machine's shell has another C library than ours, and cannot load it */
+#endif
     for (int i = 0; i < SPAWNS; i++) piped();
     expect(system("exit 0") == 0, "system");
     claim("popen_and_system_work");
