@@ -90,8 +90,9 @@ static bool read_record(const struct place *p, uint32_t number, void *to)
 
 static bool read_tags(const struct place *p, uintptr_t base, uint64_t *tags, size_t count)
 {
-    size_t index = (base >> UNIT_SHIFT) & p->tags.mask;
-    size_t first = p->tags.mask + 1 - index < count ? p->tags.mask + 1 - index : count;
+    size_t index = tagmap_index(&p->tags, base);
+    size_t to_end = tagmap_count(&p->tags) - index;
+    size_t first = to_end < count ? to_end : count;
     return target_read(p->target, p->tags.entries + index, tags, first * sizeof(*tags)) &&
            target_read(p->target, p->tags.entries, tags + first, (count - first) * sizeof(*tags));
 }
@@ -244,7 +245,7 @@ static bool walk_records(const struct target *t, struct snapshot *s)
     if (!target_read(t, t->block.records, &sum, sizeof(sum))) return false;
     if (!target_read(t, t->block.tagmap, &p.tags, sizeof(p.tags))) return false;
     s->total.records = sum.bytes;
-    if (p.tags.mask > 0) s->tags = (struct range){(uintptr_t)p.tags.entries, (p.tags.mask + 1) * sizeof(uint64_t)};
+    if (p.tags.mask > 0) s->tags = (struct range){(uintptr_t)p.tags.entries, tagmap_count(&p.tags) * sizeof(uint64_t)};
     p.block_count = sum.blocks < RECORD_BLOCKS ? sum.blocks : RECORD_BLOCKS - 1;
     size_t size = (p.block_count + 1) * sizeof(void *);
     struct record **blocks = take_memory(size);

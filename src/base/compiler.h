@@ -1,4 +1,4 @@
-/* compiler.h - what the compiler is told: hints, attributes, and two-counter arithmetic on flags.
+/* compiler.h - what the compiler is told: hints, attributes, and arithmetic on memory in few instructions.
  *
  * Uses: config. The only place outside os/ that looks at the platform.
  */
@@ -39,6 +39,22 @@
 #define HAK_FLAG_OUTPUTS 0
 #define HAK_PAUSE() __asm__ volatile("" ::: "memory")
 #endif
+
+/* (bits & *mask) + *base. The mask is loaded first; who stores both stores it last. On x86-64 each load is part of the
+ * instruction that uses it. */
+ALWAYS_INLINE uintptr_t mask_and_add(uintptr_t bits, const size_t *mask, const uint64_t *const *base)
+{
+#if HAK_FLAG_OUTPUTS
+    __asm__("andq %[mask], %[bits]\n\taddq %[base], %[bits]"
+            : [bits] "+&r"(bits)
+            : [mask] "m"(*mask), [base] "m"(*base)
+            : "cc");
+    return bits;
+#else
+    size_t bound = __atomic_load_n(mask, __ATOMIC_ACQUIRE);
+    return (bits & bound) + (uintptr_t)__atomic_load_n(base, __ATOMIC_RELAXED);
+#endif
+}
 
 /* Adds a constant to *word and says whether the addition carried out of 64 bits. On x86-64 it is one
  * instruction on memory whose flag the caller's branch uses directly. */

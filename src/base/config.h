@@ -53,8 +53,9 @@ enum {
     POOL_UNITS = 8,
 
     ADDRESS_BITS = HAK_ADDRESS_BITS,
-    OWNER_SHIFT = 11,                          /* tag = owner << OWNER_SHIFT | offset of the bin */
-    OWNER_MAX = (1 << 20) - 1,
+    OWNER_SHIFT = 16,                          /* tag = owner << OWNER_SHIFT | offset of the bin */
+    OWNER_MAX = (1 << 15) - 2,
+    OWNER_NEVER = (1 << 16) - 1,               /* no entry of the tag map has it, marked or not */
 };
 
 #endif

@@ -26,9 +26,9 @@ enum { PARKED_MAX = 8 };
 
 #define NO_BINS {[0 ... TABLE_SIZE_MAX / 8] = BIN_OFFSET}
 
-struct heap_front heap_none = {.entries = tagmap_nothing, .tag = ~0u, .bin_of_size = NO_BINS};
-struct heap_front heap_exited = {.entries = tagmap_nothing, .tag = ~0u, .bin_of_size = NO_BINS};
-struct heap_front heap_called = {.entries = tagmap_nothing, .tag = ~0u, .bin_of_size = NO_BINS};
+struct heap_front heap_none = {.owner = OWNER_NEVER, .bin_of_size = NO_BINS};
+struct heap_front heap_exited = {.owner = OWNER_NEVER, .bin_of_size = NO_BINS};
+struct heap_front heap_called = {.owner = OWNER_NEVER, .bin_of_size = NO_BINS};
 TLS_INITIAL_EXEC struct heap_front *heap_self = &heap_none;
 TLS_INITIAL_EXEC struct heap *heap_mine;
 struct heap *heap_common;

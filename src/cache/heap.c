@@ -22,9 +22,7 @@ static uint64_t adoptable_absent; /* the same, of slabs that have nothing but ab
 void heap_init(struct heap *heap, uint32_t id)
 {
     struct heap_front *front = &heap->front;
-    front->entries = tagmap.entries;
-    front->mask = tagmap.mask;
-    front->tag = heap_tag(id);
+    front->owner = (uint16_t)id;
     front->id = id;
     for (unsigned i = 0; i < array_length(front->bin_of_size); i++)
         front->bin_of_size[i] = (uint16_t)bin_offset(class_of(i * 8));
@@ -343,7 +341,7 @@ static const char *verify_slab(const struct heap *heap, const struct slab *s, un
 {
     for (unsigned i = 0; i < s->units; i++) {
         struct tag tag = tagmap_get((void *)(slab_units_base(s) + i * (uintptr_t)UNIT_SIZE));
-        if (tag.record != s->number || tag.word != (heap->front.tag | bin_offset(class)))
+        if (tag.record != s->number || tag.word != (heap_tag(heap->front.id) | bin_offset(class)))
             return "heap I2: tag of a slab";
     }
     if (s->class != class || s->place != place || slab_place_of(s) != place)

@@ -34,7 +34,7 @@ enum {
     OUTBOX_SLOTS = 64,
     LETTERS = 16,
     HEAPS_PER_BLOCK = 16,
-    HEAP_BLOCKS = (OWNER_MAX + 1) / HEAPS_PER_BLOCK,
+    HEAP_BLOCKS = OWNER_MAX / HEAPS_PER_BLOCK + 1,
 };
 
 /* A thread's free blocks of one class. The budget counts both ways: malloc takes one from left, free
@@ -46,10 +46,8 @@ struct bin {
 
 /* What the hit paths read; written by its own thread only. */
 struct heap_front {
-    const uint64_t *entries; /* tag map */
-    size_t mask;
-    uint64_t tag;            /* xor with a tag of this heap's slabs gives the bin's offset */
-    uint32_t id;             /* 0 = no heap: every call goes to the slow side */
+    uint32_t id;    /* 0 = no heap: every call goes to the slow side */
+    uint16_t owner; /* the same, as tags of this heap's slabs have it; OWNER_NEVER without a heap */
     _Alignas(BIN_OFFSET) struct bin bin[CLASS_COUNT];
     uint16_t bin_of_size[TABLE_SIZE_MAX / 8 + 1]; /* offset of the bin for (size + 7) / 8 */
 };

@@ -94,8 +94,8 @@ static NOINLINE void *realloc_miss(void *p, size_t size)
 void *front_realloc(void *p, size_t size)
 {
     struct heap_front *self = load_relaxed(&heap_self);
-    uint64_t entry = load_relaxed(tagmap_entry(self->entries, self->mask, p));
-    if (unlikely(((uint32_t)entry ^ self->tag) > TAG_OFFSET_MASK || size - 1 >= SMALL_SIZE_MAX))
+    uint64_t entry = load_relaxed(tagmap_entry(p));
+    if (unlikely((uint32_t)entry >> OWNER_SHIFT != self->owner || size - 1 >= SMALL_SIZE_MAX))
         return realloc_miss(p, size);
     const struct slab *s = slab_at((uint32_t)(entry >> 32));
     if (unlikely(!slab_is_block(s, p))) return realloc_miss(p, size);

@@ -27,7 +27,7 @@ static bool use_map(size_t size, uint32_t windowed)
     if (!entries) return false;
     tagmap.windowed = windowed;
     store_relaxed(&tagmap.entries, entries);
-    store_release(&tagmap.mask, size / sizeof(*entries) - 1); /* last: pairs with tagmap_get() */
+    store_release(&tagmap.mask, size - sizeof(*entries)); /* last: pairs with tagmap_entry() */
     return true;
 }
 
@@ -54,15 +54,10 @@ static bool make_writable(size_t piece)
     return true;
 }
 
-static size_t index_of(uintptr_t base)
-{
-    return (base >> UNIT_SHIFT) & tagmap.mask;
-}
-
 static bool window_is_free(uintptr_t base, size_t units)
 {
     for (size_t i = 0; i < units; i++)
-        if (tagmap.entries[index_of(base + i * UNIT_SIZE)] != 0) return false;
+        if (tagmap.entries[tagmap_index(&tagmap, base + i * UNIT_SIZE)] != 0) return false;
     return true;
 }
 
@@ -71,11 +66,11 @@ bool tagmap_claim(uintptr_t base, size_t size)
     bool done = true;
     size_t units = (size + UNIT_SIZE - 1) >> UNIT_SHIFT;
     if (base >> ADDRESS_BITS) return false;  /* 5-level addresses are only given to those who ask */
-    if (units > tagmap.mask + 1) return false;
+    if (units > tagmap_count(&tagmap)) return false;
     lock_acquire(&tagmap_lock);
     for (size_t i = 0; done && i < units; i += PIECE_ENTRIES)
-        done = make_writable(index_of(base + i * UNIT_SIZE) / PIECE_ENTRIES);
-    if (done) done = make_writable(index_of(base + (units - 1) * UNIT_SIZE) / PIECE_ENTRIES);
+        done = make_writable(tagmap_index(&tagmap, base + i * UNIT_SIZE) / PIECE_ENTRIES);
+    if (done) done = make_writable(tagmap_index(&tagmap, base + (units - 1) * UNIT_SIZE) / PIECE_ENTRIES);
     if (done && tagmap.windowed) {
         done = window_is_free(base, units);
         if (done) tagmap_set(base, units, TAG_FREE, 0);
@@ -88,7 +83,6 @@ void tagmap_set(uintptr_t base, size_t units, uint32_t word, uint32_t record)
 {
     uint64_t entry = (uint64_t)record << 32 | (word ? word | tagmap.windowed : 0);
     uint64_t *entries = (uint64_t *)(uintptr_t)tagmap.entries;
-    size_t mask = tagmap.mask;
-    for (size_t i = base >> UNIT_SHIFT, end = i + units; i < end; i++)
-        store_release(&entries[i & mask], entry); /* pairs with tagmap_get() */
+    for (size_t i = 0; i < units; i++)
+        store_release(&entries[tagmap_index(&tagmap, base + i * UNIT_SIZE)], entry); /* pairs with tagmap_get() */
 }

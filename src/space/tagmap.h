@@ -4,7 +4,7 @@
  * Locks: RANK_TAGMAP while parts are made writable. Entries are single words of 64 bits, written by
  *        whoever owns the units (arena, heap, large) and read by anyone.
  *
- *   entry:  63 ............ 32 31 30 ........ 10 9 .............. 0
+ *   entry:  63 ............ 32 31 30 ........ 16 15 ............. 0
  *           | record number   | W|  owner       | offset or kind  |
  *
  * offset >= BIN_OFFSET: a slab; the offset of its class's bin in the owner's heap. Below: enum tag_kind.
@@ -32,7 +32,10 @@ enum tag_kind {
     TAG_KINDS,
 };
 
-enum { TAG_OFFSET_MASK = (1 << OWNER_SHIFT) - 1 };
+enum {
+    TAG_OFFSET_MASK = (1 << OWNER_SHIFT) - 1,
+    ENTRY_SHIFT = UNIT_SHIFT - 3,
+};
 #define TAG_WINDOWED (UINT32_C(1) << 31)
 
 struct tag {
@@ -42,30 +45,40 @@ struct tag {
 
 struct tagmap {
     const uint64_t *entries;
-    size_t mask;       /* index = (address >> UNIT_SHIFT) & mask */
+    size_t mask;       /* an entry lies (address >> ENTRY_SHIFT) & mask bytes behind the first */
     uint32_t windowed; /* 0 or TAG_WINDOWED */
 };
 
 extern struct lock tagmap_lock; /* for fork */
 extern struct tagmap tagmap; /* written once, by tagmap_init() */
 
-/* What a thread without a heap looks up before and without tagmap_init(). */
+/* What is looked up before and without tagmap_init(). */
 extern const uint64_t tagmap_nothing[1];
 
-ALWAYS_INLINE const uint64_t *tagmap_entry(const uint64_t *entries, size_t mask, const void *p)
+ALWAYS_INLINE size_t tagmap_count(const struct tagmap *map)
 {
-    return entries + (((uintptr_t)p >> UNIT_SHIFT) & mask);
+    return map->mask / sizeof(*map->entries) + 1;
 }
 
-ALWAYS_INLINE uint32_t tagmap_word(const uint64_t *entries, size_t mask, const void *p)
+ALWAYS_INLINE size_t tagmap_index(const struct tagmap *map, uintptr_t address)
 {
-    return load_relaxed((const uint32_t *)(const void *)tagmap_entry(entries, mask, p));
+    return ((address >> ENTRY_SHIFT) & map->mask) / sizeof(*map->entries);
+}
+
+ALWAYS_INLINE const uint64_t *tagmap_entry(const void *p)
+{
+    return (const uint64_t *)mask_and_add((uintptr_t)p >> ENTRY_SHIFT, &tagmap.mask, &tagmap.entries);
+}
+
+/* With W. */
+ALWAYS_INLINE uint32_t tagmap_word(const void *p)
+{
+    return load_relaxed((const uint32_t *)(const void *)tagmap_entry(p));
 }
 
 ALWAYS_INLINE struct tag tagmap_get(const void *p)
 {
-    size_t mask = load_acquire(&tagmap.mask); /* first: pairs with tagmap_init(), which stores it last */
-    uint64_t entry = load_acquire(tagmap_entry(load_relaxed(&tagmap.entries), mask, p)); /* with tagmap_set() */
+    uint64_t entry = load_acquire(tagmap_entry(p)); /* pairs with tagmap_set() */
     return (struct tag){.word = (uint32_t)entry & ~TAG_WINDOWED, .record = (uint32_t)(entry >> 32)};
 }
 

@@ -61,7 +61,7 @@ int main(int argc, char **argv)
         {c->superslabs, c->used * sizeof(*c->superslabs)},
         {b->record_block[c->record >> RECORD_INDEX_BITS], c->used * SUPERSLAB_UNITS * sizeof(struct record)},
         {b->record_block[large_block], 4096},
-        {(void *)(uintptr_t)&b->tagmap->entries[c->base >> UNIT_SHIFT & b->tagmap->mask], c->used * SUPERSLAB_UNITS * 8},
+        {(void *)(uintptr_t)&b->tagmap->entries[tagmap_index(b->tagmap, c->base)], c->used * SUPERSLAB_UNITS * 8},
     };
     for (int left = atoi(argv[2]); left > 0; left--) {
         const struct place *p = &places[next() % (sizeof(places) / sizeof(places[0]))];

@@ -265,7 +265,7 @@ static struct place input_place(struct input *in)
         {c->superslabs, c->used * sizeof(*c->superslabs)},
         {b->record_block[c->record >> RECORD_INDEX_BITS], c->used * SUPERSLAB_UNITS * sizeof(struct record)},
         {b->record_block[large_block], 1024},
-        {&b->tagmap->entries[c->base >> UNIT_SHIFT & b->tagmap->mask], c->used * SUPERSLAB_UNITS * 8},
+        {&b->tagmap->entries[tagmap_index(b->tagmap, c->base)], c->used * SUPERSLAB_UNITS * 8},
         {b->option_value, 64},
     };
     return places[input_byte(in) % (sizeof(places) / sizeof(places[0]))];

@@ -101,7 +101,7 @@ static int claim_in_a_window(void)
     if (setrlimit(RLIMIT_AS, &limit) != 0) return 10;
     be(heap_enter());
     if (!tagmap.windowed) return 11;
-    uintptr_t window = (tagmap.mask + 1) << UNIT_SHIFT; /* upward, or downward near the end of the address space */
+    uintptr_t window = tagmap_count(&tagmap) << UNIT_SHIFT; /* upward, or downward near the end of the address space */
     uintptr_t base = align_down((uintptr_t)call_malloc(100), UNIT_SIZE);
     uintptr_t other = base + window / 2; /* far from what the allocator has */
     if (base + 2 * window >= UINT64_C(1) << ADDRESS_BITS) {

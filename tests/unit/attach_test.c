@@ -98,7 +98,7 @@ static void a_front_without_a_heap_hits_nothing(void)
         for (unsigned c = 0; c < CLASS_COUNT; c++) require(!front->bin[c].head && front->bin[c].budget == 0);
         for (size_t n = 0; n <= TABLE_SIZE_MAX; n++)
             require(front->bin_of_size[(n + 7) / 8] >= BIN_OFFSET && front->id == 0);
-        require((tagmap_word(front->entries, front->mask, &fake) ^ front->tag) > TAG_OFFSET_MASK);
+        require(front->owner == OWNER_NEVER);
     }
 }
 
@@ -194,6 +194,29 @@ static void no_more_than_parked_max_are_parked(void)
         require(heap_count == MANY + 2, "heaps are used again: %u", heap_count);
         require_sound();
     }
+}
+
+static void *allocate_and_tell_owner(void *argument)
+{
+    void *p = do_malloc(64);
+    *(uint32_t *)argument = tag_owner(tagmap_get(p));
+    do_free(p);
+    return NULL;
+}
+
+/* As if all the threads before were still there. */
+static void who_comes_after_the_last_heap_shares_the_common_one(void)
+{
+    uint32_t last, beyond;
+    do_free(do_malloc(1));
+    uint32_t count = heap_count;
+    heap_count = OWNER_MAX - 1;
+    in_thread(allocate_and_tell_owner, &last);
+    require(last == OWNER_MAX && heap_count == OWNER_MAX);
+    parked_heaps = NULL;
+    in_thread(allocate_and_tell_owner, &beyond);
+    require(beyond == HEAP_COMMON && heap_count == OWNER_MAX, "heap %u", beyond);
+    heap_count = count;
 }
 
 /* ---- dissolved ---- */
@@ -455,6 +478,7 @@ int main(void)
         TEST(a_parked_heap_is_used_again_with_its_bins),
         TEST(the_latest_parked_heap_comes_first),
         TEST(no_more_than_parked_max_are_parked),
+        TEST(who_comes_after_the_last_heap_shares_the_common_one),
         TEST(dissolving_leaves_nothing_behind),
         TEST(what_waits_for_others_is_posted_at_the_end_of_a_thread),
         TEST(blocks_of_a_parked_heap_can_be_freed),

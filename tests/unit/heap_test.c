@@ -397,14 +397,14 @@ static void verify_sees_a_tag_of_another_owner(void)
 static void verify_sees_a_tag_of_another_class(void)
 {
     struct slab *s = one_slab();
-    tagmap_set(slab_units_base(s), 1, heap->front.tag | bin_offset(s->class + 1u), s->number);
+    tagmap_set(slab_units_base(s), 1, heap_tag(heap->front.id) | bin_offset(s->class + 1u), s->number);
     require_seen("heap I2: tag of a slab");
 }
 
 static void verify_sees_a_tag_of_another_record(void)
 {
     struct slab *s = one_slab();
-    tagmap_set(slab_units_base(s), 1, heap->front.tag | bin_offset(s->class), s->number + 1);
+    tagmap_set(slab_units_base(s), 1, heap_tag(heap->front.id) | bin_offset(s->class), s->number + 1);
     require_seen("heap I2: tag of a slab");
 }
 

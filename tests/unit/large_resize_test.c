@@ -148,7 +148,7 @@ static void growth_beyond_the_limit_costs_no_addresses(void)
 static size_t tags_in_use(void)
 {
     size_t count = 0;
-    for (size_t i = 0; i <= tagmap.mask; i++) count += tagmap.entries[i] != 0;
+    for (size_t i = 0; i < tagmap_count(&tagmap); i++) count += tagmap.entries[i] != 0;
     return count;
 }
 
