@@ -15,7 +15,7 @@ enum {
     STEP_NS = 400 * 1000,   /* what a visit may take of a program's time, and a SuperSlab more */
     RUN_UNITS_MIN = 128,    /* 8 MiB freed in a row, and as much with memory */
     RUN_UNITS_KEPT = 48,    /* and what a pause keeps */
-    RUN_STEP = 4,
+    RUN_STEP = 4,           /* units given back for each that was freed, at least */
     RUN_UNIT_MS = 1,        /* between giving back and taking again; either costs some 30 us, so this is some 5 % */
     RUN_PAUSE_MS = 4000,    /* doubles each time */
     RUN_PAUSES_MAX = 4,
