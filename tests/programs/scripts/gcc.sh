@@ -1,4 +1,4 @@
-# Work for gcc and g++: compiles what work/sources.py wrote, both at once, and runs it.
+# Work for gcc and g++: compiles what scripts/sources.py wrote, both at once, and runs it.
 set -euo pipefail
 g++ -O2 -c big.cc -o cc.o 2>&1 & cc=$!
 gcc -O2 -fwrapv -c big.c -o c.o 2>&1
