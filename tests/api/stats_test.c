@@ -233,12 +233,6 @@ static void threads_are_counted(void)
     claim("threads_counts_the_living_that_allocate");
 }
 
-/* qemu-user: it does not start programs, and the memory that is told is its own. */
-static bool is_emulated(void)
-{
-    return getenv("TEST_EMULATED") != NULL;
-}
-
 static size_t resident_bytes(void)
 {
     unsigned long pages = 0;

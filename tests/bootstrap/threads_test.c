@@ -53,7 +53,7 @@ static void births_leave_memory_flat(void)
     size_t late = settled_bytes();
     hak_stats(&last);
     diag("RSS after %d threads %zu KiB, after %d %zu KiB", WARM, early >> 10, TOTAL, late >> 10);
-    if (SANITIZED || getenv("TEST_EMULATED")) diag("RSS is not judged: an emulator or a sanitizer keeps something of every thread");
+    if (SANITIZED || is_emulated()) diag("RSS is not judged: an emulator or a sanitizer keeps something of every thread");
     else expect(late <= early + MARGIN, "RSS grew by %zu, margin %d", late - early, MARGIN);
     expect(last.mapped <= first.mapped + (4 << 20), "mapped %zu became %zu", first.mapped, last.mapped);
     expect(last.records <= first.records + MARGIN, "records %zu became %zu", first.records, last.records);
