@@ -52,9 +52,9 @@ ALWAYS_INLINE void *front_malloc(size_t size)
 ALWAYS_INLINE void front_free(void *p)
 {
     struct heap_front *self = load_relaxed(&heap_self);
-    uint32_t tag = tagmap_word(p); /* the one load: mine? which bin? */
-    size_t offset = (uint16_t)tag;
-    if (unlikely((uint16_t)(tag >> OWNER_SHIFT) != self->owner))
+    const uint64_t *entry = tagmap_entry(p);
+    size_t offset = entry_offset(entry);
+    if (unlikely(entry_owner(entry) != self->owner))
         front_free_miss(p);
     else if (unlikely(!front_push(front_bin(self, offset), p)))
         front_free_full(p, offset);
@@ -64,9 +64,9 @@ ALWAYS_INLINE void front_free(void *p)
 ALWAYS_INLINE void front_free_sized(void *p, size_t size)
 {
     struct heap_front *self = load_relaxed(&heap_self);
-    uint32_t tag = tagmap_word(p);
-    size_t offset = (uint16_t)tag;
-    if (unlikely((uint16_t)(tag >> OWNER_SHIFT) != self->owner))
+    const uint64_t *entry = tagmap_entry(p);
+    size_t offset = entry_offset(entry);
+    if (unlikely(entry_owner(entry) != self->owner))
         front_free_miss(p);
     else if (unlikely(!front_push(front_bin(self, offset), p)))
         front_free_sized_full(p, offset, size);

@@ -1,6 +1,6 @@
 /* tagmap.h - one entry for each 64 KiB of address space: who owns it, which class, which record.
  *
- * Uses: record, os. Callers: everybody above; the hit path of free through tagmap_word().
+ * Uses: record, os. Callers: everybody above; the hit paths of free through entry_offset() and entry_owner().
  * Locks: RANK_TAGMAP while parts are made writable. Entries are single words of 64 bits, written by
  *        whoever owns the units (arena, heap, large) and read by anyone.
  *
@@ -70,10 +70,21 @@ ALWAYS_INLINE const uint64_t *tagmap_entry(const void *p)
     return (const uint64_t *)mask_and_add((uintptr_t)p >> ENTRY_SHIFT, &tagmap.mask, &tagmap.entries);
 }
 
-/* With W. */
-ALWAYS_INLINE uint32_t tagmap_word(const void *p)
+/* The halves of an entry's tag, for the hit paths: two loads and no arithmetic. The offset comes first: only a thread
+ * itself gives it units, so where the owner is the caller, the offset was the caller's bin before. */
+_Static_assert(OWNER_SHIFT == 16, "halves");
+
+ALWAYS_INLINE uint16_t entry_offset(const uint64_t *entry)
 {
-    return load_relaxed((const uint32_t *)(const void *)tagmap_entry(p));
+    const uint16_t *half = (const void *)entry;
+    return load_acquire(&half[0]);
+}
+
+/* With W. */
+ALWAYS_INLINE uint16_t entry_owner(const uint64_t *entry)
+{
+    const uint16_t *half = (const void *)entry;
+    return load_relaxed(&half[1]);
 }
 
 ALWAYS_INLINE struct tag tagmap_get(const void *p)

@@ -231,7 +231,7 @@ def parse_arguments():
     parser.add_argument("--lib", default="build/libhakmem.so", help="library to count in (default build/libhakmem.so)")
     parser.add_argument("--program", default="build/tests/hitpath/hitpath", help="the program that makes the hits")
     parser.add_argument("--malloc", type=int, default=16, help="budget of a malloc hit (default 16)")
-    parser.add_argument("--free", type=int, default=18, help="budget of a free hit (default 18)")
+    parser.add_argument("--free", type=int, default=17, help="budget of a free hit (default 17)")
     parser.add_argument("--windows", type=int, default=100, help="windows of each pattern (default 100)")
     return parser.parse_args()
 

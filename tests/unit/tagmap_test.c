@@ -253,8 +253,8 @@ static void every_entry_in_a_window_says_so(void)
     uintptr_t base = (uintptr_t)1 << 40;
     require(tagmap_claim(base, UNIT_SIZE));
     tagmap_set(base, 1, heap_tag(2) | bin_offset(3), 55);
-    require(tagmap_word((void *)base) & TAG_WINDOWED);
-    require(tagmap_word((void *)base) >> OWNER_SHIFT != 2, "a hit path would take it");
+    require(entry_owner(tagmap_entry((void *)base)) & TAG_WINDOWED >> OWNER_SHIFT);
+    require(entry_owner(tagmap_entry((void *)base)) != 2, "a hit path would take it");
     require(tagmap_get((void *)base).word == (heap_tag(2) | bin_offset(3)));
 }
 
