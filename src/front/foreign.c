@@ -22,11 +22,11 @@
 #define LIBC_ARENA_SIZE ((uintptr_t)64 << 20)
 enum { LIBC_BEFORE_IN_USE = 1, LIBC_MAPPED = 2, LIBC_OTHER_ARENA = 4, LIBC_FLAGS = 7 };
 
-static uintptr_t break_start;
+static uintptr_t break_seen; /* at first */
 
 COLD void foreign_init(void)
 {
-    if (!load_relaxed(&break_start)) store_relaxed(&break_start, os_break_start());
+    if (!load_relaxed(&break_seen)) store_relaxed(&break_seen, os_break());
 }
 
 static bool is_arena(uintptr_t address)
@@ -53,7 +53,7 @@ COLD static bool is_from_libc(const void *p)
     if (!os_peek((void *)(address - sizeof(header)), header, sizeof(header))) return false;
     size_t size = header[1] & ~(size_t)LIBC_FLAGS;
     if (size < 32) return false;
-    if (address >= load_relaxed(&break_start) && address < os_break())
+    if (address >= os_break_start(load_relaxed(&break_seen)) && address < os_break())
         return size < os_break() - address && next_says_in_use(address, size);
     if (header[1] & LIBC_MAPPED) {
         size_t page = os_page_size();

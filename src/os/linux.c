@@ -35,6 +35,13 @@ static void *map(size_t size, int protection, int flags)
     return map_at(NULL, size, protection, flags);
 }
 
+#if defined(__x86_64__)
+/* The processor has no other small pages; getauxval() would make 64 KiB of libc resident. */
+size_t os_page_size(void)
+{
+    return 4096;
+}
+#else
 /* From the kernel, which takes no address that is not a page's. */
 static COLD size_t find_page_size(void)
 {
@@ -55,6 +62,7 @@ size_t os_page_size(void)
     }
     return size;
 }
+#endif
 
 void *os_reserve(size_t size)
 {
@@ -235,12 +243,11 @@ static uintptr_t program_end(void)
     return end > 0 ? moved_by + end : 0;
 }
 
-/* A program that the dynamic linker was told to run lies elsewhere: then what is in use already is not seen. */
-uintptr_t os_break_start(void)
+/* A program that the dynamic linker was told to run lies elsewhere: then what was in use before is not seen. */
+uintptr_t os_break_start(uintptr_t seen)
 {
     uintptr_t end = program_end();
-    uintptr_t now = os_break();
-    return end > 0 && end <= now ? end : now;
+    return end > 0 && end <= seen ? end : seen;
 }
 
 uint64_t os_now_ms(void)

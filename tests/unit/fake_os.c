@@ -364,9 +364,9 @@ uintptr_t os_break(void)
     return fake.break_end;
 }
 
-uintptr_t os_break_start(void)
+uintptr_t os_break_start(uintptr_t seen)
 {
-    return fake.break_end;
+    return seen;
 }
 
 /* ---- os.h: time, threads, process ---- */

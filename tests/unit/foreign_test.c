@@ -10,7 +10,7 @@ static void *(*volatile libc_malloc)(size_t) = malloc;
 
 static void start(void)
 {
-    break_start = 0;
+    break_seen = 0;
     fake.break_end = (uintptr_t)&end;
     foreign_init();
     fake.break_end = (uintptr_t)sbrk(0);
@@ -118,7 +118,7 @@ static void blocks_of_libcs_other_arenas_are_recognised(void)
 
 static void no_thread_needs_a_heap_for_it(void)
 {
-    break_start = (uintptr_t)&end;
+    break_seen = (uintptr_t)&end;
     void *p = libc_malloc(100);
     fake.break_end = (uintptr_t)sbrk(0);
     do_free(p);
