@@ -80,9 +80,8 @@ struct heap_class {
 
 /* Blocks of one class and one other heap, on their way. */
 struct outbox_slot {
-    uint32_t owner; /* id of the heap; 0 = empty */
-    uint16_t class;
-    uint16_t limit; /* blocks that are enough to send them */
+    uint32_t tag;   /* of their slabs: owner and class; 0 = empty */
+    uint32_t limit; /* blocks that are enough to send them */
     struct chain chain;
 };
 

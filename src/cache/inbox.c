@@ -214,45 +214,41 @@ static void letter_post(struct letter *letter)
 /* Seals what is in the slot, and posts the letter when it is worth a locked instruction. */
 static void slot_send(struct heap *heap, struct outbox_slot *slot)
 {
-    struct letter *letter = &heap->letter[slot->owner % LETTERS];
+    struct tag tag = {.word = slot->tag};
+    struct letter *letter = &heap->letter[tag_owner(tag) % LETTERS];
     struct chain *chain = &slot->chain;
-    if (letter->owner != slot->owner) {
+    if (letter->owner != tag_owner(tag)) {
         letter_post(letter);
-        *letter = (struct letter){.owner = slot->owner, .last = chain->last};
+        *letter = (struct letter){.owner = tag_owner(tag), .last = chain->last};
     }
     chain_seal(chain);
     sealed_set(chain->last, chain->count, letter->first);
     letter->first = chain->last;
     letter->blocks += chain->count;
-    letter->bytes += chain->count * class_stride(slot->class);
-    slot->owner = 0;
+    letter->bytes += chain->count * class_stride(tag_class(tag));
+    slot->tag = 0;
     if (letter->blocks >= LETTER_BLOCKS_MAX || letter->bytes >= LETTER_BYTES_MAX) letter_post(letter);
 }
 
 /* false = it was the last that was added, too: it was freed twice. */
 static bool slot_add(struct heap *heap, void *p, struct tag tag)
 {
-    uint32_t owner = tag_owner(tag);
-    unsigned class = tag_class(tag);
-    struct outbox_slot *slot = &heap->outbox[(class ^ owner * 5) % OUTBOX_SLOTS];
-    if (slot->owner != owner || slot->class != class) {
-        if (slot->owner != 0) slot_send(heap, slot);
-        slot->owner = owner;
-        slot->class = (uint16_t)class;
-        slot->limit = (uint16_t)chain_limit(class);
+    struct outbox_slot *slot = outbox_slot_of(heap, tag);
+    if (slot->tag != tag.word) {
+        if (slot->tag != 0) slot_send(heap, slot);
+        slot->tag = tag.word;
+        slot->limit = chain_limit(tag_class(tag));
         slot->chain = (struct chain){.first = p, .last = p, .count = 1};
     } else if (unlikely(slot->chain.first == p)) {
         return false;
     } else {
-        link_set(p, slot->chain.first);
-        slot->chain.first = p;
-        slot->chain.count++;
+        slot_push(slot, p);
     }
     if (slot->chain.count >= slot->limit) slot_send(heap, slot);
     return true;
 }
 
-void outbox_add(struct heap *heap, void *p, struct tag tag)
+void outbox_add_miss(struct heap *heap, void *p, struct tag tag)
 {
     struct heap_class *c = &heap->class[tag_class(tag)];
     counter_add(&c->remote_frees, 1);
@@ -273,7 +269,7 @@ void outbox_return(struct heap *heap, void *p, struct tag tag)
 void outbox_post_all(struct heap *heap)
 {
     for (unsigned i = 0; i < OUTBOX_SLOTS; i++)
-        if (heap->outbox[i].owner != 0) slot_send(heap, &heap->outbox[i]);
+        if (heap->outbox[i].tag != 0) slot_send(heap, &heap->outbox[i]);
     for (unsigned i = 0; i < LETTERS; i++) letter_post(&heap->letter[i]);
 }
 

@@ -38,8 +38,33 @@ ALWAYS_INLINE bool inbox_has_mail(const struct heap *heap)
     return load_relaxed(&heap->inbox) > INBOX_CLOSED;
 }
 
-/* A block of another heap was freed by `heap`'s thread. */
-void outbox_add(struct heap *heap, void *p, struct tag tag);
+ALWAYS_INLINE struct outbox_slot *outbox_slot_of(struct heap *heap, struct tag tag)
+{
+    return &heap->outbox[(class_of_offset(tag_offset(tag)) ^ tag_owner(tag) * 5) % OUTBOX_SLOTS];
+}
+
+ALWAYS_INLINE void slot_push(struct outbox_slot *slot, void *p)
+{
+    link_set(p, slot->chain.first);
+    slot->chain.first = p;
+    slot->chain.count++;
+}
+
+/* What outbox_add() does where no chain waits that the block can join. */
+void outbox_add_miss(struct heap *heap, void *p, struct tag tag);
+
+/* A block of another heap was freed by `heap`'s thread. Here it joins a chain that waits, unless that is full with it,
+ * or was the last to join already. */
+ALWAYS_INLINE void outbox_add(struct heap *heap, void *p, struct tag tag)
+{
+    struct outbox_slot *slot = outbox_slot_of(heap, tag);
+    if (unlikely(slot->tag != tag.word || slot->chain.first == p || slot->chain.count + 1 >= slot->limit)) {
+        outbox_add_miss(heap, p, tag);
+        return;
+    }
+    slot_push(slot, p);
+    counter_add(&heap->class[class_of_offset(tag_offset(tag))].remote_frees, 1);
+}
 
 /* A block from `heap`'s bin goes back to a slab that has another owner by now. Under heap->lock. */
 void outbox_return(struct heap *heap, void *p, struct tag tag);

@@ -193,7 +193,7 @@ static bool tag_describes(const void *p, struct tag tag)
     if (kind == TAG_NONE) return false;
     if (kind == TAG_FREE) return !tagmap.windowed || arena_contains(p);
     if (kind < BIN_OFFSET) return large_contains(p, tag);
-    if (likely(!tagmap.windowed)) return true;
+    if (!tagmap.windowed) return true;
     const struct slab *s = slab_at(tag.record);
     return (uintptr_t)p - slab_units_base(s) < s->units * (uintptr_t)UNIT_SIZE;
 }
@@ -261,7 +261,7 @@ static void large_or_bad_free(void *p, struct tag tag)
 void front_plain_free(void *p)
 {
     struct tag tag = tagmap_get(p);
-    if (likely(tag_offset(tag) >= BIN_OFFSET) && likely(tag_describes(p, tag)))
+    if (likely(tag_offset(tag) >= BIN_OFFSET) && (likely(!tagmap.windowed) || tag_describes(p, tag)))
         slab_free(p, tag);
     else
         large_or_bad_free(p, tag);

@@ -231,7 +231,7 @@ static void require_nothing_in(struct heap *heap)
             require(list_is_empty(&heap->class[c].slabs[place]), "class %u", c);
     }
     for (unsigned i = 0; i < LETTERS; i++) require(heap->letter[i].owner == 0);
-    for (unsigned i = 0; i < OUTBOX_SLOTS; i++) require(heap->outbox[i].owner == 0);
+    for (unsigned i = 0; i < OUTBOX_SLOTS; i++) require(heap->outbox[i].tag == 0);
 }
 
 static void *mine[200];
@@ -273,7 +273,7 @@ static void what_waits_for_others_is_posted_at_the_end_of_a_thread(void)
     for (unsigned i = 0; i < 200; i++) mine[i] = do_malloc(72);
     struct heap *heap = result_of(leave_all_kinds, p);
     for (unsigned i = 0; i < LETTERS; i++) require(heap->letter[i].owner == 0);
-    for (unsigned i = 0; i < OUTBOX_SLOTS; i++) require(heap->outbox[i].owner == 0);
+    for (unsigned i = 0; i < OUTBOX_SLOTS; i++) require(heap->outbox[i].tag == 0);
     require(inbox_has_mail(my_heap()));
 }
 

@@ -68,7 +68,7 @@ static void a_chain_holds_at_most_its_blocks_and_bytes(void)
         for (unsigned i = 0; i < 40; i++) {
             outbox(held[i]);
             for (unsigned k = 0; k < OUTBOX_SLOTS; k++) {
-                if (me->outbox[k].owner == 0) continue;
+                if (me->outbox[k].tag == 0) continue;
                 uint32_t count = me->outbox[k].chain.count;
                 require(stride >= 16, "blocks of 8 bytes were joined");
                 require(count < CHAIN_BLOCKS_MAX && count * stride < CHAIN_BYTES_MAX, "class %u", class);
@@ -145,7 +145,7 @@ static void cached_is_right_at_every_station(void)
         outbox(p);
         require_held(class, 1); /* in the outbox, or in a letter */
         for (unsigned i = 0; i < OUTBOX_SLOTS; i++)
-            if (me->outbox[i].owner != 0) slot_send(me, &me->outbox[i]);
+            if (me->outbox[i].tag != 0) slot_send(me, &me->outbox[i]);
         require_held(class, 1); /* in a letter */
         require(walk_class(class).mailed == 1, "class %u", class);
         outbox_post_all(me);
@@ -245,7 +245,7 @@ static void a_letter_for_a_closed_inbox_is_forwarded_whole(void)
         take_many(owner, class, 3);
         for (unsigned i = 0; i < 2; i++) outbox(held[i]);
         for (unsigned i = 0; i < OUTBOX_SLOTS; i++)
-            if (me->outbox[i].owner) slot_send(me, &me->outbox[i]); /* the letter says: owner */
+            if (me->outbox[i].tag) slot_send(me, &me->outbox[i]); /* the letter says: owner */
         heap_orphan_slabs(owner);
         inbox_close(owner);
         outbox_post_all(me);

@@ -121,7 +121,7 @@ UNUSED static uint64_t mail_of(const struct heap *heap, unsigned class)
         if (heap->letter[i].owner) count += walk_sealed(heap->letter[i].first, class);
     for (unsigned i = 0; i < OUTBOX_SLOTS; i++) {
         const struct outbox_slot *slot = &heap->outbox[i];
-        if (slot->owner && slot->class == class) count += walk_chain(slot->chain.first, slot->chain.last);
+        if (slot->tag && tag_class((struct tag){.word = slot->tag}) == class) count += walk_chain(slot->chain.first, slot->chain.last);
     }
     return count;
 }
