@@ -95,8 +95,8 @@ size_t os_memory_limit(void);
 /* End of the program's break segment, where libc's own allocator lives. hakmem never moves it. */
 uintptr_t os_break(void);
 
-/* Where that segment begins, or a little before: the end of the program's own data. Nothing else lies between. Where that
- * is not known, `seen`, a result of os_break() from before libc's allocator was used. */
+/* Where that segment begins, or a little before: the end of the program's own data. Nothing else lies between. Where
+ * that is not known, `seen`, a result of os_break() from before libc's allocator was used. */
 uintptr_t os_break_start(uintptr_t seen);
 
 /* ---- time, threads, process ---- */
