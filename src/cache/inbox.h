@@ -27,7 +27,7 @@
 
 enum {
     CHAIN_BLOCKS_MAX = 32,
-    CHAIN_BYTES_MAX = 8 * 1024,
+    CHAIN_BYTES_MAX = 32 * 1024,
     LETTER_BLOCKS_MAX = 64,
     LETTER_BYTES_MAX = 64 * 1024,
     INBOX_KIB_MAX = 2048, /* when more waits, the sender drains for the owner */
