@@ -34,7 +34,7 @@ static void start_parts(char **environment)
 /* The first of all constructors: our fork handlers shall be innermost, and lock last; and no second thread may be in
  * the allocator before they are there. The shared library is linked so that the dynamic linker comes here before it
  * has started any other, libc included. pthread_atfork fails only when memory is out before main. */
-__attribute__((constructor(101))) static void library_start(int argc, char **argv, char **environment)
+static void library_start(int argc, char **argv, char **environment)
 {
     (void)argc, (void)argv;
     start_parts(environment);
@@ -43,6 +43,9 @@ __attribute__((constructor(101))) static void library_start(int argc, char **arg
     message_print("version %s, build %s", HAK_VERSION, HAK_BUILD_ID);
     option_print_all();
 }
+
+/* As __attribute__((constructor(101))) enters it, whose functions gcc's link-time optimiser calls without arguments. */
+__attribute__((section(".init_array.00101"), used)) static void (*start_entry)(int, char **, char **) = library_start;
 
 __attribute__((destructor(101))) static void library_end(void)
 {

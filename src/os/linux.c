@@ -213,7 +213,7 @@ static char **given_environment;
 void os_start(char **environment)
 {
     char mode[4];
-    given_environment = environment;
+    given_environment = environ ? NULL : environment; /* musl gives none, and knows its own */
     was_filtered = system_calls_are_filtered();
     never_overcommits = os_read_text("/proc/sys/vm/overcommit_memory", mode, sizeof(mode)) && mode[0] == '2';
 }

@@ -151,10 +151,13 @@ static void before_constructors(int argc, char **argv, char **environment)
 }
 __attribute__((section(".preinit_array"), used)) static void (*const preinit)(int, char **, char **) = before_constructors;
 
-__attribute__((constructor(101))) static void early_constructor(int argc, char **argv)
+/* As a constructor of that priority; gcc's link-time optimiser calls those without arguments. */
+static void early_constructor(int argc, char **argv, char **environment)
 {
+    (void)environment;
     arrive("constructor", argc, argv);
 }
+__attribute__((section(".init_array.00101"), used)) static void (*constructor)(int, char **, char **) = early_constructor;
 
 static char **exit_arguments;
 
