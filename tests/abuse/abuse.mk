@@ -46,7 +46,7 @@ $(BUILD)/tests/abuse/plain/%: tests/abuse/%.c $(ABUSE_HEADERS)
 
 $(BUILD)/tests/abuse/shared/%: tests/abuse/%.c $(ABUSE_HEADERS) $(LIB_SO)
 	@mkdir -p $(@D)
-	$(CC) $(ABUSE_CFLAGS) -o $@ $< -pie -L$(BUILD) -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
+	$(CC) $(ABUSE_CFLAGS) -o $@ $< -pie -L$(BUILD) -Wl,--no-as-needed -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
 
 $(BUILD)/tests/abuse/static/%: tests/abuse/%.c $(ABUSE_HEADERS) $(LIB_A)
 	@mkdir -p $(@D)

@@ -13,7 +13,7 @@ API_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 API_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread
 API_CXXFLAGS = $(CPPFLAGS) -Iinclude -Itests -std=c++17 -O2 -g $(API_WARNINGS) -fPIE -pthread -fsized-deallocation $(call trap_flags,$(CXX))
 
-API_SHARED_LINK = -pie -L$(BUILD) -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
+API_SHARED_LINK = -pie -L$(BUILD) -Wl,--no-as-needed -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
 
 API_ALL := $(API_C) $(API_CXX) $(API_REPORT)
 API_PROGRAMS := $(foreach way,$(API_WAYS),$(addprefix $(BUILD)/tests/api/$(way)/,$(API_ALL)))

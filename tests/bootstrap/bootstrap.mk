@@ -14,7 +14,7 @@ BOOTSTRAP_HEADERS := tests/bootstrap/common.h tests/api/weak.h tests/regress/san
 BOOTSTRAP_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 BOOTSTRAP_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread
 BOOTSTRAP_CXXFLAGS = $(CPPFLAGS) -Iinclude -Itests -std=c++17 -O2 -g $(BOOTSTRAP_WARNINGS) -fPIE -pthread $(call trap_flags,$(CXX))
-BOOTSTRAP_SHARED_LINK = -pie -L$(BUILD) -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
+BOOTSTRAP_SHARED_LINK = -pie -L$(BUILD) -Wl,--no-as-needed -lhakmem -Wl,-rpath,'$$ORIGIN/../../..'
 
 BOOTSTRAP_PROGRAMS := \
     $(foreach way,$(BOOTSTRAP_WAYS),$(addprefix $(BUILD)/tests/bootstrap/$(way)/,$(BOOTSTRAP_C) $(BOOTSTRAP_CXX))) \
