@@ -114,7 +114,7 @@ RULES = [
      [{HEADER: CALL + ";\n", MAP: "{ global: hak_a; malloc; local: *; };", "src/api/a.c": CALL + "\n{\n}\n"}]),
     (rules.check_machine_paths, "no_file_names_a_place_on_a_machine",
      [{"a": "see /%s/x" % name} for name in ("root", "home/me", "work", "tmp/bash_jobs.0")],
-     [{"a": "tests/programs/scripts/x, $dir/work/x, https://a.b/root"}]),
+     [{"a": "tests/programs/scripts/x, $dir/home/me/x, https://a.b/root"}]),
     (rules.check_document_names, "documents_name_files_functions_and_options_that_exist",
      [{**DEFS, "docs/A.md": text} for text in ("`src/x/z.c`", "`src/z/`", "`g()`", "HAKMEM_DRAINS=1")],
      [{**DEFS, "docs/A.md": "`src/x/y.c` `src/x/` `src/` `f()` HAKMEM_DRAIN=1 HAKMEM_NAME"}]),
