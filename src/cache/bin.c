@@ -170,10 +170,21 @@ static void bin_flush(struct heap *heap, unsigned class, uint32_t keep)
     bin_flush_below(heap, class, keep, keep);
 }
 
+/* A list that ends before or after its count was written to, or holds a block twice: nothing in it can be
+ * trusted, so all of it is left alone. Call bin_account() first. */
+static void bin_distrust(struct heap *heap, unsigned class)
+{
+    struct bin *bin = &heap->front.bin[class];
+    uint32_t left = heap->class[class].left_set;
+    bool runs_on = left > LEFT_MAX; /* it was counted below zero */
+    if (unlikely((bin->head == NULL) != (left == 0) || runs_on)) bin_drop(heap, class, bin->head);
+}
+
 void heap_flush_bins(struct heap *heap)
 {
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         bin_account(heap, c);
+        bin_distrust(heap, c);
         bin_flush(heap, c, 0);
     }
 }
@@ -208,16 +219,6 @@ static void follow_trim(struct heap *heap)
     }
     heap->trim_class = 0;
     heap->trimmed = epoch;
-}
-
-/* A list that ends before or after its count was written to, or holds a block twice: nothing in it can be
- * trusted, so all of it is left alone. Call bin_account() first. */
-static void bin_distrust(struct heap *heap, unsigned class)
-{
-    struct bin *bin = &heap->front.bin[class];
-    uint32_t left = heap->class[class].left_set;
-    bool runs_on = left > LEFT_MAX; /* it was counted below zero */
-    if (unlikely((bin->head == NULL) != (left == 0) || runs_on)) bin_drop(heap, class, bin->head);
 }
 
 /* ---- examining frees ---- */
@@ -326,7 +327,14 @@ static uint32_t refill_want(const struct heap_class *c, unsigned class)
     return want > 0 ? want : 1;
 }
 
-static void bin_refill(struct heap *heap, unsigned class)
+static void bin_count_pop(struct bin *bin)
+{
+    store_relaxed(&bin->budget, bin->budget - 1);
+}
+
+/* The first block of what is taken goes to the caller. A single one is neither read nor written: it may have no memory
+ * yet. */
+static void *bin_refill(struct heap *heap, unsigned class)
 {
     struct heap_class *c = &heap->class[class];
     if (c->capacity == 0) c->capacity = first_capacity(class);
@@ -336,18 +344,24 @@ static void bin_refill(struct heap *heap, unsigned class)
         inbox_drain(heap);
         chain = heap_take(heap, class, 1);
     }
-    if (chain.count == 0) return;
-    link_set(chain.last, NULL);
-    bin_set(heap, class, chain.first, chain.count);
+    if (chain.count == 0) return NULL; /* memory is out */
+    void *rest = NULL;
+    if (chain.count > 1) {
+        link_set(chain.last, NULL);
+        rest = link_get(chain.first);
+    }
+    bin_set(heap, class, rest, chain.count);
+    bin_count_pop(&heap->front.bin[class]);
     c->refilled = true;
+    return chain.first;
 }
 
+/* From a bin that is not empty. */
 static void *bin_pop(struct bin *bin)
 {
     void *p = bin->head;
-    if (!p) return NULL; /* memory is out */
     bin->head = link_get(p);
-    store_relaxed(&bin->budget, bin->budget - 1);
+    bin_count_pop(bin);
     return p;
 }
 
@@ -359,8 +373,8 @@ void *heap_malloc_visit(struct heap *heap, unsigned class)
     bin_distrust(heap, class);
     visit_duties(heap);
     if (unlikely(option_get(OPTION_failfast))) heap_check_next(heap, class);
-    if (!heap->front.bin[class].head) bin_refill(heap, class); /* a heap that was parked comes with full bins */
-    void *p = bin_pop(&heap->front.bin[class]);
+    struct bin *bin = &heap->front.bin[class];
+    void *p = bin->head ? bin_pop(bin) : bin_refill(heap, class); /* a heap that was parked comes with full bins */
     if (unlikely(checked || option_get(OPTION_failfast))) check_after_visit(heap, class, p);
     lock_release(&heap->lock);
     return p;

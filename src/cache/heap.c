@@ -136,6 +136,18 @@ static void chain_join(struct chain *all, struct chain more)
     all->count += more.count;
 }
 
+/* Blocks to carve at once. In a fresh slab those that begin in the page in which the last one ended, which has memory
+ * by now; where a page begins, a single one. So it is the program that touches memory first, and malloc does not wait
+ * for it. */
+static uint32_t carve_step(const struct slab *s)
+{
+    size_t bytes = CARVE_BYTES;
+    size_t rest = (0 - (uintptr_t)slab_block(s, s->carved)) % os_page_size();
+    if (s->fresh && rest < CARVE_BYTES) bytes = rest + s->stride - 1;
+    uint32_t blocks = (uint32_t)bytes / s->stride;
+    return blocks > 0 ? blocks : 1;
+}
+
 static struct chain take_from(struct heap *heap, struct slab *s, uint32_t want)
 {
     struct chain chain;
@@ -145,8 +157,8 @@ static struct chain take_from(struct heap *heap, struct slab *s, uint32_t want)
         heap->class[s->class].revived = true;
     }
     if (!s->free) {
-        uint32_t step = CARVE_BYTES / s->stride;
-        chain = slab_carve(s, want < step ? want : step > 0 ? step : 1);
+        uint32_t step = carve_step(s);
+        chain = slab_carve(s, want < step ? want : step);
     } else if (want == 1) {
         chain.first = chain.last = slab_take_one(s);
         chain.count = 1;
@@ -200,7 +212,7 @@ COLD void heap_check_next(struct heap *heap, unsigned class)
 
 static void retire(struct heap *heap, struct slab *s)
 {
-    struct span span = {.base = slab_units_base(s), .record = s->number, .dirty = 1};
+    struct span span = {.base = slab_units_base(s), .record = s->number, .dirty = 1, .present = true};
     unsigned units = s->units;
     heap_unplace(heap, s);
     s->units = 0;

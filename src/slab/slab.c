@@ -15,6 +15,7 @@ struct slab *slab_init(const struct span *span, unsigned class)
         .class = (uint8_t)class,
         .units = (uint8_t)class_units(class),
         .place = SLAB_NOWHERE,
+        .fresh = !span->present,
     };
     return s;
 }

@@ -45,7 +45,7 @@ struct slab {
     uint8_t class;
     uint8_t units;     /* 1 or POOL_UNITS; 0 = the record is not a slab */
     uint8_t place;     /* enum slab_place */
-    uint8_t unused;
+    bool fresh;        /* its memory comes as it is touched */
 };
 
 _Static_assert(sizeof(struct slab) == sizeof(struct record), "a record is 64 bytes");

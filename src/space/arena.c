@@ -180,8 +180,9 @@ static bool deserves_huge(const struct superslab *s)
     return limit_has_room(SUPERSLAB_SIZE) && huge_at_hand();
 }
 
-/* Fills a SuperSlab of which `run` is handed out, without the lock: what is free counts as occupied meanwhile. */
-static void fill_huge(struct superslab *s, uint32_t run)
+/* Fills a SuperSlab of which `run` is handed out, without the lock: what is free counts as occupied meanwhile. false =
+ * the system refuses. */
+static bool fill_huge(struct superslab *s, uint32_t run)
 {
     superslab_change(s, ~UINT32_C(0), 0);
     lock_release(&arena_lock);
@@ -190,6 +191,7 @@ static void fill_huge(struct superslab *s, uint32_t run)
     superslab_change(s, run, done ? ~run : 0);
     s->zero = s->dirty;
     s->collapsed = done;
+    return done;
 }
 
 bool arena_take(unsigned count, bool dense, struct span *span)
@@ -204,10 +206,11 @@ bool arena_take(unsigned count, bool dense, struct span *span)
         span->base = s->base + first * (uintptr_t)UNIT_SIZE;
         span->record = s->record + first;
         span->dirty = (s->dirty & ~s->zero & run) >> first;
+        span->present = (run & ~s->dirty) == 0;
         bool fill = dense && deserves_huge(s);
         forbid = superslab_forget_huge(s) && !fill;
         hand_out(s, run, dense);
-        if (fill) fill_huge(s, run);
+        if (fill) span->present = fill_huge(s, run);
     }
     lock_release(&arena_lock);
     if (forbid) os_allow_huge((void *)s->base, SUPERSLAB_SIZE, false);

@@ -165,6 +165,48 @@ static void a_refill_brings_used_blocks_of_own_slabs(void)
     }
 }
 
+/* ---- fresh memory ---- */
+
+/* Every page behind the last byte that was written. */
+static void require_untouched(const void *from, const void *to, size_t size)
+{
+    for (uintptr_t at = align_up((uintptr_t)from, FAKE_PAGE); at < (uintptr_t)to; at += FAKE_PAGE)
+        require(!os_has_memory((const void *)at), "%zu: malloc touched a page", size);
+}
+
+static void the_program_is_the_first_to_touch_memory(void)
+{
+    static const size_t sizes[] = {16, 48, 128, 1000, 1024, 2048, 4000, 4096, 8192, 9000, 40000};
+    (void)start();
+    for (unsigned i = 0; i < array_length(sizes); i++) {
+        char *p = do_malloc(sizes[i]);
+        const struct slab *s = slab_at(tagmap_get(p).record);
+        const char *end = (const char *)slab_units_base(s) + s->units * (size_t)UNIT_SIZE;
+        require_untouched(p, end, sizes[i]);
+        for (unsigned n = s->capacity; n > 1; n--) {
+            __builtin_memset(p, 1, s->stride); /* to the last byte, where neighbours begin in the same page */
+            const char *written = p + s->stride;
+            p = do_malloc(sizes[i]);
+            require(p == written, "%zu: blocks come in order", sizes[i]);
+            require_untouched(written, end, sizes[i]);
+        }
+    }
+    require_whole();
+}
+
+static void memory_that_is_there_is_carved_in_steps(void)
+{
+    enum { COUNT = UNIT_SIZE / 64 };
+    (void)start();
+    for (unsigned i = 0; i < COUNT; i++) held[i] = do_malloc(64);
+    for (unsigned i = 0; i < COUNT; i++) do_free(held[i]);
+    heap_flush_bins(my_heap());
+    heap_release_empty(my_heap());
+    (void)do_malloc(80);
+    require(bin_left(bin_of(class_of(80))) == CARVE_BYTES / 80 - 1);
+    require_whole();
+}
+
 static void without_batches_a_refill_moves_one_block(void)
 {
     (void)start();
@@ -325,6 +367,8 @@ int main(void)
         TEST(every_thread_visits_after_a_bounded_number_of_calls),
         TEST(the_common_heap_counts_without_bins),
         TEST(a_refill_brings_used_blocks_of_own_slabs),
+        TEST(the_program_is_the_first_to_touch_memory),
+        TEST(memory_that_is_there_is_carved_in_steps),
         TEST(without_batches_a_refill_moves_one_block),
         TEST(a_head_lost_is_noticed),
         TEST(a_link_cut_is_noticed),

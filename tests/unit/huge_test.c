@@ -8,8 +8,8 @@
 static void a_small_heap_gets_small_pages(void)
 {
     start();
-    (void)grow_dense();
-    require(fake.calls[FAKE_FILL_HUGE] == 0 && usage().dirty_units == 0);
+    struct span span = grow_dense();
+    require(fake.calls[FAKE_FILL_HUGE] == 0 && usage().dirty_units == 0 && !span.present);
 }
 
 static void a_dense_heap_grows_by_a_huge_page(void)
@@ -18,11 +18,11 @@ static void a_dense_heap_grows_by_a_huge_page(void)
     (void)grow_dense();
     struct span span = take(1, true);
     require(fake.calls[FAKE_FILL_HUGE] == 1 && span.base % SUPERSLAB_SIZE == 0);
-    require(span.dirty == 0 && usage().dirty_units == SUPERSLAB_UNITS - 1);
+    require(span.dirty == 0 && span.present && usage().dirty_units == SUPERSLAB_UNITS - 1);
     for (unsigned i = 1; i < SUPERSLAB_UNITS; i++) {
         struct span next = take(1, i % 2 != 0);
         require(next.base == span.base + i * (uintptr_t)UNIT_SIZE, "the same SuperSlab goes on");
-        require(next.dirty == 0, "unit %u has memory, which reads as zero", i);
+        require(next.dirty == 0 && next.present, "unit %u has memory, which reads as zero", i);
     }
     require(fake.calls[FAKE_FILL_HUGE] == 1 && usage().dirty_units == 0);
     (void)take(1, true);
@@ -36,7 +36,7 @@ static void a_used_unit_of_a_huge_page_is_dirty(void)
     struct span span = take(4, true);
     give(span, 4);
     span = take(8, false);
-    require(span.dirty == 0x0f);
+    require(span.dirty == 0x0f && span.present, "the other four read as zero");
 }
 
 static struct span taken_meanwhile;

@@ -208,10 +208,12 @@ static void *visit_and_wait(void *unused)
 {
     do_free(do_malloc(1));
     other = my_heap();
+    p[0] = do_malloc(SIZE); /* alone: its slab has no memory yet */
     require(sem_post(&waits) == 0 && sem_wait(&may_go_on) == 0);
-    p[0] = do_malloc(SIZE);
+    p[1] = do_malloc(SIZE);
     require(sem_post(&waits) == 0 && sem_wait(&may_go_on) == 0);
     do_free(p[0]);
+    do_free(p[1]);
     return unused;
 }
 
