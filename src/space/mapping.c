@@ -77,15 +77,15 @@ static void enter_live(struct large *l)
     lock_release(&large_lock);
 }
 
-/* Picks the smallest kept mapping that the request fills to three quarters. */
-static struct large *kept_take(size_t size)
+/* Picks the smallest kept mapping that the request fills to three quarters; a block that grows, to one. */
+static struct large *kept_take(size_t size, bool grows)
 {
     struct large *best = NULL;
     if (load_relaxed(&mapped.kept_count) == 0) return NULL;
     lock_acquire(&large_lock);
     for (struct list *i = list_first(&mapped.kept); i != &mapped.kept; i = i->next) {
         struct large *l = container_of(i, struct large, link);
-        bool fits = l->size >= size && l->size - size <= l->size / 4;
+        bool fits = l->size >= size && l->size - size <= l->size / 4 * (grows ? 3 : 1);
         if (fits && (!best || l->size < best->size)) best = l;
     }
     if (best) {
@@ -103,6 +103,7 @@ struct shape {
     size_t room;      /* `size` or more */
     size_t alignment; /* above a page, room == size and not huge */
     bool huge;
+    bool grows;       /* it has grown, and is likely to grow on */
 };
 
 /* Maps so that a block can be aligned. The mapping stays whole: splitting can fail. */
@@ -166,7 +167,7 @@ static void mapping_be_dense(struct large *l, uintptr_t from)
 
 static void *mapping_make(const struct shape *shape, bool zeroed)
 {
-    struct large *l = shape->alignment <= os_page_size() ? kept_take(shape->size) : NULL;
+    struct large *l = shape->alignment <= os_page_size() ? kept_take(shape->size, shape->grows) : NULL;
     bool fresh = !l;
     if (fresh)
         l = map_new(shape);
@@ -196,7 +197,8 @@ static size_t room_for(size_t size)
 
 void *mapping_alloc_growing(size_t size, bool dense)
 {
-    struct shape shape = {.size = size, .room = room_for(size), .alignment = 1, .huge = dense && size >= HUGE_SIZE_MIN};
+    struct shape shape = {.size = size, .room = room_for(size), .alignment = 1, .grows = true};
+    shape.huge = dense && size >= HUGE_SIZE_MIN;
     void *p = mapping_make(&shape, false);
     if (p || shape.room == size) return p;
     shape.room = size;

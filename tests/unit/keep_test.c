@@ -30,6 +30,17 @@ static void a_kept_mapping_needs_three_quarters_of_a_use(void)
     require(map_block(6 * MIB) == p);
 }
 
+static void a_block_that_grows_needs_a_quarter(void)
+{
+    start();
+    void *p = map_block(12 * MIB);
+    put(p);
+    require(mapping_alloc_growing(3 * MIB - 4096, false) != p);
+    require(map_block(3 * MIB) != p, "others need three quarters");
+    require(mapping_alloc_growing(3 * MIB, false) == p && usable(p) == 12 * MIB && !large_has_kept());
+    require_whole();
+}
+
 static void the_smallest_kept_mapping_that_fits_is_used(void)
 {
     start();
@@ -139,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_freed_mapping_is_kept_and_used_again),
         TEST(a_kept_mapping_needs_three_quarters_of_a_use),
+        TEST(a_block_that_grows_needs_a_quarter),
         TEST(the_smallest_kept_mapping_that_fits_is_used),
         TEST(kept_mappings_are_bounded),
         TEST(without_attention_little_is_kept),
