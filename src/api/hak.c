@@ -16,12 +16,13 @@
 #include "../diag/message.h"
 #include "api.h"
 
-HAK_API HIT_PATH void *hak_malloc(size_t size)
+HAK_API HIT_PATHS_BEGIN void *hak_malloc(size_t size)
 {
     return front_malloc(size);
 }
 
-HAK_API NOINLINE HIT_PATH void hak_free(void *p)
+/* Directly behind malloc: decisions/hit-paths-at-cache-lines.md. */
+HAK_API NOINLINE void hak_free(void *p)
 {
     front_free(p);
 }

@@ -14,7 +14,7 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define UNUSED __attribute__((unused))
 #define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
-#define HIT_PATH CACHE_ALIGNED /* else what lies before it decides how quick it is */
+#define HIT_PATHS_BEGIN CACHE_ALIGNED /* else what lies before them decides how quick they are */
 #define TLS_INITIAL_EXEC __thread __attribute__((tls_model("initial-exec")))
 
 /* What the linker calls a variable whose own name a program may have as well: in an archive they would meet. */
