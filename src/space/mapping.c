@@ -174,6 +174,7 @@ static void *mapping_make(const struct shape *shape, bool zeroed)
     else if (zeroed && !os_purge((void *)l->start, l->size))
         __builtin_memset((void *)l->start, 0, l->size);
     if (!l) return NULL;
+    if (shape->grows) l->size = shape->size; /* what lies behind is room */
     if (shape->huge && fresh)
         mapping_be_dense(l, l->start);
     else if (fresh && l->map_size >= SUPERSLAB_SIZE)
