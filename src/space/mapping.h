@@ -30,7 +30,7 @@ extern struct mapped mapped LINKED_AS("hak_mapped");
 /* A block of at least `size` bytes. NULL = the system refuses. */
 void *mapping_alloc(size_t size, size_t alignment, bool zeroed);
 
-/* The same for a block that grows. dense = its contents are expected to fill it. */
+/* The same for a block that grows: behind its size there may be room. dense = its contents are expected to fill it. */
 void *mapping_alloc_growing(size_t size, bool dense);
 
 void mapping_free(struct large *l);
