@@ -44,7 +44,7 @@ enum {
     SUPERSLAB_UNITS = 32,
     SUPERSLAB_SIZE = SUPERSLAB_UNITS * UNIT_SIZE, /* 2 MiB: one huge page */
 
-    TABLE_SIZE_MAX = 4096,                     /* requests up to here find their class in a table */
+    TABLE_SIZE_MAX = 16384,                    /* requests up to here find their class in a table */
     SIZE_CLASS_COUNT = 57,                     /* 8; 16 ... 128 by 16; then four, later eight per doubling */
     ALIGNED_CLASS_COUNT = 7,                   /* page multiples for aligned requests; see class.h */
     CLASS_COUNT = SIZE_CLASS_COUNT + ALIGNED_CLASS_COUNT,

@@ -113,18 +113,18 @@ NOINLINE void *front_malloc_miss(size_t size)
     return likely(p) ? p : malloc_again(size);
 }
 
-/* Offset of the bin for (size - 1) / 256: the steps of classes above TABLE_SIZE_MAX are multiples of it. */
-#define OFFSET_1(i) (uint16_t)(BIN_OFFSET + CLASS_OF_MEDIUM(256L * (i) + 256) * sizeof(struct bin))
+/* Offset of the bin for (size - 1) / MEDIUM_STEP: the steps of classes above TABLE_SIZE_MAX are multiples of it. */
+enum { MEDIUM_STEP = 2048 };
+#define OFFSET_1(i) (uint16_t)(BIN_OFFSET + CLASS_OF_MEDIUM((long)MEDIUM_STEP * ((i) + 1)) * sizeof(struct bin))
 #define OFFSET_4(i) OFFSET_1(i), OFFSET_1(i + 1), OFFSET_1(i + 2), OFFSET_1(i + 3)
 #define OFFSET_16(i) OFFSET_4(i), OFFSET_4(i + 4), OFFSET_4(i + 8), OFFSET_4(i + 12)
-#define OFFSET_64(i) OFFSET_16(i), OFFSET_16(i + 16), OFFSET_16(i + 32), OFFSET_16(i + 48)
-static const uint16_t medium_bin[SMALL_SIZE_MAX / 256] = {OFFSET_64(0), OFFSET_64(64), OFFSET_64(128), OFFSET_64(192)};
+static const uint16_t medium_bin[SMALL_SIZE_MAX / MEDIUM_STEP] = {OFFSET_16(0), OFFSET_16(16)};
 
 /* The hit path of sizes above TABLE_SIZE_MAX. */
 NOINLINE void *front_malloc_medium(size_t size)
 {
     if (unlikely(size > SMALL_SIZE_MAX)) return front_malloc_miss(size);
-    void *block = front_pop(front_bin(load_relaxed(&heap_self), medium_bin[(size - 1) / 256]));
+    void *block = front_pop(front_bin(load_relaxed(&heap_self), medium_bin[(size - 1) / MEDIUM_STEP]));
     return likely(block) ? block : front_malloc_miss(size);
 }
 

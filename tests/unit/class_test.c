@@ -55,7 +55,7 @@ static void the_table_of_small_sizes_agrees(void)
 static void the_table_of_medium_sizes_agrees(void)
 {
     for (size_t n = TABLE_SIZE_MAX + 1; n <= SMALL_SIZE_MAX; n++)
-        require(medium_bin[(n - 1) / 256] == bin_offset(class_of(n)), "%zu", n);
+        require(medium_bin[(n - 1) / MEDIUM_STEP] == bin_offset(class_of(n)), "%zu", n);
 }
 
 _Static_assert(CLASS_OF_MEDIUM(129L) == 9 && CLASS_OF_MEDIUM(65536L) == SIZE_CLASS_COUNT - 1, "a constant expression");
