@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../src/space/chunk.h"
+#include "../src/space/freemap.h"
 
 enum { TRIES = 4, LEFT_MASK = (1 << BIN_LEFT_BITS) - 1, LEFT_MOST = 0xc000, SPARSE_SHARE = 4 };
 
@@ -199,7 +200,8 @@ static bool walk_chunk(struct place *p, const struct chunk *at, uint32_t block)
     struct snapshot *s = p->snapshot;
     size_t superslabs_most = (c.capacity + SUPERSLAB_UNITS - 1) / SUPERSLAB_UNITS;
     size_t books = c.capacity * sizeof(struct record) + superslabs_most * sizeof(struct superslab);
-    add_book(s, p->blocks[block], books + sizeof(c));
+    size_t maps = freemap_bytes(c.capacity);
+    add_book(s, (const char *)(const void *)p->blocks[block] - maps, maps + books + sizeof(c));
     s->superslabs = grow_memory(s->superslabs, (s->superslab_count + c.used + 1) * sizeof(*s->superslabs));
     struct superslab *superslabs = take_memory(c.used * sizeof(*superslabs));
     bool good = target_read(p->target, c.superslabs, superslabs, c.used * sizeof(*superslabs));

@@ -25,7 +25,7 @@ struct unit_view {
     uint8_t class;     /* slabs */
     uint8_t units;     /* slabs: of the whole slab, in its first unit; else 0 */
     uint32_t owner;    /* slabs: id of the heap; HEAP_COMMON: nobody's */
-    uint32_t used;     /* slabs, here and below: blocks that are not on its free list, in every unit */
+    uint32_t used;     /* slabs, here and below: blocks that are neither free nor absent, in every unit */
     uint32_t carved;
     uint32_t run_live; /* runs: usable bytes in this unit */
     uint32_t resident; /* bytes that have memory; filled in by divide() */

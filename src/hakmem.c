@@ -22,6 +22,7 @@
 #include "diag/error.c"
 
 #include "space/record.c"
+#include "space/freemap.c"
 #include "space/tagmap.c"
 #include "space/huge.c"
 #include "space/limit.c"

@@ -95,13 +95,15 @@ static bool flush_list(struct heap *heap, unsigned class, void **list, uint32_t 
     const uint32_t mine = heap_tag(heap->front.id) | bin_offset(class);
     for (; count > 0; count--) {
         struct tag tag = tagmap_get(block); /* of NULL: nobody's */
-        struct slab *s = slab_of(tag, block, class);
-        if (unlikely(!s)) break;
+        if (unlikely(tag_offset(tag) != bin_offset(class))) break;
+        struct slab *s = slab_at(tag.record);
+        uint32_t index = slab_index(s, block);
+        if (unlikely(index == NO_BLOCK)) break;
         void *next = link_get(block);
         if (unlikely(tag.word != mine))
             outbox_return(heap, block, tag);
-        else if (unlikely(!slab_give_one(s, block)))
-            heap_give(heap, s, (struct chain){.first = block, .last = block, .count = 1});
+        else
+            heap_give_one(heap, s, index);
         block = next;
     }
     *list = block;
@@ -267,8 +269,8 @@ static COLD bool examine_free(struct heap *heap, unsigned class, const void *p, 
         error_report(ERROR_invalid_pointer, p, class_stride(class));
         return false;
     }
-    bool absent = unlikely(s->absent) && slab_has_absent(s, p, 1);
-    if (absent || (unlikely(option_get(OPTION_failfast)) && slab_lists(s, p))) {
+    uint32_t index = slab_index(s, p);
+    if (unlikely(slab_is_free(s, index) || slab_has_absent(s, index))) {
         error_report(ERROR_double_free, p, class_stride(class));
         return false;
     }

@@ -164,14 +164,11 @@ static struct chain take_from(struct heap *heap, struct slab *s, uint32_t want)
         slab_revive(s);
         heap->class[s->class].revived = true;
     }
-    if (!s->free) {
+    if (slab_free_count(s) > 0) {
+        chain = slab_take(s, want);
+    } else {
         uint32_t step = carve_step(s);
         chain = slab_carve(s, want < step ? want : step);
-    } else if (want == 1) {
-        chain.first = chain.last = slab_take_one(s);
-        chain.count = 1;
-    } else {
-        chain = slab_take_free(s);
     }
     heap_place(heap, s, was_empty);
     return chain;
@@ -183,15 +180,16 @@ static struct slab *first_slab(struct heap_class *class, enum slab_place place)
     return list_is_empty(head) ? NULL : container_of(head->next, struct slab, link);
 }
 
-/* Free lists of partly used slabs first, several if they are short; else a step of a slab not carved to the end. What
- * has memory, here or among the orphans, comes before what has none; and a hole in a slab that is there anyhow before a
- * whole slab of holes. */
+/* Free blocks of partly used slabs first, of several if they have few; else a step of a slab not carved to the end.
+ * What has memory, here or among the orphans, comes before what has none; and a hole in a slab that is there anyhow
+ * before a whole slab of holes. */
 struct chain heap_take(struct heap *heap, unsigned class, uint32_t want)
 {
     struct heap_class *c = &heap->class[class];
     struct chain all = {.count = 0};
     struct slab *s;
-    while (all.count < want && (s = first_slab(c, SLAB_PARTIAL))) chain_join(&all, take_from(heap, s, want));
+    while (all.count < want && (s = first_slab(c, SLAB_PARTIAL)))
+        chain_join(&all, take_from(heap, s, want - all.count));
     if (all.count > 0) return all;
     s = first_slab(c, SLAB_UNCARVED);
     if (!s) s = adopt(heap, class, &adoptable, SLAB_UNCARVED);
@@ -204,10 +202,12 @@ struct chain heap_take(struct heap *heap, unsigned class, uint32_t want)
 
 COLD void heap_check_slab(struct heap *heap, struct slab *s)
 {
-    if (!s || !slab_verify(s)) return;
-    error_report(ERROR_corrupted_list, slab_find_fault(s), s->stride);
+    if (!s) return;
     bool was_empty = is_empty(s);
-    slab_distrust(s);
+    for (const void *p; (p = slab_find_written(s));) {
+        error_report(ERROR_corrupted_list, p, s->stride);
+        slab_withdraw(s, slab_index(s, p));
+    }
     heap_place(heap, s, was_empty);
 }
 
@@ -223,7 +223,7 @@ static void retire(struct heap *heap, struct slab *s)
     struct span span = {.base = slab_units_base(s), .record = s->number, .dirty = 1, .present = true};
     unsigned units = s->units;
     heap_unplace(heap, s);
-    s->units = 0;
+    slab_retire(s);
     if (units == 1 && heap != heap_common && heap->reserve_count < RESERVE_MAX) {
         tagmap_set(span.base, 1, TAG_FREE, span.record);
         heap->reserve[heap->reserve_count++] = span;
@@ -240,23 +240,12 @@ static bool may_stay(const struct heap *heap, const struct slab *s)
     return heap->class[s->class].empty <= 1;         /* the spare */
 }
 
-/* A slab whose last used block seems to have come home, while one of those before it came home twice. */
-static COLD void report_incomplete(struct slab *s)
-{
-    const void *fault = slab_find_fault(s);
-    bool twice = fault && slab_is_block(s, fault);
-    error_report(twice ? ERROR_double_free : ERROR_corrupted_list, fault, s->stride);
-    slab_distrust(s);
-}
-
-void heap_give(struct heap *heap, struct slab *s, struct chain chain)
+void heap_give(struct heap *heap, struct slab *s, uint32_t index)
 {
     bool was_empty = is_empty(s);
-    if (unlikely(!slab_give(s, chain))) { /* its link on the free list, if it is there, was written over */
-        error_report(ERROR_double_free, chain.first, s->stride);
-        slab_distrust(s);
-    } else if (is_empty(s) && unlikely(!slab_is_complete(s))) {
-        report_incomplete(s);
+    if (unlikely(!slab_give(s, index))) {
+        error_report(ERROR_double_free, slab_block(s, index), s->stride);
+        return;
     }
     heap_place(heap, s, was_empty);
     if (!may_stay(heap, s)) retire(heap, s);
@@ -303,17 +292,12 @@ static size_t purge_granules(struct slab *s, uint32_t granules)
 
 size_t heap_purge_slab(struct heap *heap, struct slab *s)
 {
-    uint32_t granules;
     if (is_empty(s)) {
         retire(heap, s); /* the spare of a class that does not use it */
         return 0;
     }
     if (slab_granule_size(s) % os_page_size() != 0) return 0;
-    if (!slab_find_vacant(s, &granules)) {
-        error_report(ERROR_corrupted_list, s->free, s->stride);
-        slab_distrust(s);
-        granules = 0;
-    }
+    uint32_t granules = slab_find_vacant(s);
     size_t bytes = bit_count(granules) >= PURGE_GRANULES_MIN ? purge_granules(s, granules) : 0;
     heap_place(heap, s, false);
     return bytes;

@@ -176,13 +176,19 @@ void heap_init(struct heap *heap, uint32_t id);
 /* Blocks for the bin of a class: at least one, about `want`. count 0 = memory is out. */
 struct chain heap_take(struct heap *heap, unsigned class, uint32_t want);
 
-/* Looks through the free list of a slab, or of the one that the next block of a class comes from, and reports what is
- * wrong with it. */
+/* Looks through the free blocks of a slab that is marked, or of the one that the next block of a class comes from, and
+ * reports those that were written to. */
 void heap_check_slab(struct heap *heap, struct slab *s);
 void heap_check_next(struct heap *heap, unsigned class);
 
-/* Gives used blocks of a slab of this heap back. */
-void heap_give(struct heap *heap, struct slab *s, struct chain chain);
+/* Gives a used block of a slab of this heap back; one that is not used is reported. */
+void heap_give(struct heap *heap, struct slab *s, uint32_t index);
+
+/* The same, most often at once. */
+ALWAYS_INLINE void heap_give_one(struct heap *heap, struct slab *s, uint32_t index)
+{
+    if (unlikely(!slab_give_one(s, index))) heap_give(heap, s, index);
+}
 
 /* Gives back the pages of a slab that only free blocks overlap, if there are a few; an empty slab retires. Returns
  * bytes given back. */

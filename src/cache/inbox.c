@@ -105,9 +105,7 @@ static void arrive_in_slab(struct heap *owner, struct tag tag, void *p)
 {
     struct slab *s = slab_at(tag.record);
     counter_add(&owner->class[tag_class(tag)].arrived, 1);
-    if (unlikely(option_get(OPTION_failfast)) && slab_lists(s, p))
-        error_report(ERROR_double_free, p, s->stride);
-    else if (unlikely(!slab_give_one(s, p))) heap_give(owner, s, (struct chain){.first = p, .last = p, .count = 1});
+    heap_give_one(owner, s, slab_index(s, p));
 }
 
 /* false = the slab has found another owner since. */

@@ -5,7 +5,7 @@
  * A slab that was looked at goes to the end of its list with the number of the pass, so a sweep ends where it meets
  * that number. In between, the lists may change: locks are held for a few slabs only.
  *
- * Looking costs a walk of the free list, and what was given back in vain costs page faults. So a class that had
+ * Looking costs time, and what was given back in vain costs page faults. So a class that had
  * nothing to give, or needed again what it gave, has to be idle for twice as long before the next sweep.
  */
 #include "sparse.h"
@@ -14,9 +14,9 @@
 #include "heap.h"
 
 enum {
-    STEP_WORK = 16 * 1024,  /* free blocks looked at in a step, and while a heap's lock is held */
-    SLAB_WORK = 1024,       /* a slab counts as much, besides its blocks */
-    HEAP_WORK = 1024,       /* a heap, too */
+    STEP_WORK = 16, /* slabs and heaps looked at in a step, and while a heap's lock is held */
+    SLAB_WORK = 1,
+    HEAP_WORK = 1,
     LEAN_MAX = 6,
     IDLE_SWEPT = UINT8_MAX, /* swept since it was used */
 };
@@ -77,7 +77,7 @@ static bool sweep_some(struct heap *heap, unsigned class)
         struct slab *s = next_slab(&lists[SLAB_UNCARVED]);
         if (!s) s = next_slab(&lists[SLAB_PARTIAL]);
         if (!s) return true;
-        pass.work += SLAB_WORK + slab_free_count(s);
+        pass.work += SLAB_WORK;
         pass.looked++;
         pass.gained += heap_purge_slab(heap, s);
     }

@@ -11,7 +11,7 @@
 struct stats_class {
     uint64_t slabs;
     uint64_t blocks;   /* that fit into them */
-    uint64_t used;     /* neither on a slab's free list nor absent */
+    uint64_t used;     /* neither free in a slab nor absent */
     uint64_t cached;   /* of these, in bins or on their way to their owner */
     int64_t on_way;    /* the second kind */
     uint64_t mallocs;

@@ -1,6 +1,6 @@
 /* absent.c - granules of a slab that have no memory. See slab.h.
  *
- * Uses: class. Callers: slab.c, cache (heap.c). Locks: none; ownership is the lock.
+ * Uses: class, freemap. Callers: slab.c, cache (heap.c). Locks: none; ownership is the lock.
  *
  *   granules  |   0   |   1   |   2   |   3   | ...
  *   blocks    |  a  |  b  |  c  |  d  |  e  | ...     d in use: 2 and what overlaps it stays; with a, b and c free,
@@ -11,8 +11,6 @@
  */
 #include "../base/bits.h"
 #include "slab.h"
-
-enum { ALL_GRANULES = (1 << SLAB_GRANULES) - 1 };
 
 /* Blocks from begin on, before end. */
 struct blocks {
@@ -73,57 +71,44 @@ static bool may_be_absent(const struct slab *s, struct blocks blocks)
     return s->carved <= blocks.begin || s->carved >= blocks.end;
 }
 
+/* Bits of word `w` of the map that stand for these blocks. */
+static uint64_t bits_of(struct blocks blocks, uint32_t w)
+{
+    uint32_t first = w * SLAB_WORD_BITS;
+    uint64_t bits = UINT64_MAX;
+    if (blocks.begin > first) bits <<= blocks.begin - first;
+    if (blocks.end < first + SLAB_WORD_BITS) bits &= (UINT64_C(1) << (blocks.end - first)) - 1;
+    return bits;
+}
+
 /* ---- giving back ---- */
 
-static uint32_t block_index(const struct slab *s, const void *block)
+static bool are_free(const struct slab *s, struct blocks blocks)
 {
-    return (uint32_t)((uintptr_t)block - s->base) / s->stride;
+    for (uint32_t w = blocks.begin / SLAB_WORD_BITS; w * SLAB_WORD_BITS < blocks.end; w++)
+        if (~*freemap_word(s->map, w) & bits_of(blocks, w)) return false;
+    return true;
 }
 
-/* Counts the free blocks that overlap each granule. A list that ends after as many blocks as are free holds none of
- * them twice. false = it does not, or leads elsewhere. */
-static bool count_free(const struct slab *s, uint16_t count[SLAB_GRANULES])
+uint32_t slab_find_vacant(const struct slab *s)
 {
-    uint32_t left = slab_free_count(s);
-    const void *last = s->free_tail;
-    for (const void *b = s->free; b; last = b, b = link_get(b)) {
-        if (left-- == 0 || !slab_is_block(s, b)) return false;
-        uint32_t granules = granules_under(s, block_index(s, b), 1);
-        if (unlikely(granules & s->absent)) return false;
-        for (; granules; granules &= granules - 1) count[lowest_bit(granules)]++;
-    }
-    return left == 0 && (!s->free || last == s->free_tail);
-}
-
-bool slab_find_vacant(const struct slab *s, uint32_t *granules)
-{
-    uint16_t count[SLAB_GRANULES] = {0};
-    *granules = 0;
-    if (!count_free(s, count)) return false;
+    uint32_t granules = 0;
     for (unsigned g = 0; g < SLAB_GRANULES; g++) {
         struct blocks blocks = blocks_over(s, g);
         bool is_carved = blocks.begin < s->carved;
-        bool is_vacant = count[g] == (is_carved ? blocks.end - blocks.begin : 0);
-        if (is_vacant && may_be_absent(s, blocks)) *granules |= 1u << g;
+        if (may_be_absent(s, blocks) && (!is_carved || are_free(s, blocks))) granules |= 1u << g;
     }
-    *granules &= ~(uint32_t)s->absent;
-    return true;
+    return granules & ~(uint32_t)s->absent;
 }
 
 void slab_make_absent(struct slab *s, uint32_t granules)
 {
-    void **end = &s->free;
-    s->free_sum = 0;
-    for (void *b = s->free, *next; b; b = next) {
-        next = link_get(b);
-        if (granules_under(s, block_index(s, b), 1) & granules) continue;
-        *end = b;
-        end = b;
-        s->free_tail = b;
-        s->free_sum += slab_word(s, b);
-    }
-    *end = NULL;
     s->absent |= (uint16_t)granules;
+    for (; granules; granules &= granules - 1) {
+        struct blocks blocks = blocks_over(s, lowest_bit(granules));
+        for (uint32_t w = blocks.begin / SLAB_WORD_BITS; w * SLAB_WORD_BITS < blocks.end; w++)
+            *freemap_word(s->map, w) &= ~bits_of(blocks, w);
+    }
 }
 
 /* ---- bringing back ---- */
@@ -135,28 +120,13 @@ void slab_make_present(struct slab *s, uint32_t first, uint32_t count)
 
 void slab_restore(struct slab *s, uint32_t granules)
 {
-    struct chain chain = {.count = 0};
-    uint32_t next = 0; /* blocks before it are back, or stay absent */
     s->absent &= (uint16_t)~granules;
     for (; granules; granules &= granules - 1) {
         struct blocks blocks = blocks_over(s, lowest_bit(granules));
-        if (blocks.end > s->carved) blocks.end = s->carved;
-        for (uint32_t i = blocks.begin > next ? blocks.begin : next; i < blocks.end; i++) {
-            void *block = slab_block(s, i);
-            if (granules_under(s, i, 1) & s->absent) continue;
-            if (chain.count++ == 0)
-                chain.first = block;
-            else
-                link_set(chain.last, block);
-            chain.last = block;
-            s->free_sum += slab_word(s, block);
-        }
-        if (next < blocks.end) next = blocks.end;
+        for (uint32_t i = blocks.begin; i < blocks.end && i < s->carved; i++)
+            if (!slab_has_absent(s, i)) *freemap_word(s->map, i / SLAB_WORD_BITS) |= UINT64_C(1) << i % SLAB_WORD_BITS;
+        if (blocks.begin / SLAB_WORD_BITS < s->low) s->low = (uint8_t)(blocks.begin / SLAB_WORD_BITS);
     }
-    if (chain.count == 0) return;
-    if (!s->free) s->free_tail = chain.last;
-    link_set(chain.last, s->free);
-    s->free = chain.first;
 }
 
 /* The first absent granule, and those that its first block needs besides: the lowest addresses first. */
@@ -168,13 +138,9 @@ void slab_revive(struct slab *s)
 
 /* ---- checks ---- */
 
-bool slab_has_absent(const struct slab *s, const void *first, uint32_t count)
+bool slab_has_absent(const struct slab *s, uint32_t index)
 {
-    for (const void *b = first; s->absent && count > 0; count--) {
-        if (granules_under(s, block_index(s, b), 1) & s->absent) return true;
-        if (count > 1) b = link_get(b);
-    }
-    return false;
+    return granules_under(s, index, 1) & s->absent;
 }
 
 COLD const char *slab_verify_absent(const struct slab *s)

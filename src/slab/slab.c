@@ -1,8 +1,16 @@
 /* slab.c - see slab.h.
  *
- * Uses: class, record. Locks: none.
+ * Uses: class, record, freemap, option. Locks: none.
  */
 #include "slab.h"
+
+#include "../base/bits.h"
+#include "../diag/option.h"
+
+static unsigned map_words(const struct slab *s)
+{
+    return (s->carved + SLAB_WORD_BITS - 1) / SLAB_WORD_BITS;
+}
 
 struct slab *slab_init(const struct span *span, unsigned class)
 {
@@ -16,15 +24,16 @@ struct slab *slab_init(const struct span *span, unsigned class)
         .units = (uint8_t)class_units(class),
         .place = SLAB_NOWHERE,
         .fresh = !span->present,
+        .marked = option_get(OPTION_failfast),
     };
+    s->map = s->capacity > SLAB_WORD_BITS ? arena_map(s->number) : &s->word;
     return s;
 }
 
-bool slab_is_block(const struct slab *s, const void *p)
+void slab_retire(struct slab *s)
 {
-    uintptr_t offset = (uintptr_t)p - s->base;
-    if (offset >= load_relaxed(&s->carved) * (uintptr_t)s->stride) return false;
-    return (uint32_t)offset % s->stride == 0;
+    for (unsigned w = s->low; w < map_words(s); w++) *freemap_word(s->map, w) = 0;
+    s->units = 0;
 }
 
 struct chain slab_carve(struct slab *s, uint32_t want)
@@ -41,89 +50,77 @@ struct chain slab_carve(struct slab *s, uint32_t want)
     return chain;
 }
 
-struct chain slab_take_free(struct slab *s)
+struct chain slab_take(struct slab *s, uint32_t want)
 {
-    struct chain chain = {.first = s->free, .last = s->free_tail, .count = slab_free_count(s)};
-    s->free = NULL;
-    s->used += (uint16_t)chain.count;
-    s->free_sum = 0;
+    struct chain chain = {.count = 0};
+    uint32_t count = slab_free_count(s);
+    if (count > want) count = want;
+    for (unsigned w = s->low; ; w++) {
+        uint64_t *word = freemap_word(s->map, w);
+        uint64_t bits = *word;
+        for (; bits && chain.count < count; bits &= bits - 1) {
+            void *block = slab_block(s, w * SLAB_WORD_BITS + lowest_bit(bits));
+            if (chain.count++ == 0)
+                chain.first = block;
+            else
+                link_set(chain.last, block);
+            chain.last = block;
+        }
+        *word = bits;
+        s->low = (uint8_t)w;
+        if (chain.count == count) break;
+    }
+    s->used += (uint16_t)count;
     return chain;
 }
 
-void *slab_take_one(struct slab *s)
+bool slab_give(struct slab *s, uint32_t index)
 {
-    void *block = s->free;
-    s->free = link_get(block);
-    s->free_sum -= slab_word(s, block);
-    s->used++;
-    return block;
-}
-
-bool slab_give(struct slab *s, struct chain chain)
-{
-    if (unlikely(chain.count > s->used)) return false;
-    if (unlikely(chain.first == s->free)) return false;
-    if (unlikely(s->absent) && slab_has_absent(s, chain.first, chain.count)) return false;
-    const void *block = chain.first;
-    s->free_sum += slab_word(s, block);
-    for (uint32_t i = 1; i < chain.count; i++) s->free_sum += slab_word(s, block = link_get(block));
-    if (!s->free) s->free_tail = chain.last;
-    link_set(chain.last, s->free);
-    s->free = chain.first;
-    s->used -= (uint16_t)chain.count;
+    uint64_t bit = UINT64_C(1) << index % SLAB_WORD_BITS;
+    unsigned w = index / SLAB_WORD_BITS;
+    uint64_t *word = freemap_word(s->map, w);
+    if (unlikely(*word & bit)) return false;
+    if (unlikely(s->absent) && slab_has_absent(s, index)) return false;
+    *word |= bit;
+    if (w < s->low) s->low = (uint8_t)w;
+    s->used--;
+    if (unlikely(s->marked)) __builtin_memset(slab_block(s, index), 0, s->stride < MARK_BYTES ? s->stride : MARK_BYTES);
     return true;
 }
 
-/* Blocks 0 ... carved - 1, each once. */
-bool slab_is_complete(const struct slab *s)
+static bool has_mark(const struct slab *s, uint32_t index)
 {
-    if (s->absent) return !slab_find_fault(s);
-    uint32_t steps = s->carved * (s->carved - 1u) / 2;
-    return s->free_sum == (uint16_t)(steps * (s->stride / 8));
+    const uint64_t *words = slab_block(s, index);
+    for (unsigned i = 0; i < MARK_BYTES / 8 && i < s->stride / 8; i++)
+        if (words[i] != 0) return false;
+    return true;
 }
 
-COLD const void *slab_find_fault(const struct slab *s)
+COLD const void *slab_find_written(const struct slab *s)
 {
-    uint64_t met[UNIT_SIZE / 8 / 64] = {0};
-    for (const void *b = s->free; b; b = link_get(b)) {
-        if (!slab_is_block(s, b)) return b;
-        uint32_t index = (uint32_t)((uintptr_t)b - s->base) / s->stride;
-        if (met[index / 64] >> index % 64 & 1) return b;
-        met[index / 64] |= UINT64_C(1) << index % 64;
-    }
+    for (uint32_t i = 0; s->marked && i < s->carved; i++)
+        if (slab_is_free(s, i) && !has_mark(s, i)) return slab_block(s, i);
     return NULL;
 }
 
-COLD bool slab_lists(const struct slab *s, const void *block)
+COLD void slab_withdraw(struct slab *s, uint32_t index)
 {
-    uint32_t count = slab_free_count(s);
-    for (const void *b = s->free; b && count > 0 && slab_is_block(s, b); b = link_get(b), count--)
-        if (b == block) return true;
-    return false;
-}
-
-COLD void slab_distrust(struct slab *s)
-{
-    s->free = NULL;
-    s->free_sum = 0;
-    s->used = (uint16_t)(s->carved - slab_absent_count(s));
+    *freemap_word(s->map, index / SLAB_WORD_BITS) &= ~(UINT64_C(1) << index % SLAB_WORD_BITS);
+    s->used++;
 }
 
 COLD const char *slab_verify(const struct slab *s)
 {
     uint32_t count = 0;
-    uint16_t sum = 0;
-    const void *last = NULL;
     if (s->carved > s->capacity || s->used > s->carved) return "slab I1: used <= carved <= capacity";
-    for (const void *b = s->free; b; b = link_get(b)) {
-        if (!slab_is_block(s, b)) return "slab I2: a free block is off a block boundary";
-        if (slab_has_absent(s, b, 1)) return "slab I2: a free block is absent";
-        if (++count > s->carved) return "slab I2: the free list has a cycle";
-        sum += slab_word(s, b);
-        last = b;
+    for (uint32_t i = 0; i < s->capacity; i++) {
+        if (!slab_is_free(s, i)) continue;
+        if (i >= s->carved) return "slab I2: a free block is not carved";
+        if (s->absent && slab_has_absent(s, i)) return "slab I2: a free block is absent";
+        if (i / SLAB_WORD_BITS < s->low) return "slab I3: a free block is below the lowest word";
+        count++;
     }
     if (s->used + count + slab_absent_count(s) != s->carved) return "slab I1: used + free + absent == carved";
-    if (last && last != s->free_tail) return "slab I3: the tail is not the last block";
-    if (sum != s->free_sum) return "slab I5: the sum of the free blocks' places";
+    if (option_get(OPTION_failfast) && slab_find_written(s)) return "slab I5: a free block was written to";
     return slab_verify_absent(s);
 }

@@ -1,56 +1,66 @@
-/* slab.h - one slab: equal blocks of one size class.
+/* slab.h - one slab: equal blocks of one size class, and a map that tells which of them are free.
  *
- * Uses: class, record. Callers: cache, under the lock of the heap that owns the slab. Nobody else.
+ * Uses: class, record, freemap. Callers: cache, under the lock of the heap that owns the slab. Nobody else.
  * Locks: none; ownership is the lock.
  *
  *   | block 0 | block 1 | ... | block c-1 | untouched ......... |
  *                                         ^ carved = c
  *   |  granule 0  |  granule 1  |  ...             | granule 15 |
  *
- * A sixteenth of a slab is a granule. One that no used block overlaps can be *absent*: its memory was given back. The
- * blocks that overlap it are then absent, too: neither used nor on the free list, until the granule is revived.
- * Nothing is ever written to an absent granule: not even a link.
+ * A bit of the map stands for a block. Free blocks are handed out in the order of their addresses, the lowest first:
+ * their links, written while they are taken, are then read from the cache, which those in the order of a program's
+ * frees had long left. No write to a freed block reaches the map, and a block that comes back twice is seen there.
  *
- * I1  used + length(free) + absent blocks == carved <= capacity
- * I2  every block on the free list starts below carved, on a block boundary, is there once, and is not absent
- * I3  free_tail is the last block of the list, and its link is NULL
+ * A sixteenth of a slab is a granule. One that no used block overlaps can be *absent*: its memory was given back. The
+ * blocks that overlap it are then absent, too: neither used nor free, until the granule is revived. Nothing is ever
+ * written to an absent granule.
+ *
+ * A slab that was made while HAKMEM_FAILFAST was on is *marked*: its free blocks begin with zeros, and who writes to
+ * one is found out.
+ *
+ * I1  used + free + absent blocks == carved <= capacity
+ * I2  a bit that is set stands for a carved block that is not absent
+ * I3  no word of the map below `low` has a bit
  * I4  an absent granule is overlapped by blocks, and either by carved ones or by such as are yet to be carved
- * I5  free_sum is the sum of slab_word() over the free list: a block that is there twice, while another is missing,
- *     shows when the slab is empty
+ * I5  the free blocks of a marked slab begin with MARK_BYTES zeros
  */
 #ifndef HAK_SLAB_SLAB_H
 #define HAK_SLAB_SLAB_H
 
 #include "../base/list.h"
 #include "../space/arena.h"
+#include "../space/freemap.h"
 #include "class.h"
 
 enum slab_place { SLAB_PARTIAL, SLAB_UNCARVED, SLAB_ABSENT, SLAB_FULL, SLAB_PLACES, SLAB_NOWHERE = SLAB_PLACES };
 
-enum { SLAB_GRANULES = 16 };
+enum { SLAB_GRANULES = 16, MARK_BYTES = 64, SLAB_WORD_BITS = 64 };
+
+static const uint32_t NO_BLOCK = UINT32_MAX;
 
 struct slab {
     uintptr_t base;    /* of block 0 */
-    void *free;        /* list of free blocks, linked by their first word */
-    void *free_tail;   /* last of the list; any value when the list is empty */
-    uint16_t swept;    /* the pass that looked here for pages to give back; see cache/sparse.c */
-    uint16_t free_sum; /* of the places of free blocks, modulo 2^16; see I5 */
-    uint16_t used;     /* carved blocks that are neither listed nor absent: the program's, in bins, on their way */
+    uint64_t *map;     /* bit per block: it is free; see freemap.h for the words behind the first */
+    uint64_t word;     /* the map of a slab of up to 64 blocks */
+    struct list link;  /* in the owner's list for `place` */
+    uint32_t number;   /* of this record */
+    uint32_t stride;   /* bytes per block */
+    uint16_t used;     /* carved blocks that are neither free nor absent: the program's, in bins, on their way */
     uint16_t carved;   /* blocks cut so far; only grows until retire; others read it */
     uint16_t capacity; /* blocks that fit */
     uint16_t absent;   /* bit per granule whose memory was given back */
-    uint32_t stride;   /* bytes per block */
-    struct list link;  /* in the owner's list for `place` */
-    uint32_t number;   /* of this record */
+    uint16_t swept;    /* the pass that looked here for pages to give back; see cache/sparse.c */
+    uint8_t low;       /* words of the map that are known to be zero */
     uint8_t class;
     uint8_t units;     /* 1 or POOL_UNITS; 0 = the record is not a slab */
     uint8_t place;     /* enum slab_place */
     bool fresh;        /* its memory comes as it is touched */
+    bool marked;       /* see above */
 };
 
 _Static_assert(sizeof(struct slab) == sizeof(struct record), "a record is 64 bytes");
-_Static_assert(POOL_UNITS * UNIT_SIZE / (SINGLE_UNIT_SIZE_MAX + 1) <= UINT16_MAX && UNIT_SIZE / 8 <= UINT16_MAX,
-               "capacities fit");
+_Static_assert(POOL_UNITS * UNIT_SIZE / (SINGLE_UNIT_SIZE_MAX + 1) <= 64 && UNIT_SIZE / 8 <= UINT16_MAX,
+               "capacities fit, and slabs of several units have one word");
 
 /* Blocks chained by their first word, from first to last; last's link is not defined. */
 struct chain {
@@ -89,13 +99,13 @@ ALWAYS_INLINE uint32_t slab_absent_count(const struct slab *s)
     return likely(!s->absent) ? 0 : slab_blocks_over(s, s->absent, s->carved);
 }
 
-/* Finds the granules with memory that no used block overlaps. false = the free list is broken. */
-bool slab_find_vacant(const struct slab *s, uint32_t *granules);
+/* The granules with memory that no used block overlaps, and that may go. */
+uint32_t slab_find_vacant(const struct slab *s);
 
 /* Makes vacant granules absent: the caller then gives their memory back. */
 void slab_make_absent(struct slab *s, uint32_t granules);
 
-/* Puts the blocks of absent granules on the free list again, but for those that overlap other absent ones. */
+/* Makes the blocks of absent granules free again, but for those that overlap other absent ones. */
 void slab_restore(struct slab *s, uint32_t granules);
 
 /* The same for a granule or a few, as many as it takes to have a block. Some carved blocks must be absent. */
@@ -104,8 +114,8 @@ void slab_revive(struct slab *s);
 /* Blocks are going to be carved: their granules get memory, where they have none. */
 void slab_make_present(struct slab *s, uint32_t first, uint32_t count);
 
-/* true = one of `count` linked blocks is absent: it was freed before. */
-bool slab_has_absent(const struct slab *s, const void *first, uint32_t count);
+/* true = this block is absent. */
+bool slab_has_absent(const struct slab *s, uint32_t index);
 
 /* Why I4 does not hold, or NULL. */
 const char *slab_verify_absent(const struct slab *s);
@@ -120,8 +130,22 @@ ALWAYS_INLINE uint32_t slab_free_count(const struct slab *s)
 /* Makes the span, just taken from the arena, a slab with no block carved. Its tags are the caller's. */
 struct slab *slab_init(const struct span *span, unsigned class);
 
-/* true = p is the start of a block that has been carved. */
-bool slab_is_block(const struct slab *s, const void *p);
+/* Before the units go back: the map is cleared. No block may be used. */
+void slab_retire(struct slab *s);
+
+/* The index of the block that begins at p; NO_BLOCK = none that has been carved does. */
+ALWAYS_INLINE uint32_t slab_index(const struct slab *s, const void *p)
+{
+    uintptr_t offset = (uintptr_t)p - s->base;
+    if (offset >= load_relaxed(&s->carved) * (uintptr_t)s->stride) return NO_BLOCK;
+    uint32_t index = (uint32_t)offset / s->stride;
+    return index * s->stride == (uint32_t)offset ? index : NO_BLOCK;
+}
+
+ALWAYS_INLINE bool slab_is_block(const struct slab *s, const void *p)
+{
+    return slab_index(s, p) != NO_BLOCK;
+}
 
 /* Where its units begin. */
 ALWAYS_INLINE uintptr_t slab_units_base(const struct slab *s)
@@ -135,44 +159,36 @@ ALWAYS_INLINE void *slab_block(const struct slab *s, uint32_t index)
     return (void *)(s->base + index * (uintptr_t)s->stride);
 }
 
-/* The place of a block in its slab, in words of 8 bytes. */
-ALWAYS_INLINE uint16_t slab_word(const struct slab *s, const void *block)
-{
-    return (uint16_t)(((uintptr_t)block - s->base) / 8);
-}
-
 /* Cuts up to `want` blocks, at least one; touches only these. s must not be carved to the end. */
 struct chain slab_carve(struct slab *s, uint32_t want);
 
-/* Takes the whole free list, which must not be empty. */
-struct chain slab_take_free(struct slab *s);
+/* Takes up to `want` free blocks, at least one, the lowest first; touches only these, and a single one not at all. Some
+ * must be free. */
+struct chain slab_take(struct slab *s, uint32_t want);
 
-/* Takes one block from the free list, which must not be empty. */
-void *slab_take_one(struct slab *s);
-
-/* Puts used blocks back. false = more come back than are out, or absent ones, or the last one again: nothing is
- * changed. */
-bool slab_give(struct slab *s, struct chain chain);
-
-/* Of a slab without a used block: false = some block was put back twice, and another is still used. */
-bool slab_is_complete(const struct slab *s);
-
-/* The first on the free list that is there for the second time, or is no block; NULL = the list comes to its end. */
-const void *slab_find_fault(const struct slab *s);
-
-/* true = the block is on the free list. */
-bool slab_lists(const struct slab *s, const void *block);
-
-/* Leaves a free list alone that cannot be trusted: its blocks count as used for good. */
-void slab_distrust(struct slab *s);
-
-/* Puts one used block back where that changes no place: others are free, and others are used. false = not done. */
-ALWAYS_INLINE bool slab_give_one(struct slab *s, void *block)
+/* true = the block is free. */
+ALWAYS_INLINE bool slab_is_free(const struct slab *s, uint32_t index)
 {
-    if (!s->free || s->free == block || s->used <= 1 || s->absent) return false;
-    link_set(block, s->free);
-    s->free = block;
-    s->free_sum += slab_word(s, block);
+    return *freemap_word(s->map, index / SLAB_WORD_BITS) >> index % SLAB_WORD_BITS & 1;
+}
+
+/* Puts a used block back. false = it is free or absent: nothing is changed. */
+bool slab_give(struct slab *s, uint32_t index);
+
+/* The first free block of a marked slab that was written to since it was freed, or NULL. */
+const void *slab_find_written(const struct slab *s);
+
+/* A free block that cannot be trusted is used from now on, by nobody. */
+void slab_withdraw(struct slab *s, uint32_t index);
+
+/* Puts a used block back where that changes no place: others are free, and others are used. false = not done. */
+ALWAYS_INLINE bool slab_give_one(struct slab *s, uint32_t index)
+{
+    uint64_t *word = freemap_word(s->map, index / SLAB_WORD_BITS);
+    uint64_t bit = UINT64_C(1) << index % SLAB_WORD_BITS;
+    if (s->used <= 1 || s->used == s->carved || s->absent || s->marked || (*word & bit)) return false;
+    *word |= bit;
+    if (index / SLAB_WORD_BITS < s->low) s->low = (uint8_t)(index / SLAB_WORD_BITS);
     s->used--;
     return true;
 }
@@ -180,12 +196,12 @@ ALWAYS_INLINE bool slab_give_one(struct slab *s, void *block)
 /* Where a slab in this state belongs. */
 ALWAYS_INLINE enum slab_place slab_place_of(const struct slab *s)
 {
-    if (s->free) return SLAB_PARTIAL;
+    if (slab_free_count(s) > 0) return SLAB_PARTIAL;
     if (s->carved < s->capacity) return SLAB_UNCARVED;
     return s->absent ? SLAB_ABSENT : SLAB_FULL;
 }
 
-/* Checks I1 ... I5. NULL = they hold, else which does not. */
+/* Checks I1 ... I5; I5 where the option is on. NULL = they hold, else which does not. */
 const char *slab_verify(const struct slab *s);
 
 #endif

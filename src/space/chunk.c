@@ -1,6 +1,6 @@
 /* chunk.c - see chunk.h.
  *
- * Uses: tagmap, record, density, option, os. Locks: none; the caller holds RANK_ARENA.
+ * Uses: tagmap, record, freemap, density, option, os. Locks: none; the caller holds RANK_ARENA.
  */
 #include "chunk.h"
 
@@ -9,6 +9,7 @@
 #include "../os/aligned.h"
 #include "arena.h"
 #include "density.h"
+#include "freemap.h"
 
 #define CHUNK_SIZE_MAX (UINT64_C(1) << 30)
 #define COMMIT_MAX (UINT64_C(64) << 20)
@@ -63,12 +64,13 @@ static struct chunk *chunk_make(size_t units)
 {
     size_t superslabs = superslabs_of(units);
     size_t books = units * sizeof(struct record) + sizeof(struct chunk);
-    char *memory = record_map(books + superslabs * sizeof(struct superslab));
+    size_t mapped = os_memory_is_charged() ? 0 : units;
+    char *memory = freemap_map(units, mapped, books + superslabs * sizeof(struct superslab));
     if (!memory) return NULL;
     uint32_t record = record_block_add((struct record *)(void *)memory);
     if (!record) return NULL; /* 16,384 chunks exist: 16 TiB */
     struct chunk *c = (struct chunk *)(void *)(memory + units * sizeof(struct record));
-    *c = (struct chunk){.capacity = (uint32_t)units, .record = record};
+    *c = (struct chunk){.capacity = (uint32_t)units, .mapped = (uint32_t)mapped, .record = record};
     c->superslabs = (struct superslab *)(void *)(memory + books);
     return c;
 }
@@ -129,6 +131,19 @@ COLD static bool chunk_add(size_t size_min)
     return false;
 }
 
+/* Makes bytes behind what is committed writable, up to `size`, and the maps of their units. */
+static bool commit_to(struct chunk *c, size_t size)
+{
+    uint32_t units = (uint32_t)(size / UNIT_SIZE);
+    if (units > c->mapped) {
+        if (!freemap_commit(c->record, c->mapped, units)) return false;
+        c->mapped = units;
+    }
+    if (!os_commit((void *)(c->base + c->committed), size - c->committed)) return false;
+    c->committed = size;
+    return true;
+}
+
 /* Makes the first `size` bytes of the chunk writable, and as much again as is worth one call. */
 static bool chunk_commit(struct chunk *c, size_t size)
 {
@@ -137,14 +152,7 @@ static bool chunk_commit(struct chunk *c, size_t size)
     if (step > COMMIT_MAX) step = COMMIT_MAX;
     size_t generous = c->committed + step > size ? c->committed + step : size;
     if (generous > c->size) generous = c->size;
-    void *from = (void *)(c->base + c->committed);
-    if (os_commit(from, generous - c->committed)) {
-        c->committed = generous;
-        return true;
-    }
-    if (!os_commit(from, size - c->committed)) return false;
-    c->committed = size;
-    return true;
+    return commit_to(c, generous) || commit_to(c, size);
 }
 
 static uint32_t missing_units(size_t bytes)
@@ -224,6 +232,7 @@ COLD static size_t give_up(struct chunk *c)
         bytes = 0;
     }
     forget_superslabs(c, 0);
+    if (c->mapped > 0) freemap_purge(c->record, c->mapped);
     store_relaxed(&c->base, 0);
     c->size = 0;
     c->committed = 0;
@@ -385,6 +394,13 @@ void chunk_each_superslab(void (*visit)(struct superslab *s, void *context), voi
         struct chunk *c = chunk_of_block[block];
         for (uint32_t i = 0; c && i < c->used; i++) visit(&c->superslabs[i], context);
     }
+}
+
+uint64_t *arena_map(uint32_t record)
+{
+    struct superslab *s = chunk_superslab_of(record);
+    if (!load_relaxed(&s->has_maps)) store_relaxed(&s->has_maps, true);
+    return freemap_at(record);
 }
 
 COLD bool arena_contains(const void *p)

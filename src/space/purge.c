@@ -1,6 +1,6 @@
 /* purge.c - gives the memory of idle units back to the system.
  *
- * Uses: arena, chunk, os. Callers: through arena_purge(), arena_purge_step(), arena_purge_empty() and
+ * Uses: arena, chunk, freemap, os. Callers: through arena_purge(), arena_purge_step(), arena_purge_empty() and
  *       arena_purge_run().
  * Locks: RANK_PURGE throughout; RANK_ARENA to pick units and to put them back, never across a system call.
  *
@@ -9,6 +9,7 @@
 #include "../base/bits.h"
 #include "arena.h"
 #include "chunk.h"
+#include "freemap.h"
 
 enum {
     PURGE_BATCH = 32,
@@ -73,6 +74,15 @@ static unsigned pick_empty(struct purge_item *items)
     return count;
 }
 
+/* While all units are here to be purged, nobody uses their maps. */
+static void purge_maps(const struct purge_item *item)
+{
+    struct superslab *s = item->superslab;
+    if (item->units != UINT32_MAX || !load_relaxed(&s->has_maps)) return;
+    store_relaxed(&s->has_maps, false);
+    freemap_purge(s->record, SUPERSLAB_UNITS);
+}
+
 /* One call for each stretch of neighbouring units; what is left keeps to small pages, or the system would fill the gaps
  * again. Returns bytes given back. */
 static size_t purge_item(struct purge_item *item)
@@ -90,6 +100,7 @@ static size_t purge_item(struct purge_item *item)
             item->refused |= bit_run(first, count);
         left &= ~bit_run(first, count);
     }
+    purge_maps(item);
     return bytes;
 }
 

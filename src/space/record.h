@@ -24,7 +24,7 @@ enum {
 
 struct records {
     uint32_t blocks; /* entered so far; under record_lock */
-    size_t bytes;    /* mapped so far; shared counter */
+    size_t bytes;    /* mapped so far, but for maps of free blocks; shared counter */
 };
 
 extern struct records records LINKED_AS("hak_records");
@@ -43,7 +43,7 @@ void *record_map(size_t size);
  * taken. */
 uint32_t record_block_add(struct record *block);
 
-/* Bytes mapped for bookkeeping so far, the touched part of the tag map not included. */
+/* Bytes mapped for bookkeeping so far, the touched parts of the tag map and of the maps of free blocks not included. */
 size_t record_bytes(void);
 
 #endif

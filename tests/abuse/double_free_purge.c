@@ -1,5 +1,5 @@
 /* double_free_purge.c - a double free that was not seen at once is seen when the bin goes back.
- * expect: hakmem: corrupted free list: p=0x[0-9a-f]+ size=\d+ \(see hakmem-errors\(7\)\)
+ * expect: hakmem: (double free: p={p}|corrupted free list: p=0x[0-9a-f]+) size=\d+ \(see hakmem-errors\(7\)\)
  * failfast: hakmem: double free: p={p}( size=\d+)? \(see hakmem-errors\(7\)\)
  */
 #include "abuse/abuse.h"

@@ -1,5 +1,6 @@
 /* write_after_free.c - a freed block is written behind its first word.
  * expect: not caught
+ * failfast: hakmem: corrupted free list: p=0x[0-9a-f]+ size=\d+ \(see hakmem-errors\(7\)\)
  */
 #include "abuse/abuse.h"
 
@@ -9,5 +10,6 @@ int main(void)
     char *p = take(64);
     give(p);
     memset(p + 8, 0x5a, 56);
+    give(take(64));
     return are_intact(&others) || still_works();
 }

@@ -110,7 +110,7 @@ static void operate(struct play *play, uint32_t step)
 static bool books_balance(struct play *play, uint32_t step)
 {
     struct census c = census_take(play->class);
-    uint64_t free_blocks = c.listed + c.absent + (c.capacity - c.carved);
+    uint64_t free_blocks = c.free + c.absent + (c.capacity - c.carved);
     bool good = expect(!c.broken, "%s (step %u, size %u)", c.broken, step, play->size);
     good &= expect(play->live + free_blocks + c.binned + c.mailed == c.capacity,
                    "step %u, size %u: used %u + free %lu + cached %lu + remote %lu, capacity %lu", step, play->size,

@@ -63,7 +63,7 @@ struct census {
     uint64_t capacity;
     uint64_t carved;
     uint64_t used;   /* as the slabs say */
-    uint64_t listed; /* on slabs' free lists */
+    uint64_t free;   /* in slabs */
     uint64_t absent; /* free, and on pages that were given back */
     uint64_t binned;
     uint64_t mailed; /* in outboxes, letters and inboxes */
@@ -112,7 +112,7 @@ static void census_slab(struct census *census, struct list *link)
     census->capacity += s->capacity;
     census->carved += s->carved;
     census->used += s->used;
-    census->listed += walk_links(s->free);
+    for (uint32_t i = 0; i < s->carved; i++) census->free += slab_is_free(s, i);
     census->absent += slab_absent_count(s);
     if (!census->broken) census->broken = slab_verify(s);
 }

@@ -10,14 +10,23 @@ static struct slab *make_slab(unsigned class)
     return slab_init(&span, class);
 }
 
-static void give_one(struct slab *s, void *p)
-{
-    require(slab_give(s, (struct chain){.first = p, .last = p, .count = 1}));
-}
-
 static void give_index(struct slab *s, uint32_t index)
 {
-    give_one(s, slab_block(s, index));
+    require(slab_give(s, index), "class %u block %u", s->class, index);
+}
+
+/* All that is carved is free. */
+static void give_all(struct slab *s)
+{
+    for (uint32_t i = 0; i < s->carved; i++) give_index(s, i);
+}
+
+static struct slab *all_free(unsigned class)
+{
+    struct slab *s = make_slab(class);
+    (void)slab_carve(s, s->capacity);
+    give_all(s);
+    return s;
 }
 
 static void require_whole(const struct slab *s)
@@ -28,9 +37,7 @@ static void require_whole(const struct slab *s)
 
 static uint32_t vacant(const struct slab *s)
 {
-    uint32_t granules = 0xdead;
-    require(slab_find_vacant(s, &granules));
-    return granules;
+    return slab_find_vacant(s);
 }
 
 /* As the heap does: the memory goes, too. */
@@ -43,10 +50,10 @@ static void purge(struct slab *s, uint32_t granules)
     }
 }
 
-static unsigned list_length(const struct slab *s)
+static unsigned free_by_hand(const struct slab *s)
 {
     unsigned count = 0;
-    for (const void *b = s->free; b; b = link_get(b)) count++;
+    for (uint32_t i = 0; i < s->carved; i++) count += slab_is_free(s, i);
     return count;
 }
 
@@ -101,22 +108,20 @@ static void what_no_used_block_overlaps_is_vacant(void)
         }
 }
 
-static void absent_blocks_are_neither_used_nor_listed(void)
+static void absent_blocks_are_neither_used_nor_free(void)
 {
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
-        struct slab *s = make_slab(c);
-        struct chain all = slab_carve(s, s->capacity);
-        require(slab_give(s, all));
+        struct slab *s = all_free(c);
         uint32_t granules = vacant(s) & 0x0ff6;
         purge(s, granules);
         require(s->absent == granules && slab_absent_count(s) == absent_by_hand(s), "class %u", c);
         require(slab_absent_count(s) > 0 && s->used == 0);
-        require(list_length(s) == slab_free_count(s) && list_length(s) + slab_absent_count(s) == s->carved);
-        for (const void *b = s->free; b; b = link_get(b)) require(!slab_has_absent(s, b, 1));
+        require(free_by_hand(s) == slab_free_count(s) && free_by_hand(s) + slab_absent_count(s) == s->carved);
+        for (uint32_t i = 0; i < s->carved; i++) require(!slab_is_free(s, i) || !slab_has_absent(s, i));
         require_whole(s);
         require((vacant(s) & granules) == 0, "class %u: found twice", c);
         struct chain taken = {.count = 0};
-        if (s->free) taken = slab_take_free(s);
+        if (slab_free_count(s) > 0) taken = slab_take(s, s->capacity);
         require(taken.count == s->used && s->used == s->carved - absent_by_hand(s), "class %u", c);
         require_whole(s);
     }
@@ -126,58 +131,52 @@ static void what_was_absent_comes_back_once(void)
 {
     static unsigned char out[UNIT_SIZE / 8];
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
-        struct slab *s = make_slab(c);
-        struct chain all = slab_carve(s, s->capacity);
-        require(slab_give(s, all));
+        struct slab *s = all_free(c);
         uint32_t first = vacant(s);
         purge(s, first);
         memset(out, 0, sizeof(out));
         uint32_t count = 0;
         while (count < s->capacity) {
-            if (!s->free) {
+            if (slab_free_count(s) == 0) {
                 require(slab_place_of(s) == SLAB_ABSENT, "class %u", c);
                 uint32_t before = s->absent;
                 slab_revive(s);
-                require(s->free && (s->absent & ~before) == 0 && s->absent != before, "class %u", c);
+                require(slab_free_count(s) > 0 && (s->absent & ~before) == 0 && s->absent != before, "class %u", c);
                 require_whole(s);
             }
-            char *p = slab_take_one(s);
-            uint32_t i = (uint32_t)((uintptr_t)p - s->base) / s->stride;
+            char *p = slab_take(s, 1).first;
+            uint32_t i = slab_index(s, p);
             require(slab_is_block(s, p) && !out[i]++, "class %u: block %u twice", c, i);
             memset(p, 0xff, s->stride);
             count++;
         }
-        require(!s->free && !s->absent && s->used == s->capacity && slab_place_of(s) == SLAB_FULL, "class %u", c);
+        require(!s->absent && s->used == s->capacity && slab_place_of(s) == SLAB_FULL, "class %u", c);
         require_whole(s);
     }
 }
 
 static void a_revival_touches_one_granule(void)
 {
-    struct slab *s = make_slab(class_of(64));
-    struct chain all = slab_carve(s, s->capacity);
-    require(slab_give(s, all));
+    struct slab *s = all_free(class_of(64));
     purge(s, 0xffff);
-    require(!s->free && slab_absent_count(s) == s->capacity);
+    require(slab_free_count(s) == 0 && slab_absent_count(s) == s->capacity);
     slab_revive(s);
     require(s->absent == 0xfffe && slab_free_count(s) == 64);
+    require(slab_take(s, 3).count == 3);
     for (unsigned i = 0; i < 16; i++)
         require(os_has_memory((void *)(slab_units_base(s) + i * 4096)) == (i == 0), "page %u", i);
-    require(s->free == slab_block(s, 0) && link_get(s->free) == slab_block(s, 1), "in the order of addresses");
 }
 
-static void restored_blocks_join_those_that_are_listed(void)
+static void restored_blocks_join_those_that_are_free(void)
 {
-    struct slab *s = make_slab(class_of(200)); /* 224 bytes: some lie on two pages */
-    struct chain all = slab_carve(s, s->capacity);
-    require(slab_give(s, all));
+    struct slab *s = all_free(class_of(200)); /* 224 bytes: some lie on two pages */
     slab_make_absent(s, 0x00f0);
     require_whole(s);
     slab_restore(s, 0x0020); /* its neighbours stay */
     require(s->absent == 0x00d0);
     require_whole(s);
     slab_restore(s, 0x00d0);
-    require(s->absent == 0 && list_length(s) == s->capacity);
+    require(s->absent == 0 && free_by_hand(s) == s->capacity);
     require_whole(s);
 }
 
@@ -202,73 +201,15 @@ static void carving_brings_its_granules_back(void)
 
 static void an_absent_block_is_not_taken_back(void)
 {
-    struct slab *s = make_slab(class_of(100));
-    struct chain all = slab_carve(s, s->capacity);
-    require(slab_give(s, all));
-    for (unsigned i = 0; i < 10; i++) (void)slab_take_one(s);
+    struct slab *s = all_free(class_of(100));
+    (void)slab_take(s, 10);
     purge(s, vacant(s));
     struct slab before = *s;
-    void *p = slab_block(s, 300);
-    require(slab_has_absent(s, p, 1));
-    require(!slab_give(s, (struct chain){.first = p, .last = p, .count = 1}));
-    link_set(slab_block(s, 3), p); /* the second of two */
-    require(!slab_give(s, (struct chain){.first = slab_block(s, 3), .last = p, .count = 2}));
+    require(slab_has_absent(s, 300) && !slab_is_free(s, 300));
+    require(!slab_give(s, 300) && !slab_give_one(s, 300));
     require(memcmp(&before, s, sizeof(before)) == 0);
     give_index(s, 3);
     require_whole(s);
-}
-
-/* ---- lists that lead astray ---- */
-
-/* Every block is free but the first two. */
-static struct slab *nearly_free(void)
-{
-    struct slab *s = make_slab(class_of(64));
-    (void)slab_carve(s, s->capacity);
-    for (uint32_t i = 2; i < s->capacity; i++) give_index(s, i);
-    require(vacant(s) == 0xfffe);
-    return s;
-}
-
-static void require_noticed(struct slab *s, const char *what)
-{
-    uint32_t granules;
-    require(!slab_find_vacant(s, &granules) && granules == 0, "%s", what);
-    slab_distrust(s);
-    require(!s->free && s->used == s->carved - slab_absent_count(s), "%s", what);
-    require_whole(s);
-}
-
-static void a_broken_list_is_noticed(void)
-{
-    struct slab *s = nearly_free();
-    link_set(slab_block(s, 500), slab_block(s, 500));
-    require_noticed(s, "a block that follows itself");
-    s = nearly_free();
-    link_set(slab_block(s, 2), slab_block(s, 900));
-    require_noticed(s, "a cycle over the end");
-    s = nearly_free();
-    link_set(slab_block(s, 500), NULL);
-    require_noticed(s, "a list that ends too soon");
-    s = nearly_free();
-    link_set(slab_block(s, 500), (char *)slab_block(s, 499) + 1);
-    require_noticed(s, "a link into a block");
-    s = nearly_free();
-    link_set(slab_block(s, 500), (void *)(uintptr_t)0x4141414141414141);
-    require_noticed(s, "a link to nowhere");
-    s = nearly_free();
-    link_set(slab_block(s, 2), slab_block(s, 0));
-    link_set(slab_block(s, 0), NULL);
-    require_noticed(s, "a block in use at the end");
-    s = nearly_free();
-    s->free_tail = slab_block(s, 7);
-    require_noticed(s, "a wrong tail");
-    s = nearly_free();
-    purge(s, 0xff00);
-    link_set(slab_block(s, 500), slab_block(s, 1000));
-    link_set(slab_block(s, 1000), slab_block(s, 498));
-    s->used--; /* the count alone would not tell */
-    require_noticed(s, "an absent block");
 }
 
 /* ---- random ---- */
@@ -287,7 +228,7 @@ static void take_out(struct chain chain)
 
 static void require_out_present(const struct slab *s)
 {
-    for (uint32_t i = 0; i < out_count; i++) require(!slab_has_absent(s, out[i], 1), "class %u", s->class);
+    for (uint32_t i = 0; i < out_count; i++) require(!slab_has_absent(s, slab_index(s, out[i])), "class %u", s->class);
     require(s->used == out_count && slab_absent_count(s) == absent_by_hand(s));
     require_whole(s);
 }
@@ -302,7 +243,7 @@ static void random_sequences_keep_the_invariants(void)
             unsigned dice = (unsigned)rand_r(&seed) % 10;
             unsigned some = 1 + (unsigned)rand_r(&seed) % (s->capacity / 4 + 1);
             if (dice < 2 && s->carved < s->capacity) take_out(slab_carve(s, some));
-            else if (dice == 2 && s->free) take_out(slab_take_free(s));
+            else if (dice == 2 && slab_free_count(s) > 0) take_out(slab_take(s, some * 2));
             else if (dice == 3 && s->carved == s->capacity && s->absent) slab_revive(s);
             else if (dice < 6) {
                 uint32_t granules = vacant(s) & (uint32_t)rand_r(&seed);
@@ -310,7 +251,7 @@ static void random_sequences_keep_the_invariants(void)
                 if (granules && dice == 5) slab_restore(s, granules & (uint32_t)rand_r(&seed));
             } else for (; some > 0 && out_count > 0; some--) {
                 uint32_t i = (uint32_t)rand_r(&seed) % out_count;
-                give_one(s, out[i]);
+                give_index(s, slab_index(s, out[i]));
                 out[i] = out[--out_count];
             }
             if (step % 4 == 0) require_out_present(s);
@@ -321,9 +262,11 @@ static void random_sequences_keep_the_invariants(void)
 
 /* ---- broken on purpose ---- */
 
+/* Every block is free but the first two. */
 static struct slab *half_absent(void)
 {
-    struct slab *s = nearly_free();
+    struct slab *s = all_free(class_of(64));
+    (void)slab_take(s, 2);
     purge(s, 0xff00);
     require_whole(s);
     return s;
@@ -339,21 +282,21 @@ static void verify_sees_absent_blocks_that_count_as_used(void)
     require_broken(slab_verify(s), "slab I1: used + free + absent == carved");
 }
 
-static void verify_sees_an_absent_block_that_is_listed(void)
+static void verify_sees_an_absent_block_that_is_free(void)
 {
     struct slab *s = half_absent();
     s->absent |= 2;
     require_broken(slab_verify(s), "slab I2: a free block is absent");
     s = half_absent();
-    link_set(s->free_tail, slab_block(s, 1000));
+    *freemap_word(s->map, 1000 / 64) |= 1;
     require_broken(slab_verify(s), "slab I2: a free block is absent");
 }
 
 static void verify_sees_a_granule_that_carving_would_split(void)
 {
     struct slab *s = make_slab(class_of(64));
-    struct chain chain = slab_carve(s, 100);
-    require(slab_give(s, chain));
+    (void)slab_carve(s, 100);
+    give_all(s);
     require(vacant(s) == 0xfffd, "%x", vacant(s));
     slab_make_absent(s, 2);
     require_broken(slab_verify(s), "slab I4: an absent granule is where carving ends");
@@ -361,9 +304,7 @@ static void verify_sees_a_granule_that_carving_would_split(void)
 
 static void verify_sees_a_granule_without_blocks(void)
 {
-    struct slab *s = make_slab(class_of(5000)); /* 12 blocks of 5120 bytes, and a page */
-    struct chain chain = slab_carve(s, s->capacity);
-    require(slab_give(s, chain));
+    struct slab *s = all_free(class_of(5000)); /* 12 blocks of 5120 bytes, and a page */
     require(vacant(s) == 0x7fff, "%x", vacant(s));
     s->absent = 0x8000;
     require_broken(slab_verify(s), "slab I4: an absent granule is where carving ends, or without blocks");
@@ -373,16 +314,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_no_used_block_overlaps_is_vacant),
-        TEST(absent_blocks_are_neither_used_nor_listed),
+        TEST(absent_blocks_are_neither_used_nor_free),
         TEST(what_was_absent_comes_back_once),
         TEST(a_revival_touches_one_granule),
-        TEST(restored_blocks_join_those_that_are_listed),
+        TEST(restored_blocks_join_those_that_are_free),
         TEST(carving_brings_its_granules_back),
         TEST(an_absent_block_is_not_taken_back),
-        TEST(a_broken_list_is_noticed),
         TEST(random_sequences_keep_the_invariants),
         TEST(verify_sees_absent_blocks_that_count_as_used),
-        TEST(verify_sees_an_absent_block_that_is_listed),
+        TEST(verify_sees_an_absent_block_that_is_free),
         TEST(verify_sees_a_granule_that_carving_would_split),
         TEST(verify_sees_a_granule_without_blocks),
     };

@@ -191,20 +191,31 @@ static void a_refused_commit_is_no_memory(void)
     require_refusal_is_harmless(FAKE_COMMIT, FAKE_FOR_GOOD);
 }
 
+/* The second reservation is theirs, and the first commit. */
 static void refused_books_are_no_memory(void)
 {
+    struct span span;
     start();
-    require_refusal_is_harmless(FAKE_MAP, FAKE_FOR_GOOD);
+    for (unsigned i = 0; i < 2; i++) {
+        fake_fail(i == 0 ? FAKE_RESERVE : FAKE_COMMIT, i == 0 ? 2 : 1, FAKE_FOR_GOOD);
+        require(!arena_take(1, false, &span));
+        require_whole();
+    }
+    fake_fail_nothing();
+    (void)take(SUPERSLAB_UNITS);
+    require_whole();
 }
 
 static void a_refusal_gives_the_addresses_back(void)
 {
     start();
     size_t before = fake.address_bytes;
-    fake_fail(FAKE_MAP, 1, FAKE_FOR_GOOD);
     struct span span;
-    require(!arena_take(1, false, &span));
-    require(fake.address_bytes == before, "%zu bytes", fake.address_bytes - before);
+    for (unsigned i = 0; i < 2; i++) {
+        fake_fail(i == 0 ? FAKE_RESERVE : FAKE_COMMIT, i == 0 ? 2 : 1, FAKE_FOR_GOOD);
+        require(!arena_take(1, false, &span));
+        require(fake.address_bytes == before, "%zu bytes", fake.address_bytes - before);
+    }
 }
 
 static void a_refused_unmap_costs_addresses_only(void)

@@ -148,7 +148,7 @@ static void a_block_that_is_home_already_is_a_double_free(void)
     start();
     void *p = take(owner, class_of(2000));
     outbox(p);
-    heap_give(owner, slab_holding(p), (struct chain){.first = p, .last = p, .count = 1});
+    heap_give(owner, slab_holding(p), slab_index(slab_holding(p), p));
     outbox_post_all(me);
     sprintf(line, "hakmem: double free: p=%p size=%u (see hakmem-errors(7))\n", p, slab_holding(p)->stride);
     require_abort(line, drain(owner));
@@ -160,7 +160,7 @@ static void a_block_of_a_retired_slab_is_reported(void)
     start();
     void *p = take(owner, class_of(2000));
     outbox(p);
-    heap_give(owner, slab_holding(p), (struct chain){.first = p, .last = p, .count = 1});
+    heap_give(owner, slab_holding(p), slab_index(slab_holding(p), p));
     heap_release_empty(owner);
     outbox_post_all(me);
     sprintf(line, "hakmem: corrupted free list: p=%p (see hakmem-errors(7))\n", p);

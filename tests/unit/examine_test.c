@@ -101,28 +101,46 @@ static void with_failfast_no_bin_keeps_anything(void)
     require_abort(double_free_line(held[3]), do_free(held[3]));
 }
 
-static void with_failfast_a_link_written_over_is_noticed(void)
+static void write_to_a_freed_block(void)
 {
     require(option_set(OPTION_failfast, 1));
     (void)start();
     for (unsigned i = 0; i < 20; i++) held[i] = do_malloc(SIZE);
     for (unsigned i = 0; i < 10; i++) do_free(held[i]);
-    link_set(held[4], (void *)16);
-    require_abort(corrupted_line((void *)16), (void)do_malloc(SIZE));
+    ((char *)held[4])[SIZE / 2] = 1;
 }
 
-/* One block came back twice, another not at all: seen when the slab seems to be empty. */
-static void a_slab_that_is_not_complete_is_reported(void)
+static void with_failfast_a_write_to_a_freed_block_is_noticed(void)
+{
+    write_to_a_freed_block();
+    require_abort(corrupted_line(held[4]), (void)do_malloc(SIZE));
+}
+
+/* It is said once. */
+static void a_block_that_was_written_to_is_left_alone(void)
+{
+    write_to_a_freed_block();
+    require(option_set(OPTION_on_error, ON_ERROR_REPORT));
+    for (unsigned i = 0; i < 30; i++) require(do_malloc(SIZE) != held[4], "malloc %u", i);
+    require_only_text(corrupted_line(held[4]));
+    require_whole();
+}
+
+/* A block that comes home for the second time is seen there, and the others are none the worse. */
+static void a_block_that_is_home_is_not_taken_again(void)
 {
     (void)start();
     for (unsigned i = 0; i < 20; i++) held[i] = do_malloc(SIZE);
     heap_flush_bins(my_heap());
     struct slab *s = slab_at(tagmap_get(held[0]).record);
     require(s->used == 20);
-    for (unsigned i = 0; i < 19; i++)
-        heap_give(my_heap(), s, (struct chain){.first = held[i], .last = held[i], .count = 1});
-    require_abort(double_free_line(held[5]),
-                  heap_give(my_heap(), s, (struct chain){.first = held[5], .last = held[5], .count = 1}));
+    for (volatile unsigned i = 0; i < 19; i++) {
+        heap_give(my_heap(), s, slab_index(s, held[i]));
+        require_abort(double_free_line(held[i]), heap_give(my_heap(), s, slab_index(s, held[i])));
+        require_abort(double_free_line(held[i]), heap_give_one(my_heap(), s, slab_index(s, held[i])));
+    }
+    require(s->used == 1);
+    require_whole();
 }
 
 int main(void)
@@ -135,8 +153,9 @@ int main(void)
         TEST(a_examined_free_sees_a_wrong_link),
         TEST(a_reported_double_free_changes_nothing),
         TEST(with_failfast_no_bin_keeps_anything),
-        TEST(with_failfast_a_link_written_over_is_noticed),
-        TEST(a_slab_that_is_not_complete_is_reported),
+        TEST(with_failfast_a_write_to_a_freed_block_is_noticed),
+        TEST(a_block_that_was_written_to_is_left_alone),
+        TEST(a_block_that_is_home_is_not_taken_again),
     };
     return run_unit_tests(tests);
 }

@@ -73,6 +73,7 @@ static struct span take_long(unsigned count, bool dense)
     return span;
 }
 
+/* Where there is a chunk, the first is for its books. */
 static void require_advice(unsigned i, uintptr_t base, size_t size, bool allow)
 {
     require(i < fake.huge_count, "%u calls", fake.huge_count);
@@ -84,19 +85,19 @@ static void a_new_chunk_keeps_to_small_pages(void)
 {
     start();
     struct span span = take(1, false);
-    require(fake.huge_count == 1);
-    require_advice(0, span.base, CHUNK_SIZE_MAX, false);
+    require(fake.huge_count == 2);
+    require_advice(1, span.base, CHUNK_SIZE_MAX, false);
 }
 
 static void a_dense_run_may_have_huge_pages(void)
 {
     start();
     struct span span = take_long(4 * SUPERSLAB_UNITS + 5, true);
-    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 2, "the first is a trial");
-    require_advice(1, span.base + SUPERSLAB_SIZE, 3 * (size_t)SUPERSLAB_SIZE, true);
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 3, "the first is a trial");
+    require_advice(2, span.base + SUPERSLAB_SIZE, 3 * (size_t)SUPERSLAB_SIZE, true);
     give(span, 4 * SUPERSLAB_UNITS + 5);
     require(take_long(3 * SUPERSLAB_UNITS, true).base == span.base);
-    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 2, "they are allowed there already");
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 3, "they are allowed there already");
 }
 
 static void a_run_with_memory_is_left_alone(void)
@@ -105,15 +106,15 @@ static void a_run_with_memory_is_left_alone(void)
     struct span span = take_long(4 * SUPERSLAB_UNITS, false);
     give(span, 4 * SUPERSLAB_UNITS);
     require(take_long(6 * SUPERSLAB_UNITS, true).base == span.base);
-    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 2);
-    require_advice(1, span.base + 5 * (uintptr_t)SUPERSLAB_SIZE, SUPERSLAB_SIZE, true);
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 3);
+    require_advice(2, span.base + 5 * (uintptr_t)SUPERSLAB_SIZE, SUPERSLAB_SIZE, true);
 }
 
 static void a_sparse_run_is_watched(void)
 {
     start();
     struct span span = take_long(3 * SUPERSLAB_UNITS, false);
-    require(fake.huge_count == 1 && watched == span.base + 2 * (uintptr_t)SUPERSLAB_SIZE);
+    require(fake.huge_count == 2 && watched == span.base + 2 * (uintptr_t)SUPERSLAB_SIZE);
 }
 
 static void units_taken_singly_keep_to_small_pages(void)
@@ -123,8 +124,8 @@ static void units_taken_singly_keep_to_small_pages(void)
     give(span, 3 * SUPERSLAB_UNITS);
     require(arena.huge_superslabs == 2);
     for (unsigned i = 0; i < 3; i++) (void)take(SUPERSLAB_UNITS, false);
-    require(fake.huge_count == 4 && arena.huge_superslabs == 0);
-    require(!fake.huge[2].allow && !fake.huge[3].allow);
+    require(fake.huge_count == 5 && arena.huge_superslabs == 0);
+    require(!fake.huge[3].allow && !fake.huge[4].allow);
 }
 
 static void purged_superslabs_keep_to_small_pages(void)
@@ -133,9 +134,9 @@ static void purged_superslabs_keep_to_small_pages(void)
     struct span span = take_long(3 * SUPERSLAB_UNITS, true);
     give(span, 3 * SUPERSLAB_UNITS);
     require(arena_purge(true) == 3 * (size_t)SUPERSLAB_SIZE);
-    require(fake.huge_count == 4 && arena.huge_superslabs == 0);
-    require_advice(2, span.base + SUPERSLAB_SIZE, SUPERSLAB_SIZE, false);
-    require_advice(3, span.base + 2 * (uintptr_t)SUPERSLAB_SIZE, SUPERSLAB_SIZE, false);
+    require(fake.huge_count == 5 && arena.huge_superslabs == 0);
+    require_advice(3, span.base + SUPERSLAB_SIZE, SUPERSLAB_SIZE, false);
+    require_advice(4, span.base + 2 * (uintptr_t)SUPERSLAB_SIZE, SUPERSLAB_SIZE, false);
 }
 
 static void a_run_has_small_pages_when_the_first_fill_is_slow(void)
@@ -143,7 +144,7 @@ static void a_run_has_small_pages_when_the_first_fill_is_slow(void)
     start();
     fake.fill_ns = SLOW_NS;
     struct span span = take_long(4 * SUPERSLAB_UNITS, true);
-    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 1);
+    require(fake.calls[FAKE_FILL_HUGE] == 1 && fake.huge_count == 2);
     require(watched == span.base + 3 * (uintptr_t)SUPERSLAB_SIZE, "the others are watched");
 }
 
@@ -152,8 +153,8 @@ static void the_number_of_stretches_is_bounded(void)
     start();
     arena.huge_superslabs = HUGE_SUPERSLABS_MAX - 2;
     struct span span = take_long(5 * SUPERSLAB_UNITS, true);
-    require(fake.huge_count == 2);
-    require_advice(1, span.base + SUPERSLAB_SIZE, 2 * (size_t)SUPERSLAB_SIZE, true);
+    require(fake.huge_count == 3);
+    require_advice(2, span.base + SUPERSLAB_SIZE, 2 * (size_t)SUPERSLAB_SIZE, true);
     arena.huge_superslabs = 2;
 }
 
@@ -352,10 +353,10 @@ static void always_means_everywhere(void)
     give(span, 4 * SUPERSLAB_UNITS);
     (void)take(1, false);
     (void)arena_purge(true);
-    require(fake.calls[FAKE_FILL_HUGE] == 0 && fake.huge_count == 1);
-    require(fake.huge[0].size == CHUNK_SIZE_MAX && fake.huge[0].allow);
+    require(fake.calls[FAKE_FILL_HUGE] == 0 && fake.huge_count == 2);
+    require(fake.huge[1].size == CHUNK_SIZE_MAX && fake.huge[1].allow);
     unsigned char *p = large_alloc(100 * MIB, 1, false);
-    require_advice(1, (uintptr_t)p, 100 * MIB, true);
+    require_advice(2, (uintptr_t)p, 100 * MIB, true);
 }
 
 static void chunks_that_are_early_follow_later(void)
@@ -363,11 +364,11 @@ static void chunks_that_are_early_follow_later(void)
     start();
     struct span span = take(1, false);
     arena_start();
-    require(fake.huge_count == 1);
+    require(fake.huge_count == 2);
     option_set(OPTION_thp, THP_ALWAYS);
     arena_start();
-    require(fake.huge_count == 2);
-    require_advice(1, span.base, CHUNK_SIZE_MAX, true);
+    require(fake.huge_count == 3);
+    require_advice(2, span.base, CHUNK_SIZE_MAX, true);
 }
 
 int main(void)

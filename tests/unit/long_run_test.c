@@ -279,7 +279,6 @@ static void require_refusal_is_harmless(enum fake_call call)
 
 static void a_refused_commit_changes_nothing(void) { require_refusal_is_harmless(FAKE_COMMIT); }
 static void a_refused_reservation_changes_nothing(void) { require_refusal_is_harmless(FAKE_RESERVE); }
-static void refused_books_change_nothing(void) { require_refusal_is_harmless(FAKE_MAP); }
 
 static void where_memory_is_charged_they_use_what_is_there(void)
 {
@@ -459,7 +458,6 @@ int main(void)
         TEST(a_run_grows_as_a_whole_or_not_at_all),
         TEST(a_refused_commit_changes_nothing),
         TEST(a_refused_reservation_changes_nothing),
-        TEST(refused_books_change_nothing),
         TEST(where_memory_is_charged_they_use_what_is_there),
         TEST(where_memory_is_charged_they_make_a_chunk_larger_at_last),
         TEST(a_generous_commit_that_is_refused_becomes_an_exact_one),

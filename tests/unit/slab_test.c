@@ -11,11 +11,11 @@ static struct slab *make_slab(unsigned class)
     return slab_init(&span, class);
 }
 
-static void require_chain(const struct chain *chain)
+static bool slab_map_is_clear(const struct slab *s)
 {
-    void *b = chain->first;
-    for (uint32_t i = 1; i < chain->count; i++) b = link_get(b);
-    require(b == chain->last, "%u blocks", chain->count);
+    uint64_t any = s->word;
+    for (unsigned w = 0; w < FREEMAP_WORDS; w++) any |= *freemap_word(freemap_at(s->number), w);
+    return any == 0;
 }
 
 static void require_whole(const struct slab *s)
@@ -24,9 +24,16 @@ static void require_whole(const struct slab *s)
     require(!broken, "%s", broken);
 }
 
-static struct chain chain_of_one(void *p)
+static void give_range(struct slab *s, uint32_t from, uint32_t to)
 {
-    return (struct chain){.first = p, .last = p, .count = 1};
+    for (uint32_t i = from; i < to; i++) require(slab_give(s, i), "block %u", i);
+}
+
+static void *take_one(struct slab *s)
+{
+    struct chain chain = slab_take(s, 1);
+    require(chain.count == 1 && chain.first == chain.last);
+    return chain.first;
 }
 
 static void a_slab_begins_with_nothing_carved(void)
@@ -34,7 +41,8 @@ static void a_slab_begins_with_nothing_carved(void)
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct slab *s = make_slab(c);
         require(s->class == c && s->units == class_units(c) && s->stride == class_stride(c));
-        require(s->capacity == class_capacity(c) && s->carved == 0 && s->used == 0 && !s->free);
+        require(s->capacity == class_capacity(c) && s->carved == 0 && s->used == 0);
+        require(slab_free_count(s) == 0 && slab_map_is_clear(s));
         require(s->base == slab_units_base(s) + class_first(c));
         require(slab_at(s->number) == s && s->place == SLAB_NOWHERE);
         require(slab_place_of(s) == SLAB_UNCARVED);
@@ -113,63 +121,89 @@ static void only_starts_of_carved_blocks_are_blocks(void)
     }
 }
 
-static void what_is_given_is_taken_whole(void)
+static void free_blocks_are_taken_in_order(void)
 {
-    struct slab *s = make_slab(class_of(100));
-    struct chain carved = slab_carve(s, 20);
-    require(slab_give(s, carved));
-    require(s->used == 0 && slab_free_count(s) == 20 && slab_place_of(s) == SLAB_PARTIAL);
-    require_whole(s);
-    struct chain taken = slab_take_free(s);
-    require(taken.first == carved.first && taken.last == carved.last && taken.count == 20);
-    require(s->used == 20 && !s->free);
-    require_chain(&taken);
-    require_whole(s);
-}
-
-static void chains_join_at_the_front(void)
-{
-    struct slab *s = make_slab(class_of(100));
-    (void)slab_carve(s, 6);
-    void *block[6];
-    for (uint32_t i = 0; i < 6; i++) block[i] = slab_block(s, i);
-    require(slab_give(s, chain_of_one(block[4])));
-    require_whole(s);
-    link_set(block[0], block[2]);
-    require(slab_give(s, (struct chain){.first = block[0], .last = block[2], .count = 2}));
-    require_whole(s);
-    require(s->free == block[0] && link_get(block[0]) == block[2] && link_get(block[2]) == block[4]);
-    require(s->free_tail == block[4] && s->used == 3);
-}
-
-static void take_one_takes_the_first(void)
-{
-    struct slab *s = make_slab(class_of(8));
-    struct chain carved = slab_carve(s, 5);
-    require(slab_give(s, carved));
-    for (uint32_t i = 0; i < 5; i++) {
-        require(slab_take_one(s) == slab_block(s, i));
-        require(s->used == i + 1);
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        struct slab *s = make_slab(c);
+        (void)slab_carve(s, s->capacity);
+        for (uint32_t i = 0; i < s->capacity; i++)
+            if (i % 3 != 1) require(slab_give(s, s->capacity - 1 - i)); /* backwards */
+        require_whole(s);
+        uint32_t last = UINT32_MAX;
+        for (uint32_t want = 1; slab_free_count(s) > 0; want += 5) {
+            uint32_t before = slab_free_count(s);
+            struct chain chain = slab_take(s, want);
+            require(chain.count == (want < before ? want : before), "class %u", c);
+            require(slab_free_count(s) == before - chain.count, "class %u", c);
+            require_whole(s);
+            const void *b = chain.first;
+            for (uint32_t i = 0; i < chain.count; i++) {
+                uint32_t index = slab_index(s, b);
+                require(slab_is_block(s, b) && (last == UINT32_MAX || index > last), "class %u block %u", c, index);
+                require((s->capacity - 1 - index) % 3 != 1, "class %u block %u is used", c, index);
+                last = index;
+                if (i + 1 < chain.count) b = link_get(b);
+            }
+            require(b == chain.last);
+        }
+        require(s->used == s->capacity && slab_place_of(s) == SLAB_FULL);
         require_whole(s);
     }
-    require(!s->free && slab_place_of(s) == SLAB_UNCARVED);
 }
 
-static void giving_more_than_is_out_is_refused_and_changes_nothing(void)
+static void the_lowest_comes_first_again(void)
 {
-    struct slab *s = make_slab(class_of(64));
-    (void)slab_carve(s, 4);
-    void *a = slab_block(s, 0), *b = slab_block(s, 1);
-    link_set(a, b);
-    require(slab_give(s, (struct chain){.first = a, .last = b, .count = 2}));
-    struct slab before = *s;
-    require(!slab_give(s, (struct chain){.first = slab_block(s, 2), .last = slab_block(s, 3), .count = 3}));
-    require(memcmp(&before, s, sizeof(before)) == 0);
+    struct slab *s = make_slab(class_of(16));
+    (void)slab_carve(s, 2000);
+    give_range(s, 900, 1000);
+    require(take_one(s) == slab_block(s, 900));
+    give_range(s, 130, 131);
     require_whole(s);
-    require(slab_give(s, chain_of_one(slab_block(s, 2))));
-    require(slab_give(s, chain_of_one(slab_block(s, 3))));
-    require(!slab_give(s, chain_of_one(slab_block(s, 3))), "a fifth of four");
+    require(take_one(s) == slab_block(s, 130));
+    require(take_one(s) == slab_block(s, 901));
     require_whole(s);
+}
+
+static void a_single_block_is_not_touched(void)
+{
+    struct slab *s = make_slab(class_of(48));
+    (void)slab_carve(s, 10);
+    memset(slab_block(s, 3), 0x5a, 48);
+    give_range(s, 3, 5);
+    require(take_one(s) == slab_block(s, 3));
+    for (unsigned i = 0; i < 48; i++) require(((unsigned char *)slab_block(s, 3))[i] == 0x5a);
+}
+
+static void giving_what_is_not_out_is_refused_and_changes_nothing(void)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c += 3) {
+        struct slab *s = make_slab(c);
+        uint32_t count = s->capacity < 200 ? s->capacity : 200;
+        (void)slab_carve(s, count);
+        for (uint32_t i = 0; i < count; i++) {
+            require(slab_give(s, i));
+            struct slab before = *s;
+            for (uint32_t k = 0; k <= i; k++) {
+                require(!slab_give(s, k), "class %u block %u", c, k);
+                require(!slab_give_one(s, k), "class %u block %u", c, k);
+            }
+            require(memcmp(&before, s, sizeof(before)) == 0);
+        }
+        require(s->used == 0);
+        require_whole(s);
+    }
+}
+
+/* Its units' maps are as those of units that never had one. */
+static void a_slab_that_retires_leaves_no_bit(void)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        struct slab *s = make_slab(c);
+        (void)slab_carve(s, s->capacity);
+        give_range(s, 0, s->capacity);
+        slab_retire(s);
+        require(s->units == 0 && slab_map_is_clear(s), "class %u", c);
+    }
 }
 
 enum { MODEL_BLOCKS = 4096, STEPS = 20000 };
@@ -185,9 +219,10 @@ static void random_sequences_keep_the_invariants(void)
         for (int step = 0; step < STEPS / 10; step++) {
             unsigned dice = (unsigned)rand_r(&seed) % 8;
             struct chain chain = {.count = 0};
+            bool some = slab_free_count(s) > 0;
             if (dice < 2 && s->carved < s->capacity) chain = slab_carve(s, 1 + (unsigned)rand_r(&seed) % 5);
-            else if (dice == 2 && s->free) chain = slab_take_free(s);
-            else if (dice < 5 && s->free) chain = chain_of_one(slab_take_one(s));
+            else if (dice == 2 && some) chain = slab_take(s, 1 + (unsigned)rand_r(&seed) % 100);
+            else if (dice < 5 && some) chain = slab_take(s, 1);
             void *b = chain.first;
             for (uint32_t i = 0; i < chain.count; i++) {
                 out[count++] = b;
@@ -195,7 +230,8 @@ static void random_sequences_keep_the_invariants(void)
             }
             if (dice >= 5 && count > 0) {
                 uint32_t i = (uint32_t)rand_r(&seed) % count;
-                require(slab_give(s, chain_of_one(out[i])));
+                uint32_t index = slab_index(s, out[i]);
+                require(slab_give_one(s, index) || slab_give(s, index));
                 out[i] = out[--count];
             }
             require(s->used == count, "seed 20240607 class %u step %d: used %u, out %u", c, step, s->used, count);
@@ -207,12 +243,12 @@ static void random_sequences_keep_the_invariants(void)
 
 /* ---- broken on purpose ---- */
 
-/* Ten blocks carved, four of them free: 3, 2, 1, 0. */
+/* Ten blocks carved, the first four of them free. */
 static struct slab *half_used(void)
 {
     struct slab *s = make_slab(class_of(48));
     (void)slab_carve(s, 10);
-    for (uint32_t i = 0; i < 4; i++) require(slab_give(s, chain_of_one(slab_block(s, i))));
+    give_range(s, 0, 4);
     require_whole(s);
     return s;
 }
@@ -238,99 +274,78 @@ static void verify_sees_more_carved_than_fits(void)
 static void verify_sees_a_lost_block(void)
 {
     struct slab *s = half_used();
-    s->free = link_get(s->free);
+    *s->map &= *s->map - 1;
     require_broken(slab_verify(s), "slab I1: used + free + absent == carved");
 }
 
-static void verify_sees_a_link_off_a_boundary(void)
+static void verify_sees_a_free_block_beyond_what_is_carved(void)
 {
     struct slab *s = half_used();
-    s->free = (char *)s->free + 8;
-    require_broken(slab_verify(s), "slab I2: a free block is off a block boundary");
+    *s->map |= 1 << 10;
+    s->used--; /* the count alone would not tell */
+    require_broken(slab_verify(s), "slab I2: a free block is not carved");
     s = half_used();
-    link_set(slab_block(s, 2), (char *)slab_block(s, 1) + 16);
-    require_broken(slab_verify(s), "slab I2: a free block is off a block boundary");
+    *freemap_word(s->map, 9) |= 1;
+    require_broken(slab_verify(s), "slab I2: a free block is not carved");
 }
 
-static void verify_sees_a_link_beyond_what_is_carved(void)
+static void verify_sees_a_free_block_below_the_lowest_word(void)
 {
     struct slab *s = half_used();
-    link_set(slab_block(s, 0), slab_block(s, 10));
-    require_broken(slab_verify(s), "slab I2: a free block is off a block boundary");
+    s->low = 1;
+    require_broken(slab_verify(s), "slab I3: a free block is below the lowest word");
 }
 
-static void verify_sees_a_block_that_is_there_twice(void)
+/* ---- marks ---- */
+
+static struct slab *marked_slab(unsigned class)
 {
-    struct slab *s = half_used();
-    link_set(slab_block(s, 0), slab_block(s, 3));
-    require_broken(slab_verify(s), "slab I2: the free list has a cycle");
-    s = half_used();
-    link_set(slab_block(s, 3), slab_block(s, 3));
-    require_broken(slab_verify(s), "slab I2: the free list has a cycle");
+    require(option_set(OPTION_failfast, 1));
+    struct slab *s = make_slab(class);
+    require(s->marked);
+    return s;
 }
 
-static void verify_sees_a_wrong_tail(void)
+static void the_first_bytes_of_a_marked_slabs_free_blocks_are_watched(void)
 {
-    struct slab *s = half_used();
-    s->free_tail = slab_block(s, 1);
-    require_broken(slab_verify(s), "slab I3: the tail is not the last block");
-}
-
-static void verify_sees_a_tail_that_is_linked_on(void)
-{
-    struct slab *s = half_used();
-    link_set(s->free_tail, slab_block(s, 7)); /* a block in use */
-    link_set(slab_block(s, 7), NULL);
-    s->used--; /* the count alone would hide it */
-    require_broken(slab_verify(s), "slab I3: the tail is not the last block");
-}
-
-static void verify_sees_a_wrong_sum(void)
-{
-    struct slab *s = half_used();
-    s->free_sum++;
-    require_broken(slab_verify(s), "slab I5: the sum of the free blocks' places");
-}
-
-/* Any block put back twice in place of any other: while the counts are right, the sum is not. */
-static void a_slab_is_complete_with_each_block_once(void)
-{
-    for (unsigned c = 0; c < CLASS_COUNT; c += 3) {
-        struct slab *s = make_slab(c);
-        uint32_t count = s->capacity < 12 ? s->capacity : 12;
-        for (uint32_t twice = 0; twice < count; twice++) {
-            if (s->carved == 0) (void)slab_carve(s, count);
-            uint32_t missing = (twice + 1) % count;
-            for (uint32_t i = 0; i < count; i++)
-                require(i == missing || slab_give(s, chain_of_one(slab_block(s, i))), "class %u block %u", c, i);
-            require(s->used == 1 && !slab_find_fault(s));
-            if (s->free != slab_block(s, twice)) {
-                struct slab whole = *s;
-                require(slab_give(s, chain_of_one(slab_block(s, twice))));
-                require(s->used == 0 && !slab_is_complete(s), "class %u block %u", c, twice);
-                require(slab_find_fault(s) == slab_block(s, twice), "class %u block %u", c, twice);
-                *s = whole;
-            }
-            require(!slab_give(s, chain_of_one(s->free)), "class %u: the last again", c);
-            s->free = NULL;
-            s->free_sum = 0;
-            s->used = s->carved;
+    for (unsigned c = 0; c < CLASS_COUNT; c += 5) {
+        struct slab *s = marked_slab(c);
+        (void)slab_carve(s, 3);
+        for (uint32_t i = 0; i < 3; i++) memset(slab_block(s, i), 0xff, s->stride);
+        require(slab_give(s, 0) && slab_give(s, 2));
+        for (uint32_t at = 0; at < s->stride; at++) {
+            char *byte = (char *)slab_block(s, 2) + at;
+            char was = *byte;
+            *byte = (char)(was + 1);
+            const void *written = slab_find_written(s);
+            require(written == (at < MARK_BYTES ? slab_block(s, 2) : NULL), "class %u byte %u", c, at);
+            if (written) require_broken(slab_verify(s), "slab I5: a free block was written to");
+            *byte = was;
         }
-    }
-}
-
-static void given_one_by_one_it_is_complete(void)
-{
-    for (unsigned c = 0; c < CLASS_COUNT; c++) {
-        struct slab *s = make_slab(c);
-        (void)slab_carve(s, s->capacity);
-        for (uint32_t i = 0; i < s->capacity; i++) {
-            void *block = slab_block(s, s->capacity - 1 - i);
-            if (!slab_give_one(s, block)) require(slab_give(s, chain_of_one(block)), "class %u", c);
-        }
-        require(s->used == 0 && slab_is_complete(s) && !slab_find_fault(s), "class %u", c);
         require_whole(s);
+        require(!slab_find_written(s));
     }
+}
+
+static void a_block_that_was_withdrawn_is_used(void)
+{
+    struct slab *s = marked_slab(class_of(48));
+    (void)slab_carve(s, 10);
+    give_range(s, 2, 5);
+    slab_withdraw(s, 3);
+    require_whole(s);
+    require(s->used == 8 && !slab_is_free(s, 3) && slab_is_free(s, 2) && slab_is_free(s, 4));
+    require(take_one(s) == slab_block(s, 2) && take_one(s) == slab_block(s, 4));
+    require(slab_free_count(s) == 0);
+}
+
+static void others_are_not_marked(void)
+{
+    struct slab *s = half_used();
+    require(option_set(OPTION_failfast, 1));
+    memset(slab_block(s, 2), 0x5a, 48);
+    require(!s->marked && !slab_find_written(s));
+    require_whole(s);
 }
 
 int main(void)
@@ -341,22 +356,20 @@ int main(void)
         TEST(carve_touches_only_what_it_cuts),
         TEST(a_canary_behind_the_slab_survives_full_blocks),
         TEST(only_starts_of_carved_blocks_are_blocks),
-        TEST(what_is_given_is_taken_whole),
-        TEST(chains_join_at_the_front),
-        TEST(take_one_takes_the_first),
-        TEST(giving_more_than_is_out_is_refused_and_changes_nothing),
+        TEST(free_blocks_are_taken_in_order),
+        TEST(the_lowest_comes_first_again),
+        TEST(a_single_block_is_not_touched),
+        TEST(giving_what_is_not_out_is_refused_and_changes_nothing),
+        TEST(a_slab_that_retires_leaves_no_bit),
         TEST(random_sequences_keep_the_invariants),
         TEST(verify_sees_a_wrong_used_count),
         TEST(verify_sees_more_carved_than_fits),
         TEST(verify_sees_a_lost_block),
-        TEST(verify_sees_a_link_off_a_boundary),
-        TEST(verify_sees_a_link_beyond_what_is_carved),
-        TEST(verify_sees_a_block_that_is_there_twice),
-        TEST(verify_sees_a_wrong_tail),
-        TEST(verify_sees_a_tail_that_is_linked_on),
-        TEST(verify_sees_a_wrong_sum),
-        TEST(a_slab_is_complete_with_each_block_once),
-        TEST(given_one_by_one_it_is_complete),
+        TEST(verify_sees_a_free_block_beyond_what_is_carved),
+        TEST(verify_sees_a_free_block_below_the_lowest_word),
+        TEST(the_first_bytes_of_a_marked_slabs_free_blocks_are_watched),
+        TEST(a_block_that_was_withdrawn_is_used),
+        TEST(others_are_not_marked),
     };
     return run_unit_tests(tests);
 }

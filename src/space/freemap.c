@@ -1,0 +1,45 @@
+/* freemap.c - see freemap.h.
+ *
+ * Uses: record, os. Locks: none; the caller holds RANK_ARENA.
+ */
+#include "freemap.h"
+
+#include "../base/bits.h"
+
+/* In whole pages. */
+static size_t mapped_bytes(size_t units)
+{
+    return align_up(freemap_bytes(units), os_page_size());
+}
+
+/* Small pages: only what is touched shall have memory. */
+void *freemap_map(size_t units, size_t ready, size_t books)
+{
+    size_t maps = mapped_bytes(units);
+    size_t later = maps - mapped_bytes(ready);
+    books = align_up(books, os_page_size());
+    char *p = os_reserve(maps + books);
+    if (!p) return NULL;
+    if (!os_commit(p + later, maps - later + books)) {
+        (void)os_unmap(p, maps + books);
+        return NULL;
+    }
+    os_allow_huge(p, maps + books, false);
+    add_relaxed(&records.bytes, books);
+    return p + maps;
+}
+
+bool freemap_commit(uint32_t record, size_t ready, size_t units)
+{
+    size_t bytes = mapped_bytes(units) - mapped_bytes(ready);
+    return bytes == 0 || os_commit((char *)(void *)record_at(record) - mapped_bytes(units), bytes);
+}
+
+void freemap_purge(uint32_t record, size_t units)
+{
+    uint32_t first = record % RECORDS_PER_BLOCK;
+    uintptr_t top = (uintptr_t)record_at(record - first);
+    uintptr_t begin = align_up(top - freemap_bytes(first + units), os_page_size());
+    uintptr_t end = align_down(top - freemap_bytes(first), os_page_size());
+    if (begin < end) (void)os_purge((void *)begin, end - begin);
+}

@@ -1,0 +1,110 @@
+/* freemap_test.c - the maps of free blocks: each unit has its own, within what is mapped, and little memory. */
+#include "unit.h"
+
+static uint32_t first_record(void)
+{
+    struct span span;
+    if (!tagmap.mask) require(tagmap_init());
+    require(arena_take(1, false, &span));
+    return span.record;
+}
+
+/* Pages of the maps of the first `units` units that have memory. */
+static size_t map_pages(uint32_t record, size_t units)
+{
+    size_t pages = 0;
+    uintptr_t end = (uintptr_t)record_at(record);
+    for (uintptr_t p = end - freemap_bytes(units); p < end; p += os_page_size()) pages += os_has_memory((void *)p);
+    return pages;
+}
+
+/* All words of the maps of some units are apart, and lie below the records. */
+static void each_unit_has_a_map_of_its_own(void)
+{
+    enum { UNITS = 100 };
+    uint32_t record = first_record();
+    for (uint32_t i = 0; i < UNITS; i++)
+        for (unsigned w = 0; w < FREEMAP_WORDS; w++) {
+            uint64_t *word = freemap_word(freemap_at(record + i), w);
+            require(*word == 0, "unit %u word %u is another's", i, w);
+            require((uintptr_t)word < (uintptr_t)record_at(record));
+            require((uintptr_t)word >= (uintptr_t)record_at(record) - freemap_bytes(UNITS));
+            *word = i * FREEMAP_WORDS + w + 1;
+        }
+    for (uint32_t i = 0; i < UNITS; i++)
+        for (unsigned w = 0; w < FREEMAP_WORDS; w++)
+            require(*freemap_word(freemap_at(record + i), w) == i * FREEMAP_WORDS + w + 1, "unit %u word %u", i, w);
+}
+
+/* Little of a chunk's maps is touched. */
+static void small_processes_pay_little(void)
+{
+    uint32_t record = first_record();
+    for (uint32_t i = 0; i < FREEMAP_UNITS; i++) *freemap_word(freemap_at(record + i), FREEMAP_PART_WORDS - 1) = 1;
+    require(map_pages(record, SUPERSLAB_UNITS) == 1, "%zu pages", map_pages(record, SUPERSLAB_UNITS));
+}
+
+static void maps_go_back_with_the_memory(void)
+{
+    enum { UNITS = 3 * SUPERSLAB_UNITS };
+    struct span span[UNITS];
+    uint32_t record = first_record();
+    for (unsigned i = 1; i < UNITS; i++) {
+        require(arena_take(1, false, &span[i]));
+        memset((void *)span[i].base, 1, UNIT_SIZE);
+        for (unsigned w = 0; w < FREEMAP_WORDS; w++) *freemap_word(arena_map(span[i].record), w) = 0;
+        for (unsigned w = 0; w < FREEMAP_WORDS; w++) *freemap_word(arena_map(record), w) = 5;
+    }
+    require(map_pages(record, UNITS) == UNITS / 4);
+    for (unsigned i = 1; i < UNITS; i++) arena_give(span[i].base, span[i].record, 1);
+    (void)arena_purge(true);
+    require(map_pages(record, UNITS) == 8, "%zu pages", map_pages(record, UNITS));
+    for (unsigned w = 0; w < FREEMAP_WORDS; w++) require(*freemap_word(freemap_at(record), w) == 5);
+}
+
+/* A process of which memory counts as soon as it is writable. */
+static void where_memory_is_charged_maps_follow_it(void)
+{
+    fake.memory_is_charged = true;
+    uint32_t record = first_record();
+    struct chunk *c = chunk_of_block[record >> RECORD_INDEX_BITS];
+    require(c->mapped == c->committed / UNIT_SIZE && c->mapped < c->capacity, "%u of %u", c->mapped, c->capacity);
+    for (unsigned i = 0; i < 5 * SUPERSLAB_UNITS; i++) {
+        struct span span;
+        require(arena_take(1, false, &span));
+        *freemap_word(freemap_at(span.record), FREEMAP_WORDS - 1) = 1;
+        require(c->mapped >= c->committed / UNIT_SIZE);
+    }
+}
+
+static void maps_that_are_refused_refuse_the_memory(void)
+{
+    fake.memory_is_charged = true;
+    struct span span;
+    (void)first_record();
+    for (uint64_t every = 1; every <= 2; every++) {
+        fake_fail_every(FAKE_COMMIT, every);
+        bool done = true;
+        for (unsigned i = 0; i < 200 && done; i++) done = arena_take(1, false, &span);
+        require(every > 1 || !done);
+        fake_fail_nothing();
+        const char *broken = arena_verify();
+        require(!broken, "%s", broken);
+    }
+    for (unsigned i = 0; i < 200; i++) {
+        require(arena_take(1, false, &span));
+        *freemap_word(freemap_at(span.record), FREEMAP_WORDS - 1) = 1;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(each_unit_has_a_map_of_its_own),
+        TEST(small_processes_pay_little),
+        TEST(maps_go_back_with_the_memory),
+        TEST(where_memory_is_charged_maps_follow_it),
+        TEST(maps_that_are_refused_refuse_the_memory),
+    };
+    return run_unit_tests(tests);
+}
