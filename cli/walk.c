@@ -86,7 +86,8 @@ static bool read_record(const struct place *p, uint32_t number, void *to)
 {
     uint32_t block = number >> RECORD_INDEX_BITS;
     if (block == 0 || block > p->block_count || !p->blocks[block]) return false;
-    return target_read(p->target, p->blocks[block] + (number & (RECORDS_PER_BLOCK - 1)), to, sizeof(struct record));
+    const struct record *record = p->blocks[block] + number % RECORDS_PER_BLOCK;
+    return target_read(p->target, record->bytes, to, sizeof(record->bytes));
 }
 
 static bool read_tags(const struct place *p, uintptr_t base, uint64_t *tags, size_t count)
@@ -200,7 +201,7 @@ static bool walk_chunk(struct place *p, const struct chunk *at, uint32_t block)
     struct snapshot *s = p->snapshot;
     size_t superslabs_most = (c.capacity + SUPERSLAB_UNITS - 1) / SUPERSLAB_UNITS;
     size_t books = c.capacity * sizeof(struct record) + superslabs_most * sizeof(struct superslab);
-    size_t maps = freemap_bytes(c.capacity);
+    size_t maps = freemap_rests(c.capacity);
     add_book(s, (const char *)(const void *)p->blocks[block] - maps, maps + books + sizeof(c));
     s->superslabs = grow_memory(s->superslabs, (s->superslab_count + c.used + 1) * sizeof(*s->superslabs));
     struct superslab *superslabs = take_memory(c.used * sizeof(*superslabs));
@@ -232,10 +233,11 @@ static void add_mapping(struct place *p, const struct large *l)
 static bool walk_large_records(struct place *p, uint32_t block)
 {
     size_t size = LARGE_RECORDS_PER_BLOCK * sizeof(struct record);
-    struct large *larges = take_memory(size);
-    bool good = target_read(p->target, p->blocks[block], larges, size);
-    for (unsigned i = 0; good && i < LARGE_RECORDS_PER_BLOCK; i++) add_mapping(p, &larges[i]);
-    free(larges);
+    struct record *books = take_memory(size);
+    bool good = target_read(p->target, p->blocks[block], books, size);
+    for (unsigned i = 0; good && i < LARGE_RECORDS_PER_BLOCK; i++)
+        add_mapping(p, (const struct large *)(const void *)books[i].bytes);
+    free(books);
     if (good) add_book(p->snapshot, p->blocks[block], size);
     return good;
 }

@@ -86,7 +86,7 @@ static uint64_t bits_of(struct blocks blocks, uint32_t w)
 static bool are_free(const struct slab *s, struct blocks blocks)
 {
     for (uint32_t w = blocks.begin / SLAB_WORD_BITS; w * SLAB_WORD_BITS < blocks.end; w++)
-        if (~*freemap_word(s->map, w) & bits_of(blocks, w)) return false;
+        if (~*slab_word(s, w) & bits_of(blocks, w)) return false;
     return true;
 }
 
@@ -107,7 +107,7 @@ void slab_make_absent(struct slab *s, uint32_t granules)
     for (; granules; granules &= granules - 1) {
         struct blocks blocks = blocks_over(s, lowest_bit(granules));
         for (uint32_t w = blocks.begin / SLAB_WORD_BITS; w * SLAB_WORD_BITS < blocks.end; w++)
-            *freemap_word(s->map, w) &= ~bits_of(blocks, w);
+            *slab_word(s, w) &= ~bits_of(blocks, w);
     }
 }
 
@@ -124,7 +124,7 @@ void slab_restore(struct slab *s, uint32_t granules)
     for (; granules; granules &= granules - 1) {
         struct blocks blocks = blocks_over(s, lowest_bit(granules));
         for (uint32_t i = blocks.begin; i < blocks.end && i < s->carved; i++)
-            if (!slab_has_absent(s, i)) *freemap_word(s->map, i / SLAB_WORD_BITS) |= UINT64_C(1) << i % SLAB_WORD_BITS;
+            if (!slab_has_absent(s, i)) *slab_word(s, i / SLAB_WORD_BITS) |= UINT64_C(1) << i % SLAB_WORD_BITS;
         if (blocks.begin / SLAB_WORD_BITS < s->low) s->low = (uint8_t)(blocks.begin / SLAB_WORD_BITS);
     }
 }

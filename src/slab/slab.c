@@ -26,13 +26,14 @@ struct slab *slab_init(const struct span *span, unsigned class)
         .fresh = !span->present,
         .marked = option_get(OPTION_failfast),
     };
-    s->map = s->capacity > SLAB_WORD_BITS ? arena_map(s->number) : &s->word;
+    s->map = s->capacity > SLAB_WORD_BITS ? freemap_word(s->number, 0) : &s->word;
+    if (s->capacity > RECORD_MAP_WORDS * SLAB_WORD_BITS) arena_note_map(s->number);
     return s;
 }
 
 void slab_retire(struct slab *s)
 {
-    for (unsigned w = s->low; w < map_words(s); w++) *freemap_word(s->map, w) = 0;
+    for (unsigned w = s->low; w < map_words(s); w++) *slab_word(s, w) = 0;
     s->units = 0;
 }
 
@@ -56,7 +57,7 @@ struct chain slab_take(struct slab *s, uint32_t want)
     uint32_t count = slab_free_count(s);
     if (count > want) count = want;
     for (unsigned w = s->low; ; w++) {
-        uint64_t *word = freemap_word(s->map, w);
+        uint64_t *word = slab_word(s, w);
         uint64_t bits = *word;
         for (; bits && chain.count < count; bits &= bits - 1) {
             void *block = slab_block(s, w * SLAB_WORD_BITS + lowest_bit(bits));
@@ -78,7 +79,7 @@ bool slab_give(struct slab *s, uint32_t index)
 {
     uint64_t bit = UINT64_C(1) << index % SLAB_WORD_BITS;
     unsigned w = index / SLAB_WORD_BITS;
-    uint64_t *word = freemap_word(s->map, w);
+    uint64_t *word = slab_word(s, w);
     if (unlikely(*word & bit)) return false;
     if (unlikely(s->absent) && slab_has_absent(s, index)) return false;
     *word |= bit;
@@ -105,7 +106,7 @@ COLD const void *slab_find_written(const struct slab *s)
 
 COLD void slab_withdraw(struct slab *s, uint32_t index)
 {
-    *freemap_word(s->map, index / SLAB_WORD_BITS) &= ~(UINT64_C(1) << index % SLAB_WORD_BITS);
+    *slab_word(s, index / SLAB_WORD_BITS) &= ~(UINT64_C(1) << index % SLAB_WORD_BITS);
     s->used++;
 }
 

@@ -40,7 +40,7 @@ static const uint32_t NO_BLOCK = UINT32_MAX;
 
 struct slab {
     uintptr_t base;    /* of block 0 */
-    uint64_t *map;     /* bit per block: it is free; see freemap.h for the words behind the first */
+    uint64_t *map;     /* bit per block: it is free; the first words, see slab_word() */
     uint64_t word;     /* the map of a slab of up to 64 blocks */
     struct list link;  /* in the owner's list for `place` */
     uint32_t number;   /* of this record */
@@ -58,7 +58,7 @@ struct slab {
     bool marked;       /* see above */
 };
 
-_Static_assert(sizeof(struct slab) == sizeof(struct record), "a record is 64 bytes");
+_Static_assert(sizeof(struct slab) == CACHE_LINE, "it fits a record");
 _Static_assert(POOL_UNITS * UNIT_SIZE / (SINGLE_UNIT_SIZE_MAX + 1) <= 64 && UNIT_SIZE / 8 <= UINT16_MAX,
                "capacities fit, and slabs of several units have one word");
 
@@ -166,10 +166,16 @@ struct chain slab_carve(struct slab *s, uint32_t want);
  * must be free. */
 struct chain slab_take(struct slab *s, uint32_t want);
 
+/* A word of the map. */
+ALWAYS_INLINE uint64_t *slab_word(const struct slab *s, unsigned word)
+{
+    return likely(word < RECORD_MAP_WORDS) ? s->map + word : freemap_word(s->number, word);
+}
+
 /* true = the block is free. */
 ALWAYS_INLINE bool slab_is_free(const struct slab *s, uint32_t index)
 {
-    return *freemap_word(s->map, index / SLAB_WORD_BITS) >> index % SLAB_WORD_BITS & 1;
+    return *slab_word(s, index / SLAB_WORD_BITS) >> index % SLAB_WORD_BITS & 1;
 }
 
 /* Puts a used block back. false = it is free or absent: nothing is changed. */
@@ -184,7 +190,7 @@ void slab_withdraw(struct slab *s, uint32_t index);
 /* Puts a used block back where that changes no place: others are free, and others are used. false = not done. */
 ALWAYS_INLINE bool slab_give_one(struct slab *s, uint32_t index)
 {
-    uint64_t *word = freemap_word(s->map, index / SLAB_WORD_BITS);
+    uint64_t *word = slab_word(s, index / SLAB_WORD_BITS);
     uint64_t bit = UINT64_C(1) << index % SLAB_WORD_BITS;
     if (s->used <= 1 || s->used == s->carved || s->absent || s->marked || (*word & bit)) return false;
     *word |= bit;

@@ -51,9 +51,9 @@ void arena_start(void);
  * of the process does (limit.h); so with the other two calls that take units. */
 bool arena_take(unsigned count, bool dense, struct span *span);
 
-/* The map of free blocks of a unit that is handed out, all zero; see freemap.h. It shall be zero again when the unit is
- * given back: its memory goes back with the unit's. */
-uint64_t *arena_map(uint32_t record);
+/* All of the map of a unit that is handed out is going to be used; see freemap.h. It shall be zero again when the unit
+ * is given back: the memory of its rest may go back with the unit's. */
+void arena_note_map(uint32_t record);
 
 /* A run of `count` (33 ... LONG_UNITS_MAX) units. dense = all of it will be written; it may get huge pages where it has
  * no memory, as it is touched. Its dirty units are those of dirty[i], bit j, for unit

@@ -131,7 +131,7 @@ COLD static bool chunk_add(size_t size_min)
     return false;
 }
 
-/* Makes bytes behind what is committed writable, up to `size`, and the maps of their units. */
+/* Makes bytes behind what is committed writable, up to `size`, and the rests of their units' maps. */
 static bool commit_to(struct chunk *c, size_t size)
 {
     uint32_t units = (uint32_t)(size / UNIT_SIZE);
@@ -396,11 +396,10 @@ void chunk_each_superslab(void (*visit)(struct superslab *s, void *context), voi
     }
 }
 
-uint64_t *arena_map(uint32_t record)
+void arena_note_map(uint32_t record)
 {
     struct superslab *s = chunk_superslab_of(record);
     if (!load_relaxed(&s->has_maps)) store_relaxed(&s->has_maps, true);
-    return freemap_at(record);
 }
 
 COLD bool arena_contains(const void *p)

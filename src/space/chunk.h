@@ -27,7 +27,7 @@ struct superslab {
     bool in_bucket;
     bool in_dirty_list;
     bool huge;         /* huge pages are allowed: for long runs */
-    bool has_maps;     /* maps of free blocks of its units may have memory; shared */
+    bool has_maps;     /* the rests of its units' maps may have memory; shared */
     bool collapsed;    /* has a huge page, or was refused one, since the last purge */
     struct list bucket_link;
     struct list dirty_link;
@@ -40,7 +40,7 @@ struct chunk {
     uint32_t used;                /* SuperSlabs handed to the arena */
     uint32_t total;               /* SuperSlabs that fit; the last may be short */
     uint32_t capacity;            /* units that there are records for */
-    uint32_t mapped;              /* units of which the maps of free blocks are writable */
+    uint32_t mapped;              /* units of which the rests of maps are writable */
     uint32_t empty;               /* SuperSlabs in use of which nothing is occupied */
     uint32_t record;              /* number of the first unit's record */
     struct superslab *superslabs; /* one for each 2 MiB */

@@ -9,7 +9,7 @@
 /* In whole pages. */
 static size_t mapped_bytes(size_t units)
 {
-    return align_up(freemap_bytes(units), os_page_size());
+    return align_up(freemap_rests(units), os_page_size());
 }
 
 /* Small pages: only what is touched shall have memory. */
@@ -39,7 +39,7 @@ void freemap_purge(uint32_t record, size_t units)
 {
     uint32_t first = record % RECORDS_PER_BLOCK;
     uintptr_t top = (uintptr_t)record_at(record - first);
-    uintptr_t begin = align_up(top - freemap_bytes(first + units), os_page_size());
-    uintptr_t end = align_down(top - freemap_bytes(first), os_page_size());
+    uintptr_t begin = align_up(top - freemap_rests(first + units), os_page_size());
+    uintptr_t end = align_down(top - freemap_rests(first), os_page_size());
     if (begin < end) (void)os_purge((void *)begin, end - begin);
 }

@@ -35,7 +35,7 @@ ALWAYS_INLINE struct large *large_at(uint32_t number)
     return (struct large *)(void *)record_at(number);
 }
 
-_Static_assert(sizeof(struct large) == sizeof(struct record), "a record is 64 bytes");
+_Static_assert(sizeof(struct large) == CACHE_LINE, "it fits a record");
 
 /* A block of at least `size` bytes. `alignment` is a power of two. With `zeroed` all bytes read as zero.
  * NULL = the system refuses. */

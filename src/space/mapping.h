@@ -12,7 +12,7 @@
 
 #include "large.h"
 
-enum { LARGE_RECORDS_PER_BLOCK = 1024 };
+enum { LARGE_RECORDS_PER_BLOCK = 256 };
 
 /* Under large_lock. */
 struct mapped {

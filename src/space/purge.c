@@ -74,7 +74,7 @@ static unsigned pick_empty(struct purge_item *items)
     return count;
 }
 
-/* While all units are here to be purged, nobody uses their maps. */
+/* While all units are here to be purged, nobody uses their maps, or can begin to. */
 static void purge_maps(const struct purge_item *item)
 {
     struct superslab *s = item->superslab;

@@ -3,23 +3,25 @@
  * Uses: os. Callers: tagmap, arena, large, cache.
  * Locks: RANK_RECORD for adding a block; reading takes none, because blocks are never taken away.
  *
- * A record is 64 bytes, one for each unit of a chunk or for each mapping; slab.h, large.h say what is in
- * it. Records live in blocks of up to 65,536; a record's number is block << 16 | index in the block. A tag
- * carries this number.
+ * There is a record for each unit of a chunk and for each mapping; slab.h, large.h say what is in its first 64 bytes.
+ * Behind them lies the beginning of a slab's map of free blocks: see freemap.h. Records live in blocks of up to 65,536;
+ * a record's number is block << 16 | index in the block. A tag carries this number.
  */
 #ifndef HAK_SPACE_RECORD_H
 #define HAK_SPACE_RECORD_H
 
 #include "../os/lock.h"
 
-struct record {
-    _Alignas(CACHE_LINE) unsigned char bytes[CACHE_LINE];
-};
-
 enum {
+    RECORD_MAP_WORDS = 24,
     RECORD_INDEX_BITS = 16,
     RECORDS_PER_BLOCK = 1 << RECORD_INDEX_BITS,
     RECORD_BLOCKS = 1 << 14,
+};
+
+struct record {
+    _Alignas(CACHE_LINE) unsigned char bytes[CACHE_LINE];
+    uint64_t map[RECORD_MAP_WORDS];
 };
 
 struct records {

@@ -9,39 +9,44 @@ static uint32_t first_record(void)
     return span.record;
 }
 
-/* Pages of the maps of the first `units` units that have memory. */
+/* Pages of the rests of the first `units` units that have memory. */
 static size_t map_pages(uint32_t record, size_t units)
 {
     size_t pages = 0;
     uintptr_t end = (uintptr_t)record_at(record);
-    for (uintptr_t p = end - freemap_bytes(units); p < end; p += os_page_size()) pages += os_has_memory((void *)p);
+    for (uintptr_t p = end - freemap_rests(units); p < end; p += os_page_size()) pages += os_has_memory((void *)p);
     return pages;
 }
 
-/* All words of the maps of some units are apart, and lie below the records. */
+/* All words of the maps of some units are apart, and neither in the records nor outside of the mapping. */
 static void each_unit_has_a_map_of_its_own(void)
 {
     enum { UNITS = 100 };
     uint32_t record = first_record();
     for (uint32_t i = 0; i < UNITS; i++)
         for (unsigned w = 0; w < FREEMAP_WORDS; w++) {
-            uint64_t *word = freemap_word(freemap_at(record + i), w);
+            uint64_t *word = freemap_word(record + i, w);
             require(*word == 0, "unit %u word %u is another's", i, w);
-            require((uintptr_t)word < (uintptr_t)record_at(record));
-            require((uintptr_t)word >= (uintptr_t)record_at(record) - freemap_bytes(UNITS));
+            require((uintptr_t)word < (uintptr_t)record_at(record + UNITS));
+            require((uintptr_t)word >= (uintptr_t)record_at(record) - freemap_rests(UNITS));
+            require((uintptr_t)word / CACHE_LINE != (uintptr_t)record_at(record + i) / CACHE_LINE, "in the record");
             *word = i * FREEMAP_WORDS + w + 1;
         }
     for (uint32_t i = 0; i < UNITS; i++)
         for (unsigned w = 0; w < FREEMAP_WORDS; w++)
-            require(*freemap_word(freemap_at(record + i), w) == i * FREEMAP_WORDS + w + 1, "unit %u word %u", i, w);
+            require(*freemap_word(record + i, w) == i * FREEMAP_WORDS + w + 1, "unit %u word %u", i, w);
 }
 
-/* Little of a chunk's maps is touched. */
+/* A page of records and maps for a MiB of slabs, but where blocks are small. */
 static void small_processes_pay_little(void)
 {
     uint32_t record = first_record();
-    for (uint32_t i = 0; i < FREEMAP_UNITS; i++) *freemap_word(freemap_at(record + i), FREEMAP_PART_WORDS - 1) = 1;
-    require(map_pages(record, SUPERSLAB_UNITS) == 1, "%zu pages", map_pages(record, SUPERSLAB_UNITS));
+    for (uint32_t i = 0; i < 16; i++)
+        for (unsigned w = 0; w < class_capacity(class_of(48)) / 64; w++) *freemap_word(record + i, w) = 1;
+    require(map_pages(record, SUPERSLAB_UNITS) == 0);
+    require(!os_has_memory((char *)(void *)record_at(record) + os_page_size()));
+    *freemap_word(record, FREEMAP_WORDS - 1) = 1;
+    require(map_pages(record, SUPERSLAB_UNITS) == 1);
 }
 
 static void maps_go_back_with_the_memory(void)
@@ -52,14 +57,15 @@ static void maps_go_back_with_the_memory(void)
     for (unsigned i = 1; i < UNITS; i++) {
         require(arena_take(1, false, &span[i]));
         memset((void *)span[i].base, 1, UNIT_SIZE);
-        for (unsigned w = 0; w < FREEMAP_WORDS; w++) *freemap_word(arena_map(span[i].record), w) = 0;
-        for (unsigned w = 0; w < FREEMAP_WORDS; w++) *freemap_word(arena_map(record), w) = 5;
+        arena_note_map(span[i].record);
+        for (unsigned w = 0; w < FREEMAP_WORDS; w++) *freemap_word(span[i].record, w) = 0;
     }
-    require(map_pages(record, UNITS) == UNITS / 4);
+    for (unsigned w = 0; w < FREEMAP_WORDS; w++) *freemap_word(record, w) = 5;
+    require(map_pages(record, UNITS) == 21, "%zu pages", map_pages(record, UNITS));
     for (unsigned i = 1; i < UNITS; i++) arena_give(span[i].base, span[i].record, 1);
     (void)arena_purge(true);
-    require(map_pages(record, UNITS) == 8, "%zu pages", map_pages(record, UNITS));
-    for (unsigned w = 0; w < FREEMAP_WORDS; w++) require(*freemap_word(freemap_at(record), w) == 5);
+    require(map_pages(record, UNITS) == 7, "%zu pages", map_pages(record, UNITS));
+    for (unsigned w = 0; w < FREEMAP_WORDS; w++) require(*freemap_word(record, w) == 5);
 }
 
 /* A process of which memory counts as soon as it is writable. */
@@ -72,7 +78,7 @@ static void where_memory_is_charged_maps_follow_it(void)
     for (unsigned i = 0; i < 5 * SUPERSLAB_UNITS; i++) {
         struct span span;
         require(arena_take(1, false, &span));
-        *freemap_word(freemap_at(span.record), FREEMAP_WORDS - 1) = 1;
+        *freemap_word(span.record, FREEMAP_WORDS - 1) = 1;
         require(c->mapped >= c->committed / UNIT_SIZE);
     }
 }
@@ -93,7 +99,7 @@ static void maps_that_are_refused_refuse_the_memory(void)
     }
     for (unsigned i = 0; i < 200; i++) {
         require(arena_take(1, false, &span));
-        *freemap_word(freemap_at(span.record), FREEMAP_WORDS - 1) = 1;
+        *freemap_word(span.record, FREEMAP_WORDS - 1) = 1;
     }
 }
 

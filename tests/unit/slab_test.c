@@ -14,7 +14,7 @@ static struct slab *make_slab(unsigned class)
 static bool slab_map_is_clear(const struct slab *s)
 {
     uint64_t any = s->word;
-    for (unsigned w = 0; w < FREEMAP_WORDS; w++) any |= *freemap_word(freemap_at(s->number), w);
+    for (unsigned w = 0; w < FREEMAP_WORDS; w++) any |= *freemap_word(s->number, w);
     return any == 0;
 }
 
@@ -285,7 +285,7 @@ static void verify_sees_a_free_block_beyond_what_is_carved(void)
     s->used--; /* the count alone would not tell */
     require_broken(slab_verify(s), "slab I2: a free block is not carved");
     s = half_used();
-    *freemap_word(s->map, 9) |= 1;
+    *slab_word(s, 9) |= 1;
     require_broken(slab_verify(s), "slab I2: a free block is not carved");
 }
 
