@@ -19,6 +19,7 @@
 
 enum { WORKERS = 4, BLOCKS = 5000, BLOCK = 4000, SECONDS_MAX = 10 };
 
+static pthread_barrier_t all_hold;
 static sem_t grown;
 static sem_t may_leave;
 
@@ -31,6 +32,7 @@ static void *worker(void *unused)
         mine[i] = take(BLOCK);
         memset(mine[i], 1, BLOCK);
     }
+    pthread_barrier_wait(&all_hold); /* one after the other they would make a heap too small for a thread */
     for (int i = 0; i < BLOCKS; i++) give(mine[i]);
     sem_post(&grown);
     while (sem_wait(&may_leave) != 0) {}
@@ -41,6 +43,7 @@ static pthread_t workers[WORKERS];
 
 static void start_workers(void)
 {
+    pthread_barrier_init(&all_hold, NULL, WORKERS);
     sem_init(&grown, 0, 0);
     sem_init(&may_leave, 0, 0);
     give(take(1));
