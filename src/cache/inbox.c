@@ -104,8 +104,13 @@ static bool arrive_in_bin(struct heap *heap, unsigned class, const struct chain 
 static void arrive_in_slab(struct heap *owner, struct tag tag, void *p)
 {
     struct slab *s = slab_at(tag.record);
+    uint32_t index = slab_index(s, p);
+    if (unlikely(index == NO_BLOCK)) {
+        error_report(ERROR_double_free, p, 0); /* it had come home before, and other blocks are cut there now */
+        return;
+    }
     counter_add(&owner->class[tag_class(tag)].arrived, 1);
-    heap_give_one(owner, s, slab_index(s, p));
+    heap_give_one(owner, s, index);
 }
 
 /* false = the slab has found another owner since. */

@@ -5,8 +5,8 @@
  * A slab that was looked at goes to the end of its list with the number of the pass, so a sweep ends where it meets
  * that number. In between, the lists may change: locks are held for a few slabs only.
  *
- * Looking costs time, and what was given back in vain costs page faults. So a class that had
- * nothing to give, or needed again what it gave, has to be idle for twice as long before the next sweep.
+ * Looking costs time, and what was given back in vain costs page faults. So a class that had nothing to give, or needed
+ * again what it gave, has to be idle for twice as long before the next sweep.
  */
 #include "sparse.h"
 
@@ -14,9 +14,7 @@
 #include "heap.h"
 
 enum {
-    STEP_WORK = 16, /* slabs and heaps looked at in a step, and while a heap's lock is held */
-    SLAB_WORK = 1,
-    HEAP_WORK = 1,
+    STEP_WORK = 16,         /* slabs and heaps looked at in a step, and while a heap's lock is held */
     LEAN_MAX = 6,
     IDLE_SWEPT = UINT8_MAX, /* swept since it was used */
 };
@@ -77,7 +75,7 @@ static bool sweep_some(struct heap *heap, unsigned class)
         struct slab *s = next_slab(&lists[SLAB_UNCARVED]);
         if (!s) s = next_slab(&lists[SLAB_PARTIAL]);
         if (!s) return true;
-        pass.work += SLAB_WORK;
+        pass.work++;
         pass.looked++;
         pass.gained += heap_purge_slab(heap, s);
     }
@@ -143,7 +141,7 @@ static void visit_class(struct heap *heap)
 
 static void visit_heap(struct heap *heap)
 {
-    pass.work += HEAP_WORK;
+    pass.work++;
     if (!lock_try_peer(&heap->lock)) {
         pass.found_use = true;
         next_heap();

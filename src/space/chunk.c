@@ -64,13 +64,12 @@ static struct chunk *chunk_make(size_t units)
 {
     size_t superslabs = superslabs_of(units);
     size_t books = units * sizeof(struct record) + sizeof(struct chunk);
-    size_t mapped = os_memory_is_charged() ? 0 : units;
-    char *memory = freemap_map(units, mapped, books + superslabs * sizeof(struct superslab));
+    char *memory = freemap_map(units, books + superslabs * sizeof(struct superslab));
     if (!memory) return NULL;
     uint32_t record = record_block_add((struct record *)(void *)memory);
     if (!record) return NULL; /* 16,384 chunks exist: 16 TiB */
     struct chunk *c = (struct chunk *)(void *)(memory + units * sizeof(struct record));
-    *c = (struct chunk){.capacity = (uint32_t)units, .mapped = (uint32_t)mapped, .record = record};
+    *c = (struct chunk){.capacity = (uint32_t)units, .record = record};
     c->superslabs = (struct superslab *)(void *)(memory + books);
     return c;
 }

@@ -13,20 +13,19 @@ static size_t mapped_bytes(size_t units)
 }
 
 /* Small pages: only what is touched shall have memory. */
-void *freemap_map(size_t units, size_t ready, size_t books)
+void *freemap_map(size_t units, size_t books)
 {
-    size_t maps = mapped_bytes(units);
-    size_t later = maps - mapped_bytes(ready);
+    size_t rests = mapped_bytes(units);
     books = align_up(books, os_page_size());
-    char *p = os_reserve(maps + books);
+    char *p = os_reserve(rests + books);
     if (!p) return NULL;
-    if (!os_commit(p + later, maps - later + books)) {
-        (void)os_unmap(p, maps + books);
+    if (!os_commit(p + rests, books)) {
+        (void)os_unmap(p, rests + books);
         return NULL;
     }
-    os_allow_huge(p, maps + books, false);
+    os_allow_huge(p, rests + books, false);
     add_relaxed(&records.bytes, books);
-    return p + maps;
+    return p + rests;
 }
 
 bool freemap_commit(uint32_t record, size_t ready, size_t units)

@@ -22,12 +22,11 @@ enum {
 
 _Static_assert(FREEMAP_WORDS - RECORD_MAP_WORDS <= FREEMAP_REST_WORDS, "a map has room");
 
-/* Zeroed, writable memory for `books` bytes that begin with the records of `units` units, and room for the rests of
- * their maps in front of it, of which the first `ready` units' are writable; counted as records but for the rests.
- * NULL = refused. */
-void *freemap_map(size_t units, size_t ready, size_t books);
+/* Zeroed, writable memory for `books` bytes that begin with the records of `units` units, counted as records, and room
+ * for the rests of their maps in front of it. NULL = refused. */
+void *freemap_map(size_t units, size_t books);
 
-/* Makes the maps of the first `units` units writable, where those of the first `ready` are. `record` is the number of
+/* Makes the rests of the first `units` units writable, where those of the first `ready` are. `record` is the number of
  * the first unit's record. false = refused. */
 bool freemap_commit(uint32_t record, size_t ready, size_t units);
 

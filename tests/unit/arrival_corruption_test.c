@@ -167,6 +167,19 @@ static void a_block_of_a_retired_slab_is_reported(void)
     require_abort(line, drain(owner));
 }
 
+/* Its slab was retired, and another has its place, where no block begins at that address. */
+static void a_block_that_is_none_any_more_is_reported(void)
+{
+    char line[128];
+    start();
+    char *p = take(owner, class_of(2000));
+    lock_acquire(&owner->lock);
+    heap_orphan_slabs(owner);
+    lock_release(&owner->lock);
+    sprintf(line, "hakmem: double free: p=%p (see hakmem-errors(7))\n", (void *)(p + 16));
+    require_abort(line, forward(p + 16));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +194,7 @@ int main(void)
         TEST(a_block_freed_twice_in_a_row_is_reported),
         TEST(a_block_that_is_home_already_is_a_double_free),
         TEST(a_block_of_a_retired_slab_is_reported),
+        TEST(a_block_that_is_none_any_more_is_reported),
     };
     return run_unit_tests(tests);
 }

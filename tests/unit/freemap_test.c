@@ -22,7 +22,9 @@ static size_t map_pages(uint32_t record, size_t units)
 static void each_unit_has_a_map_of_its_own(void)
 {
     enum { UNITS = 100 };
+    struct span span;
     uint32_t record = first_record();
+    for (unsigned i = 1; i < UNITS; i++) require(arena_take(1, false, &span) && span.record < record + UNITS);
     for (uint32_t i = 0; i < UNITS; i++)
         for (unsigned w = 0; w < FREEMAP_WORDS; w++) {
             uint64_t *word = freemap_word(record + i, w);
@@ -68,10 +70,9 @@ static void maps_go_back_with_the_memory(void)
     for (unsigned w = 0; w < FREEMAP_WORDS; w++) require(*freemap_word(record, w) == 5);
 }
 
-/* A process of which memory counts as soon as it is writable. */
-static void where_memory_is_charged_maps_follow_it(void)
+/* What is writable counts against limits, and is filled at once where the process locks its memory. */
+static void maps_become_writable_with_the_memory(void)
 {
-    fake.memory_is_charged = true;
     uint32_t record = first_record();
     struct chunk *c = chunk_of_block[record >> RECORD_INDEX_BITS];
     require(c->mapped == c->committed / UNIT_SIZE && c->mapped < c->capacity, "%u of %u", c->mapped, c->capacity);
@@ -85,7 +86,6 @@ static void where_memory_is_charged_maps_follow_it(void)
 
 static void maps_that_are_refused_refuse_the_memory(void)
 {
-    fake.memory_is_charged = true;
     struct span span;
     (void)first_record();
     for (uint64_t every = 1; every <= 2; every++) {
@@ -109,7 +109,7 @@ int main(void)
         TEST(each_unit_has_a_map_of_its_own),
         TEST(small_processes_pay_little),
         TEST(maps_go_back_with_the_memory),
-        TEST(where_memory_is_charged_maps_follow_it),
+        TEST(maps_become_writable_with_the_memory),
         TEST(maps_that_are_refused_refuse_the_memory),
     };
     return run_unit_tests(tests);
