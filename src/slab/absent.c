@@ -124,7 +124,7 @@ void slab_restore(struct slab *s, uint32_t granules)
     for (; granules; granules &= granules - 1) {
         struct blocks blocks = blocks_over(s, lowest_bit(granules));
         for (uint32_t i = blocks.begin; i < blocks.end && i < s->carved; i++)
-            if (!slab_has_absent(s, i)) *slab_word(s, i / SLAB_WORD_BITS) |= UINT64_C(1) << i % SLAB_WORD_BITS;
+            if (!slab_has_absent(s, i)) *slab_word(s, i / SLAB_WORD_BITS) |= slab_bit(i);
         if (blocks.begin / SLAB_WORD_BITS < s->low) s->low = (uint8_t)(blocks.begin / SLAB_WORD_BITS);
     }
 }

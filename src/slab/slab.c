@@ -77,7 +77,7 @@ struct chain slab_take(struct slab *s, uint32_t want)
 
 bool slab_give(struct slab *s, uint32_t index)
 {
-    uint64_t bit = UINT64_C(1) << index % SLAB_WORD_BITS;
+    uint64_t bit = slab_bit(index);
     unsigned w = index / SLAB_WORD_BITS;
     uint64_t *word = slab_word(s, w);
     if (unlikely(*word & bit)) return false;
@@ -106,7 +106,7 @@ COLD const void *slab_find_written(const struct slab *s)
 
 COLD void slab_withdraw(struct slab *s, uint32_t index)
 {
-    *slab_word(s, index / SLAB_WORD_BITS) &= ~(UINT64_C(1) << index % SLAB_WORD_BITS);
+    *slab_word(s, index / SLAB_WORD_BITS) &= ~slab_bit(index);
     s->used++;
 }
 

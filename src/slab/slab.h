@@ -172,10 +172,16 @@ ALWAYS_INLINE uint64_t *slab_word(const struct slab *s, unsigned word)
     return likely(word < RECORD_MAP_WORDS) ? s->map + word : freemap_word(s->number, word);
 }
 
+/* The bit of a block in its word. */
+ALWAYS_INLINE uint64_t slab_bit(uint32_t index)
+{
+    return UINT64_C(1) << index % SLAB_WORD_BITS;
+}
+
 /* true = the block is free. */
 ALWAYS_INLINE bool slab_is_free(const struct slab *s, uint32_t index)
 {
-    return *slab_word(s, index / SLAB_WORD_BITS) >> index % SLAB_WORD_BITS & 1;
+    return *slab_word(s, index / SLAB_WORD_BITS) & slab_bit(index);
 }
 
 /* Puts a used block back. false = it is free or absent: nothing is changed. */
@@ -191,7 +197,7 @@ void slab_withdraw(struct slab *s, uint32_t index);
 ALWAYS_INLINE bool slab_give_one(struct slab *s, uint32_t index)
 {
     uint64_t *word = slab_word(s, index / SLAB_WORD_BITS);
-    uint64_t bit = UINT64_C(1) << index % SLAB_WORD_BITS;
+    uint64_t bit = slab_bit(index);
     if (s->used <= 1 || s->used == s->carved || s->absent || s->marked || (*word & bit)) return false;
     *word |= bit;
     if (index / SLAB_WORD_BITS < s->low) s->low = (uint8_t)(index / SLAB_WORD_BITS);
