@@ -4,7 +4,7 @@
 #     make bench BENCH_FLAGS='--only larson --rounds 7 --lib snmalloc=PATH --json larson.json'
 # They allocate through whatever is preloaded: none of them links hakmem.
 
-BENCH_SINGLE   = aligned_blocks batches calloc_sizes graph hash_table heap_scale large_blocks leak one_pair pareto tree vectors
+BENCH_SINGLE   = aligned_blocks batches buffers calloc_sizes graph hash_table heap_scale large_blocks leak one_pair pareto tree vectors
 BENCH_THREADED = producer_consumer server_phases linear_cross_thread false_sharing_active false_sharing_passive thread_birth \
 	many_threads fork_heap
 BENCH_PROGRAMS = $(addprefix build/bench/,bench_fixed_size bench_random_mixed larson $(BENCH_SINGLE) $(BENCH_THREADED))

@@ -72,6 +72,7 @@ def single_workloads():
         Workload("hash-table-20000", ("hash_table", "20000", "12")),
         Workload("graph-20000", ("graph", "20000", "100000", "40")),
         Workload("leak-16-256", ("leak", "3000000", "16", "256")),
+        Workload("buffers-2K-32K", ("buffers", "200", "2048", "32768", "4")),
         heap_scale(10), heap_scale(100), heap_scale(1000, 2_000_000),
     ]
 

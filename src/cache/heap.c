@@ -1,17 +1,18 @@
 /* heap.c - the slabs of a heap: placing, taking, adopting, retiring, purging. See heap.h.
  *
- * Uses: slab, arena, tagmap. Locks: under heap->lock; takes the common heap's to adopt and to orphan.
+ * Uses: slab, arena, density, tagmap. Locks: under heap->lock; takes the common heap's to adopt and to orphan.
  */
 #include "heap.h"
 
 #include "../base/bits.h"
 #include "../diag/error.h"
 #include "../diag/message.h"
+#include "../space/density.h"
 #include "inbox.h"
 
 enum {
     CARVE_BYTES = 4096,
-    DENSE_STRIDE_MAX = 2048,  /* larger blocks may leave pages untouched */
+    DENSE_STRIDE_MAX = 2048,  /* larger blocks may leave pages untouched: see space/density.h */
     PURGE_GRANULES_MIN = 2,   /* fewer are not worth a call */
 };
 
@@ -90,7 +91,22 @@ static void heap_unplace(struct heap *heap, struct slab *s)
     if (heap == heap_common) note_adoptable(heap, s->class);
 }
 
+static struct slab *first_slab(struct heap_class *class, enum slab_place place)
+{
+    struct list *head = &class->slabs[place];
+    return list_is_empty(head) ? NULL : container_of(head->next, struct slab, link);
+}
+
 /* ---- getting a slab ---- */
+
+/* true = the program will probably touch each page of the next slab. */
+static bool is_dense(struct heap *heap, unsigned class)
+{
+    if (class_stride(class) <= DENSE_STRIDE_MAX) return true;
+    const struct slab *last = first_slab(&heap->class[class], SLAB_FULL);
+    bool tells = last && last->fresh;
+    return density_of_slab(class, tells ? slab_units_base(last) : 0, class_units(class) * (size_t)UNIT_SIZE);
+}
 
 static bool take_span(struct heap *heap, unsigned class, struct span *span)
 {
@@ -98,7 +114,7 @@ static bool take_span(struct heap *heap, unsigned class, struct span *span)
         *span = heap->reserve[--heap->reserve_count];
         return true;
     }
-    return arena_take(class_units(class), class_stride(class) <= DENSE_STRIDE_MAX, span);
+    return arena_take(class_units(class), is_dense(heap, class), span);
 }
 
 static struct slab *new_slab(struct heap *heap, unsigned class)
@@ -172,12 +188,6 @@ static struct chain take_from(struct heap *heap, struct slab *s, uint32_t want)
     }
     heap_place(heap, s, was_empty);
     return chain;
-}
-
-static struct slab *first_slab(struct heap_class *class, enum slab_place place)
-{
-    struct list *head = &class->slabs[place];
-    return list_is_empty(head) ? NULL : container_of(head->next, struct slab, link);
 }
 
 /* Free blocks of partly used slabs first, of several if they have few; else a step of a slab not carved to the end.

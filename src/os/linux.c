@@ -147,15 +147,15 @@ bool os_fill_huge(void *p, size_t size)
     return os_has_memory((char *)p + size - os_page_size());
 }
 
-bool os_is_present(const void *p, size_t size)
+size_t os_count_present(const void *p, size_t size)
 {
     unsigned char present[512];
     size_t pages = size / os_page_size();
-    if (pages > sizeof(present)) return false;
-    if (system_call_failed(system_call(SYS_mincore, (long)p, (long)size, (long)present, 0, 0, 0))) return false;
-    for (size_t i = 0; i < pages; i++)
-        if (!(present[i] & 1)) return false;
-    return true;
+    size_t count = 0;
+    if (pages > sizeof(present)) return 0;
+    if (system_call_failed(system_call(SYS_mincore, (long)p, (long)size, (long)present, 0, 0, 0))) return 0;
+    for (size_t i = 0; i < pages; i++) count += present[i] & 1;
+    return count;
 }
 
 bool os_collapse(void *p, size_t size)

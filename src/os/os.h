@@ -51,8 +51,8 @@ bool os_has_memory(const void *p);
  * a small page or none. `size` and p are multiples of a huge page, or it fails. */
 bool os_fill_huge(void *p, size_t size);
 
-/* true = every page has memory. size is at most 2 MiB. */
-bool os_is_present(const void *p, size_t size);
+/* Pages with memory among these. size is at most 2 MiB. */
+size_t os_count_present(const void *p, size_t size);
 
 /* Copies `size` bytes that are in use into a huge page, in place; as the other as to size and p. false = there was
  * none, or the system cannot (before Linux 6.1). */

@@ -18,12 +18,18 @@ enum {
     LESSON_PAGES = 4,
     BLOCK_PAGES = 16,
     LEARN_EVERY = 8,
+    SLABS_LEARN_EVERY = 16,
 };
 
 static int density;
 static int lessons; /* so far, up to LESSONS_MAX */
 static uint32_t asked;
 static uintptr_t watched; /* 0 = nothing */
+
+/* What slabs of a class teach. */
+enum lesson { LESSON_NONE = 0, LESSON_SPARSE, LESSON_FILLED };
+static uint8_t lesson_of[CLASS_COUNT];  /* enum lesson */
+static uint8_t slabs_asked[CLASS_COUNT];
 
 /* Pages with memory among `count` evenly spread ones. */
 static unsigned sample(uintptr_t base, size_t size, unsigned count)
@@ -63,6 +69,21 @@ bool density_is_low(void)
 void density_watch(uintptr_t superslab)
 {
     store_relaxed(&watched, superslab);
+}
+
+bool density_of_slab(unsigned class, uintptr_t last, size_t size)
+{
+    uint8_t turn = load_relaxed(&slabs_asked[class]);
+    uint8_t lesson = load_relaxed(&lesson_of[class]);
+    bool again = turn % SLABS_LEARN_EVERY == 0;
+    if (option_get(OPTION_thp) != THP_AUTO) return false;
+    store_relaxed(&slabs_asked[class], (uint8_t)(turn + 1));
+    if (last && (again || lesson != LESSON_SPARSE)) {
+        size_t pages = size / os_page_size();
+        lesson = os_count_present((const void *)last, size) > pages * 3 / 4 ? LESSON_FILLED : LESSON_SPARSE;
+        store_relaxed(&lesson_of[class], lesson);
+    }
+    return lesson == LESSON_FILLED && !again;
 }
 
 bool density_is_high(uintptr_t base, size_t size)

@@ -44,7 +44,7 @@ bool huge_fill(uintptr_t superslab)
 
 bool huge_collapse(uintptr_t superslab)
 {
-    if (!os_is_present((const void *)superslab, SUPERSLAB_SIZE)) return false;
+    if (os_count_present((const void *)superslab, SUPERSLAB_SIZE) < SUPERSLAB_SIZE / os_page_size()) return false;
     uint64_t start = os_now_ns();
     bool done = os_collapse((void *)superslab, SUPERSLAB_SIZE);
     learn_time(start, done, SLOW_COLLAPSE_NS);

@@ -293,11 +293,11 @@ bool os_fill_huge(void *p, size_t size)
     return !fake_fails(FAKE_FILL_HUGE);
 }
 
-bool os_is_present(const void *p, size_t size)
+size_t os_count_present(const void *p, size_t size)
 {
-    for (size_t at = 0; at < size; at += FAKE_PAGE)
-        if (!os_has_memory((const char *)p + at)) return false;
-    return true;
+    size_t count = 0;
+    for (size_t at = 0; at < size; at += FAKE_PAGE) count += os_has_memory((const char *)p + at);
+    return count;
 }
 
 bool os_collapse(void *p, size_t size)

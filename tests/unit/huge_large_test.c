@@ -336,6 +336,9 @@ static void never_means_never(void)
     (void)take(1, true);
     for (unsigned i = 0; i < 8; i++) lesson(true);
     require(expectations() == 0 && fake.calls[FAKE_FILL_HUGE] == 0);
+    uintptr_t filled = memory();
+    memset((void *)filled, 1, UNIT_SIZE);
+    for (unsigned i = 0; i < 4; i++) require(!density_of_slab(30, filled, UNIT_SIZE));
     unsigned char *p = mapping_alloc(6 * MIB, 1, false);
     memset(p, 1, 6 * MIB);
     (void)resize(p, 12 * MIB);

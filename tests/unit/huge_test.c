@@ -1,5 +1,5 @@
-/* huge_test.c - huge pages for slabs: which heaps get them, what is dirty then, what slow ones change, and broken on
- * purpose. For large blocks: huge_large_test.c.
+/* huge_test.c - huge pages for slabs: which heaps get them, what is dirty then, what slow ones change, which slabs of
+ * larger blocks count as dense, and broken on purpose. For large blocks: huge_large_test.c.
  */
 #include "dense.h"
 
@@ -176,6 +176,98 @@ static void a_heap_grows_in_small_pages_while_huge_ones_are_slow(void)
     require(fake.calls[FAKE_FILL_HUGE] == 3, "SuperSlabs 1, 3 and 7: %zu", (size_t)fake.calls[FAKE_FILL_HUGE]);
 }
 
+/* ---- slabs of blocks above 2 KiB ---- */
+
+static const unsigned CLASS = 30, OTHER_CLASS = 31;
+
+/* A unit, of which the first so many pages were touched. */
+static uintptr_t unit_with(unsigned pages)
+{
+    uintptr_t p = os_aligned(os_map, UNIT_SIZE, UNIT_SIZE);
+    memset((void *)p, 1, pages * os_page_size());
+    return p;
+}
+
+/* Of the next slabs, those that are expected to be filled. */
+static unsigned expected(unsigned class, uintptr_t last, unsigned slabs)
+{
+    unsigned yes = 0;
+    for (unsigned i = 0; i < slabs; i++) yes += density_of_slab(class, last, UNIT_SIZE);
+    return yes;
+}
+
+static void nothing_is_expected_of_a_class_without_a_lesson(void)
+{
+    require(expected(CLASS, 0, 2 * SLABS_LEARN_EVERY) == 0);
+}
+
+static void a_filled_slab_lets_expect_another(void)
+{
+    require(expected(CLASS, 0, 3) == 0);
+    require(expected(CLASS, unit_with(13), 1) == 1, "the first lesson waits for no date");
+    require(expected(CLASS, 0, 2 * SLABS_LEARN_EVERY) == 2 * (SLABS_LEARN_EVERY - 1), "one of sixteen is for learning");
+    require(expected(OTHER_CLASS, 0, 2 * SLABS_LEARN_EVERY) == 0, "nothing is known of others");
+}
+
+static void a_slab_with_gaps_lets_expect_none(void)
+{
+    require(expected(CLASS, unit_with(12), 2 * SLABS_LEARN_EVERY) == 0);
+}
+
+static void a_slab_with_gaps_ends_the_expectation(void)
+{
+    require(expected(CLASS, unit_with(16), SLABS_LEARN_EVERY) == SLABS_LEARN_EVERY - 1);
+    require(expected(CLASS, 0, 2) == 1);
+    require(expected(CLASS, unit_with(8), 1) == 0);
+    require(expected(CLASS, 0, 2 * SLABS_LEARN_EVERY) == 0);
+}
+
+static void a_class_with_gaps_is_looked_at_again_now_and_then(void)
+{
+    uintptr_t filled = unit_with(16);
+    require(expected(CLASS, unit_with(8), 1) == 0);
+    require(expected(CLASS, filled, SLABS_LEARN_EVERY) == 0, "the last of these has learned");
+    require(expected(CLASS, filled, SLABS_LEARN_EVERY) == SLABS_LEARN_EVERY - 1);
+}
+
+/* `count` blocks of 5,000 bytes, each with so much of it touched. */
+static void use_blocks(unsigned count, size_t touched)
+{
+    for (unsigned i = 0; i < count; i++) {
+        void *p = hak_malloc(5000);
+        require(p, "block %u", i);
+        memset(p, 1, touched);
+    }
+}
+
+static void filled_blocks_make_a_heap_dense(void)
+{
+    use_blocks(12 * 20, 5000);
+    require(arena.dense_units >= 15, "%zu", arena.dense_units);
+    require_whole();
+}
+
+static void blocks_with_gaps_do_not(void)
+{
+    use_blocks(12 * 20, 1);
+    require(arena.dense_units == 0, "%zu", arena.dense_units);
+}
+
+/* What a slab took over from others is no sign of what its own blocks touch. */
+static void memory_from_earlier_teaches_nothing(void)
+{
+    enum { UNITS = 24 };
+    struct span spans[UNITS];
+    start();
+    for (unsigned i = 0; i < UNITS; i++) {
+        spans[i] = take(1, false);
+        memset((void *)spans[i].base, 1, UNIT_SIZE);
+    }
+    for (unsigned i = 0; i < UNITS; i++) give(spans[i], 1);
+    use_blocks(12 * (UNITS - 4), 1);
+    require(lesson_of[class_of(5000)] == LESSON_NONE && arena.dense_units == 0);
+}
+
 /* ---- broken on purpose ---- */
 
 static void verify_sees_a_unit_zero_and_not_dirty(void)
@@ -217,6 +309,14 @@ int main(void)
         TEST(quick_fills_halve_what_passes),
         TEST(a_refused_fill_counts_as_slow),
         TEST(a_heap_grows_in_small_pages_while_huge_ones_are_slow),
+        TEST(nothing_is_expected_of_a_class_without_a_lesson),
+        TEST(a_filled_slab_lets_expect_another),
+        TEST(a_slab_with_gaps_lets_expect_none),
+        TEST(a_slab_with_gaps_ends_the_expectation),
+        TEST(a_class_with_gaps_is_looked_at_again_now_and_then),
+        TEST(filled_blocks_make_a_heap_dense),
+        TEST(blocks_with_gaps_do_not),
+        TEST(memory_from_earlier_teaches_nothing),
         TEST(verify_sees_a_unit_zero_and_not_dirty),
         TEST(verify_sees_a_unit_dense_and_not_occupied),
         TEST(verify_sees_a_wrong_sum_of_dense_units),
