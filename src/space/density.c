@@ -19,6 +19,7 @@ enum {
     BLOCK_PAGES = 16,
     LEARN_EVERY = 8,
     SLABS_LEARN_EVERY = 16,
+    FILLED_LOOK_EVERY = 4,     /* a look is half a microsecond of somebody's malloc */
 };
 
 static int density;
@@ -28,6 +29,7 @@ static uintptr_t watched; /* 0 = nothing */
 
 /* What slabs of a class teach. */
 enum lesson { LESSON_NONE = 0, LESSON_SPARSE, LESSON_FILLED };
+static const uint8_t look_every[] = {1, SLABS_LEARN_EVERY, FILLED_LOOK_EVERY}; /* slabs, after each lesson */
 static uint8_t lesson_of[CLASS_COUNT];  /* enum lesson */
 static uint8_t slabs_asked[CLASS_COUNT];
 
@@ -75,15 +77,14 @@ bool density_of_slab(unsigned class, uintptr_t last, size_t size)
 {
     uint8_t turn = load_relaxed(&slabs_asked[class]);
     uint8_t lesson = load_relaxed(&lesson_of[class]);
-    bool again = turn % SLABS_LEARN_EVERY == 0;
     if (option_get(OPTION_thp) != THP_AUTO) return false;
     store_relaxed(&slabs_asked[class], (uint8_t)(turn + 1));
-    if (last && (again || lesson != LESSON_SPARSE)) {
+    if (last && turn % look_every[lesson] == 0) {
         size_t pages = size / os_page_size();
         lesson = os_count_present((const void *)last, size) > pages * 3 / 4 ? LESSON_FILLED : LESSON_SPARSE;
         store_relaxed(&lesson_of[class], lesson);
     }
-    return lesson == LESSON_FILLED && !again;
+    return lesson == LESSON_FILLED && turn % SLABS_LEARN_EVERY != 0;
 }
 
 bool density_is_high(uintptr_t base, size_t size)
