@@ -105,7 +105,7 @@ static bool is_dense(struct heap *heap, unsigned class)
     if (class_stride(class) <= DENSE_STRIDE_MAX) return true;
     const struct slab *last = first_slab(&heap->class[class], SLAB_FULL);
     bool tells = last && last->fresh;
-    return density_of_slab(class, tells ? slab_units_base(last) : 0, class_units(class) * (size_t)UNIT_SIZE);
+    return density_of_slab(class, tells ? slab_units_base(last) + last->units / 2 * (uintptr_t)UNIT_SIZE : 0);
 }
 
 static bool take_span(struct heap *heap, unsigned class, struct span *span)

@@ -18,8 +18,8 @@ enum {
     LESSON_PAGES = 4,
     BLOCK_PAGES = 16,
     LEARN_EVERY = 8,
-    SLABS_LEARN_EVERY = 16,
-    FILLED_LOOK_EVERY = 4,     /* a look is half a microsecond of somebody's malloc */
+    SLABS_LEARN_EVERY = 17,    /* prime: a class that grows alone, 32 or 4 to a SuperSlab, begins one with each of them */
+    FILLED_LOOK_EVERY = 4,     /* a look takes time of somebody's malloc */
 };
 
 static int density;
@@ -31,7 +31,7 @@ static uintptr_t watched; /* 0 = nothing */
 enum lesson { LESSON_NONE = 0, LESSON_SPARSE, LESSON_FILLED };
 static const uint8_t look_every[] = {1, SLABS_LEARN_EVERY, FILLED_LOOK_EVERY}; /* slabs, after each lesson */
 static uint8_t lesson_of[CLASS_COUNT];  /* enum lesson */
-static uint8_t slabs_asked[CLASS_COUNT];
+static uint8_t turn_of[CLASS_COUNT];    /* below SLABS_LEARN_EVERY; slabs of turn 0 are for learning */
 
 /* Pages with memory among `count` evenly spread ones. */
 static unsigned sample(uintptr_t base, size_t size, unsigned count)
@@ -73,18 +73,18 @@ void density_watch(uintptr_t superslab)
     store_relaxed(&watched, superslab);
 }
 
-bool density_of_slab(unsigned class, uintptr_t last, size_t size)
+bool density_of_slab(unsigned class, uintptr_t unit)
 {
-    uint8_t turn = load_relaxed(&slabs_asked[class]);
+    uint8_t turn = load_relaxed(&turn_of[class]);
     uint8_t lesson = load_relaxed(&lesson_of[class]);
     if (option_get(OPTION_thp) != THP_AUTO) return false;
-    store_relaxed(&slabs_asked[class], (uint8_t)(turn + 1));
-    if (last && turn % look_every[lesson] == 0) {
-        size_t pages = size / os_page_size();
-        lesson = os_count_present((const void *)last, size) > pages * 3 / 4 ? LESSON_FILLED : LESSON_SPARSE;
+    store_relaxed(&turn_of[class], (uint8_t)((turn + 1) % SLABS_LEARN_EVERY));
+    if (unit && turn % look_every[lesson] == 0) {
+        size_t pages = UNIT_SIZE / os_page_size();
+        lesson = os_count_present((const void *)unit, UNIT_SIZE) > pages * 3 / 4 ? LESSON_FILLED : LESSON_SPARSE;
         store_relaxed(&lesson_of[class], lesson);
     }
-    return lesson == LESSON_FILLED && turn % SLABS_LEARN_EVERY != 0;
+    return lesson == LESSON_FILLED && turn != 0;
 }
 
 bool density_is_high(uintptr_t base, size_t size)

@@ -6,7 +6,7 @@
  * must not become resident as a whole. So whoever takes a large block in small pages leaves a place to look at, and
  * the next one looks there how many pages were touched since. The average of these lessons is what the next block is
  * expected to fill. A slab's lesson is the one of its class that was handed out to the end before it. Every eighth
- * large block, and every sixteenth slab of a class, gets small pages in any case, so that learning goes on.
+ * large block, and every seventeenth slab of a class, gets small pages in any case, so that learning goes on.
  * HAKMEM_THP=always and never answer instead.
  */
 #ifndef HAK_SPACE_DENSITY_H
@@ -23,9 +23,9 @@ bool density_is_low(void);
 /* A SuperSlab without memory was handed out in small pages: the next density_expected() will look at it. */
 void density_watch(uintptr_t superslab);
 
-/* true = nearly all of the next slab of the class will probably be touched. last = the units of one of which every
- * block was handed out, and whose memory came as it was touched; 0 = there is none to look at. */
-bool density_of_slab(unsigned class, uintptr_t last, size_t size);
+/* true = nearly all of the next slab of the class will probably be touched. unit = of a slab of which every block was
+ * handed out, and whose memory came as it was touched; 0 = there is none to look at. */
+bool density_of_slab(unsigned class, uintptr_t unit);
 
 /* true = nearly all of this block was touched: what it grows by will be, too. */
 bool density_is_high(uintptr_t base, size_t size);

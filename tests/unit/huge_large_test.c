@@ -338,7 +338,7 @@ static void never_means_never(void)
     require(expectations() == 0 && fake.calls[FAKE_FILL_HUGE] == 0);
     uintptr_t filled = memory();
     memset((void *)filled, 1, UNIT_SIZE);
-    for (unsigned i = 0; i < 4; i++) require(!density_of_slab(30, filled, UNIT_SIZE));
+    for (unsigned i = 0; i < 4; i++) require(!density_of_slab(30, filled));
     unsigned char *p = mapping_alloc(6 * MIB, 1, false);
     memset(p, 1, 6 * MIB);
     (void)resize(p, 12 * MIB);

@@ -189,10 +189,10 @@ static uintptr_t unit_with(unsigned pages)
 }
 
 /* Of the next slabs, those that are expected to be filled. */
-static unsigned expected(unsigned class, uintptr_t last, unsigned slabs)
+static unsigned expected(unsigned class, uintptr_t unit, unsigned slabs)
 {
     unsigned yes = 0;
-    for (unsigned i = 0; i < slabs; i++) yes += density_of_slab(class, last, UNIT_SIZE);
+    for (unsigned i = 0; i < slabs; i++) yes += density_of_slab(class, unit);
     return yes;
 }
 
@@ -205,7 +205,7 @@ static void a_filled_slab_lets_expect_another(void)
 {
     require(expected(CLASS, 0, 3) == 0);
     require(expected(CLASS, unit_with(13), 1) == 1, "the first lesson waits for no date");
-    require(expected(CLASS, 0, 2 * SLABS_LEARN_EVERY) == 2 * (SLABS_LEARN_EVERY - 1), "one of sixteen is for learning");
+    require(expected(CLASS, 0, 2 * SLABS_LEARN_EVERY) == 2 * (SLABS_LEARN_EVERY - 1), "one of each turn is for learning");
     require(expected(OTHER_CLASS, 0, 2 * SLABS_LEARN_EVERY) == 0, "nothing is known of others");
 }
 
@@ -237,6 +237,20 @@ static void use_blocks(unsigned count, size_t touched)
         void *p = hak_malloc(5000);
         require(p, "block %u", i);
         memset(p, 1, touched);
+    }
+}
+
+/* What decides is the slab that begins a SuperSlab. */
+static void a_class_that_grows_alone_gets_small_pages_now_and_then(void)
+{
+    for (unsigned slabs = 4; slabs <= 32; slabs += 28) {
+        unsigned dense = 0;
+        (void)expected(slabs, unit_with(16), slabs);
+        for (unsigned i = 0; i < SLABS_LEARN_EVERY; i++) {
+            dense += density_of_slab(slabs, 0);
+            (void)expected(slabs, 0, slabs - 1);
+        }
+        require(dense == SLABS_LEARN_EVERY - 1, "%u of %u SuperSlabs of %u slabs", dense, SLABS_LEARN_EVERY, slabs);
     }
 }
 
@@ -314,6 +328,7 @@ int main(void)
         TEST(a_slab_with_gaps_lets_expect_none),
         TEST(a_slab_with_gaps_ends_the_expectation),
         TEST(a_class_with_gaps_is_looked_at_again_now_and_then),
+        TEST(a_class_that_grows_alone_gets_small_pages_now_and_then),
         TEST(filled_blocks_make_a_heap_dense),
         TEST(blocks_with_gaps_do_not),
         TEST(memory_from_earlier_teaches_nothing),
