@@ -18,7 +18,7 @@ enum {
     LESSON_PAGES = 4,
     BLOCK_PAGES = 16,
     LEARN_EVERY = 8,
-    SLABS_LEARN_EVERY = 17,    /* prime: a class that grows alone, 32 or 4 to a SuperSlab, begins one with each of them */
+    SLABS_LEARN_EVERY = 17,    /* prime: a class that grows alone, by 32 or 4 a SuperSlab, begins one with each */
     FILLED_LOOK_EVERY = 4,     /* a look takes time of somebody's malloc */
 };
 
