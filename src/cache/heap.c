@@ -104,7 +104,7 @@ static bool is_dense(struct heap *heap, unsigned class)
 {
     if (class_stride(class) <= DENSE_STRIDE_MAX) return true;
     const struct slab *last = first_slab(&heap->class[class], SLAB_FULL);
-    bool tells = last && last->fresh;
+    bool tells = last && last->fresh == FRESH_EVERYWHERE;
     return density_of_slab(class, tells ? slab_units_base(last) + last->units / 2 * (uintptr_t)UNIT_SIZE : 0);
 }
 

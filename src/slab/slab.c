@@ -23,7 +23,7 @@ struct slab *slab_init(const struct span *span, unsigned class)
         .class = (uint8_t)class,
         .units = (uint8_t)class_units(class),
         .place = SLAB_NOWHERE,
-        .fresh = !span->present,
+        .fresh = span->present ? FRESH_NOWHERE : span->untouched ? FRESH_EVERYWHERE : FRESH_IN_PART,
         .marked = option_get(OPTION_failfast),
     };
     s->map = s->capacity > SLAB_WORD_BITS ? freemap_word(s->number, 0) : &s->word;

@@ -34,6 +34,8 @@
 
 enum slab_place { SLAB_PARTIAL, SLAB_UNCARVED, SLAB_ABSENT, SLAB_FULL, SLAB_PLACES, SLAB_NOWHERE = SLAB_PLACES };
 
+enum slab_fresh { FRESH_NOWHERE = 0, FRESH_IN_PART, FRESH_EVERYWHERE };
+
 enum { SLAB_GRANULES = 16, MARK_BYTES = 64, SLAB_WORD_BITS = 64 };
 
 static const uint32_t NO_BLOCK = UINT32_MAX;
@@ -54,7 +56,7 @@ struct slab {
     uint8_t class;
     uint8_t units;     /* 1 or POOL_UNITS; 0 = the record is not a slab */
     uint8_t place;     /* enum slab_place */
-    bool fresh;        /* its memory comes as it is touched */
+    uint8_t fresh;     /* enum slab_fresh: its memory comes as it is touched */
     bool marked;       /* see above */
 };
 

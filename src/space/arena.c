@@ -207,6 +207,7 @@ bool arena_take(unsigned count, bool dense, struct span *span)
         span->record = s->record + first;
         span->dirty = (s->dirty & ~s->zero & run) >> first;
         span->present = (run & ~s->dirty) == 0;
+        span->untouched = (run & s->dirty) == 0;
         bool fill = dense && deserves_huge(s);
         forbid = superslab_forget_huge(s) && !fill;
         hand_out(s, run, dense);

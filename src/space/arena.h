@@ -37,6 +37,7 @@ struct span {
     uint32_t record; /* number of the first unit's record; the others follow */
     uint32_t dirty;  /* bit i: unit i may hold old contents; else it reads as zero */
     bool present;    /* each unit was dirty, or is of a huge page: it has memory, as far as is known */
+    bool untouched;  /* no unit was dirty */
 };
 
 enum {

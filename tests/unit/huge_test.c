@@ -230,11 +230,11 @@ static void a_class_with_gaps_is_looked_at_again_now_and_then(void)
     require(expected(CLASS, filled, SLABS_LEARN_EVERY) == SLABS_LEARN_EVERY - 1);
 }
 
-/* `count` blocks of 5,000 bytes, each with so much of it touched. */
-static void use_blocks(unsigned count, size_t touched)
+/* `count` blocks, each with so much of it touched. */
+static void use_blocks(unsigned count, size_t size, size_t touched)
 {
     for (unsigned i = 0; i < count; i++) {
-        void *p = hak_malloc(5000);
+        void *p = hak_malloc(size);
         require(p, "block %u", i);
         memset(p, 1, touched);
     }
@@ -256,30 +256,43 @@ static void a_class_that_grows_alone_gets_small_pages_now_and_then(void)
 
 static void filled_blocks_make_a_heap_dense(void)
 {
-    use_blocks(12 * 20, 5000);
+    use_blocks(12 * 20, 5000, 5000);
     require(arena.dense_units >= 15, "%zu", arena.dense_units);
     require_whole();
 }
 
 static void blocks_with_gaps_do_not(void)
 {
-    use_blocks(12 * 20, 1);
+    use_blocks(12 * 20, 5000, 1);
     require(arena.dense_units == 0, "%zu", arena.dense_units);
+}
+
+/* The first units of a SuperSlab have memory, and are free. */
+static void leave_memory(unsigned units)
+{
+    struct span span = take(units, false);
+    memset((void *)span.base, 1, units * (size_t)UNIT_SIZE);
+    give(span, units);
 }
 
 /* What a slab took over from others is no sign of what its own blocks touch. */
 static void memory_from_earlier_teaches_nothing(void)
 {
-    enum { UNITS = 24 };
-    struct span spans[UNITS];
     start();
-    for (unsigned i = 0; i < UNITS; i++) {
-        spans[i] = take(1, false);
-        memset((void *)spans[i].base, 1, UNIT_SIZE);
-    }
-    for (unsigned i = 0; i < UNITS; i++) give(spans[i], 1);
-    use_blocks(12 * (UNITS - 4), 1);
+    leave_memory(24);
+    use_blocks(12 * 20, 5000, 1);
     require(lesson_of[class_of(5000)] == LESSON_NONE && arena.dense_units == 0);
+}
+
+static void memory_of_some_units_teaches_nothing(void)
+{
+    const unsigned class = class_of(20000);
+    start();
+    leave_memory(POOL_UNITS + POOL_UNITS - 1);
+    use_blocks(2 * class_capacity(class) + 1, 20000, 1);
+    require(lesson_of[class] == LESSON_NONE, "the second slab had memory in all units but one");
+    use_blocks(class_capacity(class), 20000, 1);
+    require(lesson_of[class] == LESSON_SPARSE);
 }
 
 /* ---- broken on purpose ---- */
@@ -332,6 +345,7 @@ int main(void)
         TEST(filled_blocks_make_a_heap_dense),
         TEST(blocks_with_gaps_do_not),
         TEST(memory_from_earlier_teaches_nothing),
+        TEST(memory_of_some_units_teaches_nothing),
         TEST(verify_sees_a_unit_zero_and_not_dirty),
         TEST(verify_sees_a_unit_dense_and_not_occupied),
         TEST(verify_sees_a_wrong_sum_of_dense_units),
