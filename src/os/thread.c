@@ -142,12 +142,13 @@ static bool read_user_ids(struct user_ids *ids)
     return true;
 }
 
+static bool may_outlive_rights; /* the thread was made by root: there is something that the process could give up */
+
 bool os_thread_outlives_rights(void)
 {
     struct user_ids ids;
     if (system_calls_are_filtered()) return true; /* there was no filter when the thread was made */
-    uint32_t own = (uint32_t)system_call(SYS_geteuid, 0, 0, 0, 0, 0, 0);
-    if (own != 0) return false; /* nothing that the process could give up */
+    if (!may_outlive_rights) return false;
     if (!read_user_ids(&ids)) return true;
     return (ids.id[0] | ids.id[1] | ids.id[2] | ids.id[3]) != 0;
 }
@@ -206,6 +207,8 @@ bool os_thread_start(struct os_thread *thread, int (*main)(bool alone))
     __builtin_memset(storage, 0, below + above);
     mark_thread(storage + below);
     thread_main = main;
+    thread->process = os_process_number();
+    may_outlive_rights = system_call(SYS_geteuid, 0, 0, 0, 0, 0, 0) == 0;
     return clone_thread(thread, storage + below, storage);
 }
 
@@ -219,16 +222,18 @@ uint32_t os_process_number(void)
     return (uint32_t)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
 }
 
-static bool is_there(uint32_t id)
+/* false = this is a child that was forked without it. A filter that has come since may kill for asking the system. */
+static bool is_there(const struct os_thread *thread, uint32_t id)
 {
-    return system_call(SYS_tgkill, os_process_number(), id, 0, 0, 0, 0) != -ESRCH;
+    if (thread->process != os_process_number()) return false;
+    return system_calls_are_filtered() || system_call(SYS_tgkill, thread->process, id, 0, 0, 0, 0) != -ESRCH;
 }
 
 /* The system wakes those who wait for a shared word. It does not in the child of a fork that libc did not see. */
 void os_thread_join(const struct os_thread *thread, uint32_t id)
 {
     struct timespec time = {.tv_nsec = 10 * 1000000};
-    while (id != 0 && load_acquire(&thread->id) == id && is_there(id))
+    while (id != 0 && load_acquire(&thread->id) == id && is_there(thread, id))
         (void)system_call(SYS_futex, (long)&thread->id, WAIT_SHARED, (long)id, (long)&time, 0, 0);
 }
 

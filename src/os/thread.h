@@ -13,8 +13,9 @@
 #include "os.h"
 
 struct os_thread {
-    uint32_t id;  /* its number; 0 = there is none: the system clears it when the thread is gone */
-    void *memory; /* its stack and thread-local storage; kept for the next */
+    uint32_t id;      /* its number; 0 = there is none: the system clears it when the thread is gone */
+    uint32_t process; /* whose it is; a child of a fork has it not */
+    void *memory;     /* its stack and thread-local storage; kept for the next */
     size_t size;
 };
 

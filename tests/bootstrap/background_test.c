@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <dirent.h>
@@ -271,6 +272,30 @@ static int a_sandbox_gets_none(void)
     return threads == WORKERS + 1 ? 0 : 3;
 }
 
+/* For all threads: who makes this call is killed. */
+static bool kill_for(uint32_t number)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof(filter) / sizeof(*filter), .filter = filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return false;
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
+}
+
+/* The one that leaves last waits for ours. */
+static int threads_that_leave_under_a_filter_make_no_unlisted_call(void)
+{
+    start_workers();
+    if (count_threads() != WORKERS + 2) return 1;
+    if (!kill_for(SYS_tgkill)) return 2;
+    end_workers();
+    return within_time(is_alone) ? 0 : 3;
+}
+
 static int off_means_none(void)
 {
     start_workers();
@@ -311,6 +336,8 @@ static const struct {
     {"it_does_not_keep_the_process_alive", it_does_not_keep_the_process_alive, "auto"},
     {"exit_does_not_wait", exit_does_not_wait, "auto"},
     {"a_sandbox_gets_none", a_sandbox_gets_none, "auto"},
+    {"threads_that_leave_under_a_filter_make_no_unlisted_call", threads_that_leave_under_a_filter_make_no_unlisted_call,
+     "auto"},
     {"off_means_none", off_means_none, "off"},
     {"it_gives_up_rights_with_the_process", it_gives_up_rights_with_the_process, "auto"},
 };

@@ -4,6 +4,7 @@
 EXHAUST_C := limits_test mappings_test filters_test
 EXHAUST_WAYS := preload static
 EXHAUST_PROGRAMS := $(foreach way,$(EXHAUST_WAYS),$(addprefix $(BUILD)/tests/exhaust/$(way)/,$(EXHAUST_C)))
+EXHAUST_PROGRAMS += $(BUILD)/tests/exhaust/plain/unlisted_test # has the layer in it
 UNIT_EXHAUST = $(BUILD)/tests/unit/failure_pairs_test
 EXHAUST_SCRIPTS := tests/exhaust/inject_test.py tests/exhaust/calls_test.py
 EXHAUST_HEADERS := $(wildcard tests/exhaust/*.h) tests/bootstrap/common.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
@@ -29,6 +30,8 @@ exhaust: all $(EXHAUST_PROGRAMS) $(UNIT_EXHAUST)
 $(BUILD)/tests/exhaust/preload/%: tests/api/preloaded.sh $(BUILD)/tests/exhaust/plain/% $(LIB_SO)
 	@mkdir -p $(@D)
 	cp $< $@
+
+$(BUILD)/tests/exhaust/plain/unlisted_test: $(wildcard src/os/*)
 
 $(BUILD)/tests/exhaust/plain/%: tests/exhaust/%.c $(EXHAUST_HEADERS)
 	@mkdir -p $(@D)

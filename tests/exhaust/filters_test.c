@@ -3,7 +3,8 @@
  * Refused: each system call that the library knows is answered with an error from then on, before the first block or
  * with a heap of all sorts, threads and the library's own thread. The program lives: NULL comes with ENOMEM, what is
  * freed can be had again, free keeps errno, and the heap is whole.
- * Killed: calls that README.md does not list end the process, one at a time, and then all of them.
+ * Killed: calls that README.md does not list end the process, one at a time, and then all of them. Such a filter comes
+ * while the library's thread sleeps: README.md promises no more.
  *
  * A scene is a program of its own. Threads are there before the filter, and nobody waits in libc: it would not bear
  * a refused futex. `filters_test calls` prints all calls, which calls_test.py compares with the sources.
@@ -22,17 +23,20 @@
 #define EACH 3
 #include "table.h"
 
-enum { WORKERS = 2, ROUNDS = 3, RUN_MOST = 64 << 20, PROGRAM_MAX = 128, ROUND_MS = 20, LARGEST = 2 };
+enum { WORKERS = 2, ROUNDS = 3, RUN_MOST = 64 << 20, PROGRAM_MAX = 128, LARGEST = 2 };
 
 /* ---- the calls ---- */
 
 enum use { NEEDED, OPTIONAL }; /* OPTIONAL: README.md does not ask that a filter allows it */
+enum { ANY_ADVICE = 0 };
 
-#define CALL(name, use) {#name, SYS_##name, use}
+#define CALL(name, use) {#name, SYS_##name, ANY_ADVICE, use}
+#define ADVICE(name, number, use) {#name, SYS_madvise, number, use}
 
 static const struct call {
     const char *name;
     long number;
+    uint32_t advice;
     enum use use;
 } calls[] = {
     CALL(mmap, NEEDED),          CALL(munmap, NEEDED),      CALL(mprotect, NEEDED), CALL(mremap, NEEDED),
@@ -42,18 +46,20 @@ static const struct call {
     CALL(clone, OPTIONAL),       CALL(clone3, OPTIONAL),    CALL(vfork, OPTIONAL),  CALL(close_range, OPTIONAL),
     CALL(rt_sigprocmask, OPTIONAL), CALL(geteuid, OPTIONAL), CALL(tgkill, OPTIONAL), CALL(write, OPTIONAL),
     CALL(msync, OPTIONAL),
+
+    ADVICE(DONTNEED, MADV_DONTNEED, NEEDED),       ADVICE(DONTDUMP, MADV_DONTDUMP, NEEDED),
+    ADVICE(HUGEPAGE, MADV_HUGEPAGE, NEEDED),       ADVICE(NOHUGEPAGE, MADV_NOHUGEPAGE, NEEDED),
+    ADVICE(COLLAPSE, 25, OPTIONAL), /* headers may not know it yet */
 };
 
 /* What the program itself needs beside. */
 static const long own_calls[] = {SYS_exit, SYS_exit_group, SYS_clock_nanosleep, SYS_rt_sigprocmask};
 
-static const uint32_t advices[] = {MADV_DONTNEED, MADV_DONTDUMP, MADV_HUGEPAGE, MADV_NOHUGEPAGE};
-
-static long number_of(const char *name)
+static const struct call *call_of(const char *name)
 {
     for (unsigned i = 0; i < COUNT(calls); i++)
-        if (strcmp(calls[i].name, name) == 0) return calls[i].number;
-    return -1;
+        if (strcmp(calls[i].name, name) == 0) return &calls[i];
+    _exit(7);
 }
 
 /* ---- filters ---- */
@@ -78,30 +84,36 @@ static void answer_if(uint32_t value, uint32_t answer)
     add(BPF_RET | BPF_K, answer, 0, 0);
 }
 
-static void answer_call(long number, uint32_t answer)
+static void answer_number(long number, uint32_t answer)
 {
     load(offsetof(struct seccomp_data, nr));
     answer_if((uint32_t)number, answer);
 }
 
-/* If the call is `number`, its argument decides. */
-static void allow_arguments(long number, unsigned argument, const uint32_t *values, unsigned count)
+/* If the call is `number` and its argument is `value`. */
+static void answer_argument(long number, unsigned argument, uint32_t value, uint32_t answer)
 {
     load(offsetof(struct seccomp_data, nr));
-    add(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, (uint8_t)(2 * count + 1));
+    add(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 3);
     load(offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t));
-    for (unsigned i = 0; i < count; i++) answer_if(values[i], SECCOMP_RET_ALLOW);
+    answer_if(value, answer);
+}
+
+static void answer_call(const struct call *call, uint32_t answer)
+{
+    if (call->advice == ANY_ADVICE) answer_number(call->number, answer);
+    else answer_argument(call->number, 2, call->advice, answer);
 }
 
 static void allow_documented(void)
 {
-    const uint32_t asks = PR_GET_SECCOMP;
-    for (unsigned i = 0; i < COUNT(own_calls); i++) answer_call(own_calls[i], SECCOMP_RET_ALLOW);
-    for (unsigned i = 0; i < COUNT(calls); i++)
-        if (calls[i].use == NEEDED && calls[i].number != SYS_madvise && calls[i].number != SYS_prctl)
-            answer_call(calls[i].number, SECCOMP_RET_ALLOW);
-    allow_arguments(SYS_madvise, 2, advices, COUNT(advices));
-    allow_arguments(SYS_prctl, 0, &asks, 1);
+    for (unsigned i = 0; i < COUNT(own_calls); i++) answer_number(own_calls[i], SECCOMP_RET_ALLOW);
+    for (unsigned i = 0; i < COUNT(calls); i++) {
+        const struct call *call = &calls[i];
+        bool is_any = call->advice == ANY_ADVICE && (call->number == SYS_madvise || call->number == SYS_prctl);
+        if (call->use == NEEDED && !is_any) answer_call(call, SECCOMP_RET_ALLOW);
+    }
+    answer_argument(SYS_prctl, 0, PR_GET_SECCOMP, SECCOMP_RET_ALLOW);
 }
 
 /* For all threads. */
@@ -118,6 +130,7 @@ static bool install(uint32_t last_answer)
 static void *shared[WORKERS][COUNT(sorts)]; /* from the first thread, for a worker to free */
 static unsigned round_now;                  /* shared; workers follow it */
 static unsigned done;                       /* workers that have */
+static long worker_thread[WORKERS];         /* their numbers; written before the first `done` */
 static bool leave;
 
 static void pause_us(long us)
@@ -140,6 +153,7 @@ static void work(unsigned number)
 static void *worker(void *argument)
 {
     unsigned number = (unsigned)(uintptr_t)argument;
+    worker_thread[number] = syscall(SYS_gettid);
     for (unsigned seen = 0; !__atomic_load_n(&leave, __ATOMIC_ACQUIRE);) {
         unsigned now = __atomic_load_n(&round_now, __ATOMIC_ACQUIRE);
         if (now != seen) {
@@ -213,8 +227,9 @@ static void resize_all(void)
 
 static void live(bool with_workers)
 {
+    long delay_ms = strtol(getenv("HAKMEM_PURGE_DELAY"), NULL, 10); /* of two rounds of the library's thread */
     for (unsigned round = 0; round < (is_whole() ? ROUNDS : 1u); round++) {
-        if (with_workers) pause_us(2 * ROUND_MS * 1000);
+        if (with_workers) pause_us(delay_ms * 1000);
         fill_all();
         exchange_all();
         resize_all();
@@ -232,33 +247,75 @@ static bool is_late(const char *when)
     return strcmp(when, "late") == 0;
 }
 
-static unsigned count_threads(void)
+static bool is_of_program(long thread)
 {
-    unsigned count = 0;
-    DIR *folder = opendir("/proc/self/task");
-    for (struct dirent *entry; folder && (entry = readdir(folder));) count += entry->d_name[0] != '.';
-    if (folder) closedir(folder);
-    return count;
+    bool is = thread == getpid();
+    for (unsigned i = 0; i < WORKERS; i++) is |= thread == worker_thread[i];
+    return is;
 }
 
-/* The library's own thread shall be there, too: it comes when there is something to do. */
-static void grow_before(const char *when)
+/* 0 = the library has none. */
+static long find_own_thread(void)
 {
-    if (!is_late(when)) return;
+    long found = 0;
+    DIR *folder = opendir("/proc/self/task");
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (entry->d_name[0] != '.' && !is_of_program(atol(entry->d_name))) found = atol(entry->d_name);
+    if (folder) closedir(folder);
+    return found;
+}
+
+/* The library's own thread shall be there, too: it comes when there is something to do. Returns its number. */
+static long grow_before(const char *when)
+{
+    long thread = 0;
+    if (!is_late(when)) return 0;
     fill_all();
     exchange_all();
     if (!start_workers()) _exit(3);
-    for (unsigned i = 0; i < 2500 && count_threads() < WORKERS + 2; i++) {
+    for (unsigned i = 0; i < 2500 && thread == 0; i++) {
         let_work();
         pause_us(10000);
+        thread = find_own_thread();
     }
-    if (count_threads() < WORKERS + 2) _exit(5);
+    if (thread == 0) _exit(5);
+    return thread;
+}
+
+/* How often the thread has gone to sleep; -1 = it is gone. */
+static long sleeps_of(long thread)
+{
+    char path[64], line[128];
+    long sleeps = -1;
+    snprintf(path, sizeof(path), "/proc/self/task/%ld/status", thread);
+    FILE *file = fopen(path, "r");
+    while (file && fgets(line, sizeof(line), file)) (void)sscanf(line, "voluntary_ctxt_switches: %ld", &sleeps);
+    if (file) fclose(file);
+    return sleeps;
+}
+
+static bool is_asleep(long thread)
+{
+    char path[64];
+    long call = -1;
+    snprintf(path, sizeof(path), "/proc/self/task/%ld/syscall", thread);
+    FILE *file = fopen(path, "r");
+    bool asleep = file && fscanf(file, "%ld", &call) == 1 && call == SYS_futex;
+    if (file) fclose(file);
+    return asleep;
+}
+
+/* As the library's thread, if there is one, has just gone to sleep for a round. It may end meanwhile. */
+static void await_sleep(long thread)
+{
+    long before = thread ? sleeps_of(thread) : -1;
+    for (long now = before; now >= 0 && (now == before || !is_asleep(thread)); now = sleeps_of(thread)) pause_us(500);
 }
 
 static int live_refused(const char *name, const char *error, const char *when)
 {
-    grow_before(when);
-    answer_call(number_of(name), SECCOMP_RET_ERRNO | (uint32_t)strtoul(error, NULL, 10));
+    (void)grow_before(when);
+    answer_call(call_of(name), SECCOMP_RET_ERRNO | (uint32_t)strtoul(error, NULL, 10));
     if (!install(SECCOMP_RET_ALLOW)) _exit(4);
     live(is_late(when));
     if (is_late(when)) end_workers();
@@ -268,8 +325,9 @@ static int live_refused(const char *name, const char *error, const char *when)
 /* Workers stay to the end: what libc calls when they leave is its own affair. */
 static int live_killed(const char *name, const char *when)
 {
-    grow_before(when);
-    answer_call(number_of(name), SECCOMP_RET_KILL_PROCESS);
+    long thread = grow_before(when);
+    answer_call(call_of(name), SECCOMP_RET_KILL_PROCESS);
+    await_sleep(thread);
     if (!install(SECCOMP_RET_ALLOW)) _exit(4);
     live(is_late(when));
     return verdict();
@@ -277,8 +335,9 @@ static int live_killed(const char *name, const char *when)
 
 static int live_documented(const char *when)
 {
-    grow_before(when);
+    long thread = grow_before(when);
     allow_documented();
+    await_sleep(thread);
     if (!install(SECCOMP_RET_KILL_PROCESS)) _exit(4);
     live(is_late(when));
     if (is_late(when)) end_workers();
@@ -289,7 +348,7 @@ static int live_documented(const char *when)
 static int grow_refused(void)
 {
     const size_t size = (size_t)RUN_MOST + MIB;
-    answer_call(SYS_mremap, SECCOMP_RET_ERRNO | EPERM);
+    answer_number(SYS_mremap, SECCOMP_RET_ERRNO | EPERM);
     if (!install(SECCOMP_RET_ALLOW)) _exit(4);
     give(resize(take(size), 2 * size));
     size_t before = address_bytes();
@@ -321,7 +380,7 @@ static void refuse_from_the_start(void)
         pid_t pid = fork();
         int status = -1;
         if (pid == 0) {
-            answer_call(number_of(names[i]), SECCOMP_RET_ERRNO | EPERM);
+            answer_call(call_of(names[i]), SECCOMP_RET_ERRNO | EPERM);
             if (install(SECCOMP_RET_ALLOW)) execv("/proc/self/exe", arguments);
             _exit(127);
         }
@@ -367,10 +426,11 @@ int main(int argc, char **argv)
     if (argc > 4 && strcmp(argv[1], "begun") == 0) return live_begun();
     if (argc > 4) return live_documented(argv[4]);
     setenv("HAKMEM_BACKGROUND", "on", 1);
-    setenv("HAKMEM_PURGE_DELAY", "40", 1); /* a round of its thread every ROUND_MS */
+    setenv("HAKMEM_PURGE_DELAY", "40", 1);
     refuse_each();
     try_scene("growing", "a_refused_move_leaves_no_addresses", "0", "early");
     refuse_from_the_start();
+    setenv("HAKMEM_PURGE_DELAY", "200", 1); /* its thread sleeps long enough to be found asleep */
     for (unsigned t = 0; t < COUNT(times); t++) {
         for (unsigned i = 0; i < COUNT(calls); i++)
             if (calls[i].use == OPTIONAL) try_scene("killed", calls[i].name, "0", times[t]);

@@ -128,6 +128,7 @@ static void read_rights(void)
     struct user_ids ids;
     if (!read_user_ids(&ids)) return;
     demand(strstr(given.text[8], "\nUid:") != NULL, "ids of a text without them");
+    may_outlive_rights = true;
     (void)os_thread_outlives_rights();
 }
 

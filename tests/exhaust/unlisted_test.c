@@ -1,0 +1,137 @@
+/* unlisted_test.c - once there is a filter that kills, the system layer makes no call that README.md does not list.
+ *
+ * Uses: the layer as includes, so that each function can be called just after the filter came: filters_test, from
+ *       outside, would have to hit the moment. A scene is a child; 0 = as it shall be.
+ */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+
+#include "../../src/os/linux.c"
+#include "../../src/os/thread.c"
+
+#include "bootstrap/common.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { HUGE_SIZE = 2 << 20, ADVICE_COLLAPSE = 25 };
+
+/* ---- the filter ---- */
+
+static const uint32_t killed[] = {SYS_openat, SYS_read, SYS_close, SYS_close_range, SYS_geteuid, SYS_tgkill, SYS_clone,
+                                  SYS_rt_sigprocmask};
+
+static bool install(void)
+{
+    struct sock_filter program[2 * COUNT(killed) + 6];
+    unsigned short n = 0;
+    program[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    for (unsigned i = 0; i < COUNT(killed); i++) {
+        program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, killed[i], 0, 1);
+        program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    }
+    program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3);
+    program[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2]));
+    program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ADVICE_COLLAPSE, 0, 1);
+    program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog filter = {.len = n, .filter = program};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) == 0;
+}
+
+/* ---- scenes ---- */
+
+static int no_file_is_read(void)
+{
+    char text[256];
+    os_start(NULL);
+    if (!os_read_text("/proc/self/status", text, sizeof(text))) return 1;
+    if (!install()) return 2;
+    return os_read_text("/proc/self/status", text, sizeof(text)) ? 3 : 0;
+}
+
+static int nothing_is_collapsed(void)
+{
+    os_start(NULL);
+    char *p = os_map(HUGE_SIZE);
+    if (!p || !install()) return 2;
+    memset(p, 1, HUGE_SIZE);
+    return os_collapse(p, HUGE_SIZE) ? 3 : 0;
+}
+
+static int leave_at_once(bool alone)
+{
+    return !alone;
+}
+
+static int no_thread_is_made(void)
+{
+    struct os_thread thread = {0};
+    os_start(NULL);
+    if (!install()) return 2;
+    return os_thread_start(&thread, leave_at_once) ? 3 : 0;
+}
+
+/* As root, and as anybody else. */
+static int a_thread_ends_whatever_its_rights(void)
+{
+    os_start(NULL);
+    if (!install()) return 2;
+    may_outlive_rights = true;
+    if (!os_thread_outlives_rights()) return 3;
+    may_outlive_rights = false;
+    return os_thread_outlives_rights() ? 0 : 4;
+}
+
+static void *end_late(void *thread)
+{
+    struct timespec time = {.tv_nsec = 50 * 1000000};
+    nanosleep(&time, NULL);
+    store_release(&((struct os_thread *)thread)->id, 0);
+    return NULL;
+}
+
+static int a_thread_is_waited_for(void)
+{
+    struct os_thread thread = {.id = os_thread_number(), .process = os_process_number()};
+    pthread_t other;
+    os_start(NULL);
+    if (pthread_create(&other, NULL, end_late, &thread) != 0 || !install()) return 2;
+    os_thread_join(&thread, thread.id);
+    return load_acquire(&thread.id) == 0 ? 0 : 3;
+}
+
+static int a_lost_thread_is_not_waited_for(void)
+{
+    struct os_thread thread = {.id = os_thread_number(), .process = os_process_number() + 1};
+    os_start(NULL);
+    if (!install()) return 2;
+    os_thread_join(&thread, thread.id);
+    return 0;
+}
+
+/* ---- */
+
+static const struct {
+    const char *name;
+    int (*run)(void);
+} scenes[] = {
+    {"no_file_is_read", no_file_is_read},
+    {"nothing_is_collapsed", nothing_is_collapsed},
+    {"no_thread_is_made", no_thread_is_made},
+    {"a_thread_ends_whatever_its_rights", a_thread_ends_whatever_its_rights},
+    {"a_thread_is_waited_for", a_thread_is_waited_for},
+    {"a_lost_thread_is_not_waited_for", a_lost_thread_is_not_waited_for},
+};
+
+int main(int argc, char **argv)
+{
+    alarm(HANG_SECONDS);
+    for (unsigned i = 0; argc > 1 && i < COUNT(scenes); i++)
+        if (strcmp(argv[1], scenes[i].name) == 0) _exit(scenes[i].run());
+    for (unsigned i = 0; i < COUNT(scenes); i++)
+        ok(succeeded(run_self_with(scenes[i].name, NULL), scenes[i].name), "%s", scenes[i].name);
+    return done_testing();
+}
