@@ -6,7 +6,8 @@
  * bytes and write every page of them. When all are done, they free all blocks, and sleep in pthread_cond_wait for
  * SECONDS. Nobody allocates, frees or asks for anything meanwhile.
  *
- * SIZE   8 to 2^30, or `mixed`: 64, 200, 4096, 102400 bytes at random, so often that each has a quarter of the bytes
+ * SIZE   8 to 2^30, or `mixed`: 64, 200, 4096, 102400 bytes at random, so often that each has a quarter of the bytes,
+ *        or `medium`: 2,048 to 131,072 bytes, each as likely as any other
  * ORDER  in which a thread frees: lifo, fifo (the default), random; remote: fifo the blocks of its neighbour
  * LEAVE  blocks of a million that stay, chosen at random; 0 by default
  *
@@ -25,7 +26,8 @@
 #include "process.h"
 #include <stdbool.h>
 
-enum { MIB = 1 << 20, PAGE = 4096, MIXED = 0, MIXED_LEAST = 64, SIZE_LEAST = 8, MILLION = 1000000 };
+enum { MIB = 1 << 20, PAGE = 4096, MIXED = 0, MEDIUM = 1, MIXED_LEAST = 64, SIZE_LEAST = 8, MILLION = 1000000 };
+enum { MEDIUM_LEAST = 2048, MEDIUM_MOST = 131072 };
 enum order { LIFO, FIFO, RANDOM, REMOTE, ORDERS };
 enum stage { STAGE_BASELINE, STAGE_FILLED, STAGE_IDLE }; /* the program waits for an answer after the first two */
 
@@ -33,7 +35,7 @@ static const char *const order_names[ORDERS] = {"lifo", "fifo", "random", "remot
 
 struct plan {
     uint32_t threads;
-    uint32_t size; /* or MIXED */
+    uint32_t size; /* or MIXED or MEDIUM */
     uint64_t total;
     uint32_t seconds;
     enum order order;
@@ -106,6 +108,14 @@ static uint32_t mixed_size(uint32_t bits)
     return sizes[i].size;
 }
 
+static uint32_t next_size(struct worker *w)
+{
+    if (plan.size > MEDIUM)
+        return plan.size;
+    uint32_t bits = (uint32_t)bench_random(&w->random);
+    return plan.size == MIXED ? mixed_size(bits) : MEDIUM_LEAST + bench_scale(bits, MEDIUM_MOST - MEDIUM_LEAST + 1);
+}
+
 static void *take(uint32_t size)
 {
     unsigned char *p = bench_malloc(size);
@@ -121,7 +131,7 @@ static void *take(uint32_t size)
 static void fill(struct worker *w)
 {
     for (uint64_t bytes = 0; bytes < w->share && w->count < w->capacity;) {
-        uint32_t size = plan.size != MIXED ? plan.size : mixed_size((uint32_t)bench_random(&w->random));
+        uint32_t size = next_size(w);
         w->table[w->count++] = take(size);
         bytes += size;
     }
@@ -195,7 +205,7 @@ static void *work(void *argument)
 
 static void prepare(void)
 {
-    uint64_t least = plan.size == MIXED ? MIXED_LEAST : plan.size;
+    uint64_t least = plan.size == MIXED ? MIXED_LEAST : plan.size == MEDIUM ? MEDIUM_LEAST : plan.size;
     for (uint32_t i = 0; i < plan.threads; i++) {
         struct worker *w = &workers[i];
         *w = (struct worker){.index = i, .random = team_seed(1, i), .share = team_share(plan.total, i, plan.threads)};
@@ -327,13 +337,22 @@ static enum order order_of(const char *text)
     bench_fail("ORDER is '%s', must be lifo, fifo, random or remote", text);
 }
 
+static uint32_t size_of(const char *text)
+{
+    if (strcmp(text, "mixed") == 0)
+        return MIXED;
+    if (strcmp(text, "medium") == 0)
+        return MEDIUM;
+    return (uint32_t)bench_number("SIZE", text, SIZE_LEAST, 1 << 30);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 5 || argc > 8) /* the eighth is the channel, when this program starts itself */
         bench_fail("usage: idle THREADS SIZE TOTAL_MIB SECONDS [ORDER] [LEAVE]");
     char *all[] = {argv[0], argv[1], argv[2], argv[3], argv[4], argc > 5 ? argv[5] : "fifo", argc > 6 ? argv[6] : "0"};
     plan.threads = (uint32_t)bench_number("THREADS", all[1], 1, MAX_TEAM);
-    plan.size = strcmp(all[2], "mixed") == 0 ? MIXED : (uint32_t)bench_number("SIZE", all[2], SIZE_LEAST, 1 << 30);
+    plan.size = size_of(all[2]);
     plan.total = bench_number("TOTAL_MIB", all[3], 1, 1 << 20) * MIB;
     plan.seconds = (uint32_t)bench_number("SECONDS", all[4], 1, 86400);
     plan.order = order_of(all[5]);

@@ -60,6 +60,7 @@ def idle_row(name, threads, size, total, seconds, *rest):
 def idle_rows(total=400, seconds=10):
     rows = [idle_row(f"{size}-T{threads}", threads, size, total, seconds) for threads in THREADS for size in SIZES]
     return rows + [idle_row("200-T1-random", 1, "200", total, seconds, "random"),
+                   idle_row("medium-T1-random", 1, "medium", total, seconds, "random"),
                    idle_row("200-T8-random", 8, "200", total, seconds, "random"),
                    idle_row("200-T8-remote", 8, "200", total, seconds, "remote"),
                    idle_row("4096-T64-random", 64, "4096", total, seconds, "random"),

@@ -4,7 +4,7 @@
  *
  * A visit finds out from the budget how many calls the hit paths served, does what is due, and sets the
  * budget anew. Capacities adapt: a bin that was refilled and overflows again was too small for what
- * the thread does, so it doubles.
+ * the thread does, so it doubles. In a long run of frees a bin holds less, and one of larger blocks nothing.
  *
  * A free that visits is examined: is it the start of a block, and is it in the bin already? Hits are not. So the first
  * frees of a class are made visits, and then fewer and fewer: what a program does wrong each time is seen at once, and
@@ -69,6 +69,7 @@ static void bin_set(struct heap *heap, unsigned class, void *head, uint32_t left
     uint32_t least = c->limit / 2u;
     uint32_t room = c->limit > left ? c->limit - left : 0;
     if (room < least) room = least;
+    if (unlikely(c->torn_down)) room = 0;
     if (unlikely(c->examined < EXAMINE_VISITS)) room = examined_room(c, room);
     bin->head = head;
     store_relaxed(&bin->budget, make_budget(room, left));
@@ -77,14 +78,6 @@ static void bin_set(struct heap *heap, unsigned class, void *head, uint32_t left
 }
 
 /* ---- flush ---- */
-
-/* The slab of a block that a bin of `class` may hold, or NULL. */
-ALWAYS_INLINE struct slab *slab_of(struct tag tag, const void *block, unsigned class)
-{
-    if (tag_offset(tag) != bin_offset(class)) return NULL;
-    struct slab *s = slab_at(tag.record);
-    return slab_is_block(s, block) ? s : NULL;
-}
 
 /* Gives the first `count` blocks of a list back, and moves it behind them. Threads that free at random seldom free
  * neighbours of one slab in a row, and most slabs then stay where they are. Slabs that the heap gave up while it was
@@ -341,6 +334,7 @@ static void *bin_refill(struct heap *heap, unsigned class)
     struct heap_class *c = &heap->class[class];
     if (c->capacity == 0) c->capacity = first_capacity(class);
     c->limit = c->capacity;
+    c->torn_down = false;
     struct chain chain = heap_take(heap, class, refill_want(c, class));
     if (chain.count == 0 && inbox_has_mail(heap)) { /* only without HAKMEM_DRAIN */
         inbox_drain(heap);
@@ -439,6 +433,33 @@ static void bin_overflow(struct heap *heap, unsigned class, bool only_frees)
     bin_flush_below(heap, class, KEPT_ON_TOP, c->limit > LIMIT_MIN ? c->limit / 2u : 0);
 }
 
+/* A long run of frees is given back, and the program may fall silent after it. One larger block keeps a slab of up to
+ * half a MiB; small ones keep as much only together. */
+static bool may_be_torn_down(unsigned class)
+{
+    return class_stride(class) > DENSE_STRIDE_MAX;
+}
+
+static COLD void bin_tear_down(struct heap *heap, unsigned class)
+{
+    bin_account(heap, class);
+    bin_distrust(heap, class);
+    heap_release_class(heap, class);
+    heap->class[class].torn_down = true;
+    bin_flush(heap, class, 0);
+}
+
+/* All goes, of other classes as well, and what is freed next, until a malloc wants a class again. */
+static COLD void heap_tear_down(struct heap *heap, unsigned class)
+{
+    if (heap->class[class].torn_down) {
+        bin_flush(heap, class, 0);
+        return;
+    }
+    for (unsigned c = CLASS_COUNT; c-- > 0 && may_be_torn_down(c);)
+        if (!heap->class[c].torn_down) bin_tear_down(heap, c);
+}
+
 void heap_free_visit(struct heap *heap, unsigned class, void *p)
 {
     struct heap_class *c = &heap->class[class];
@@ -455,8 +476,10 @@ void heap_free_visit(struct heap *heap, unsigned class, void *p)
     visit_duties(heap);
     if (c->capacity == 0) c->capacity = first_capacity(class); /* the bin's first call is a free */
     bool only_frees = c->mallocs == mallocs;
+    bool tears = may_be_torn_down(class) && unlikely(arena_run_is_torn_down());
+    if (!tears) c->torn_down = false;
     if (!only_frees || c->limit == 0) c->limit = c->capacity;
-    if (c->left_set >= c->limit) bin_overflow(heap, class, only_frees);
+    if (c->left_set >= c->limit && !tears) bin_overflow(heap, class, only_frees);
     void *head = bin->head;
     if (likely(good)) {
         link_set(p, head);
@@ -464,27 +487,7 @@ void heap_free_visit(struct heap *heap, unsigned class, void *p)
         counter_add(&c->frees, 1);
     }
     bin_set(heap, class, head, c->left_set + good);
+    if (tears) heap_tear_down(heap, class);
     if (unlikely(checked || option_get(OPTION_failfast))) check_after_visit(heap, class, p);
     lock_release(&heap->lock);
-}
-
-/* ---- checks ---- */
-
-static const char *verify_bin(const struct heap *heap, unsigned class)
-{
-    const struct bin *bin = &heap->front.bin[class];
-    uint32_t left = bin_left(bin);
-    uint32_t count = 0;
-    for (const void *b = bin->head; b; b = link_get(b)) {
-        if (++count > left) return "heap I1: a bin's list is longer than left";
-        if (!slab_of(tagmap_get(b), b, class)) return "heap I1: a bin holds what is no block of its class";
-    }
-    return count == left ? NULL : "heap I1: a bin's list is shorter than left";
-}
-
-COLD const char *heap_verify_bins(struct heap *heap)
-{
-    const char *broken = NULL;
-    for (unsigned c = 0; !broken && c < CLASS_COUNT; c++) broken = verify_bin(heap, c);
-    return broken;
 }

@@ -12,7 +12,6 @@
 
 enum {
     CARVE_BYTES = 4096,
-    DENSE_STRIDE_MAX = 2048,  /* larger blocks may leave pages untouched: see space/density.h */
     PURGE_GRANULES_MIN = 2,   /* fewer are not worth a call */
 };
 
@@ -242,12 +241,14 @@ static void retire(struct heap *heap, struct slab *s)
     }
 }
 
-/* One empty slab of a class stays, or retire and take of the same slab would alternate. */
+/* One empty slab of a class stays, or retire and take of the same slab would alternate; none of a class that is torn
+ * down. */
 static bool may_stay(const struct heap *heap, const struct slab *s)
 {
+    const struct heap_class *c = &heap->class[s->class];
     if (!is_empty(s)) return true;                   /* somebody lives here */
     if (heap == heap_common) return false;           /* nobody will look for it here */
-    return heap->class[s->class].empty <= 1;         /* the spare */
+    return c->empty <= 1 && !c->torn_down;           /* the spare */
 }
 
 void heap_give(struct heap *heap, struct slab *s, uint32_t index)
@@ -261,10 +262,11 @@ void heap_give(struct heap *heap, struct slab *s, uint32_t index)
     if (!may_stay(heap, s)) retire(heap, s);
 }
 
-static void retire_empty_slabs(struct heap *heap, struct heap_class *class)
+void heap_release_class(struct heap *heap, unsigned class)
 {
-    struct list *head = &class->slabs[SLAB_PARTIAL];
-    for (struct list *i = list_first(head), *next; class->empty > 0 && i != head; i = next) {
+    struct heap_class *c = &heap->class[class];
+    struct list *head = &c->slabs[SLAB_PARTIAL];
+    for (struct list *i = list_first(head), *next; c->empty > 0 && i != head; i = next) {
         struct slab *s = container_of(i, struct slab, link);
         next = i->next;
         if (is_empty(s)) retire(heap, s);
@@ -273,8 +275,7 @@ static void retire_empty_slabs(struct heap *heap, struct heap_class *class)
 
 void heap_release_empty(struct heap *heap)
 {
-    for (unsigned c = 0; c < CLASS_COUNT; c++)
-        if (heap->class[c].empty > 0) retire_empty_slabs(heap, &heap->class[c]);
+    for (unsigned c = 0; c < CLASS_COUNT; c++) heap_release_class(heap, c);
     while (heap->reserve_count > 0) {
         struct span *span = &heap->reserve[--heap->reserve_count];
         arena_give(span->base, span->record, 1);
@@ -382,5 +383,24 @@ COLD const char *heap_verify_slabs(struct heap *heap)
 {
     const char *broken = NULL;
     for (unsigned c = 0; !broken && c < CLASS_COUNT; c++) broken = verify_class(heap, c);
+    return broken;
+}
+
+static const char *verify_bin(const struct heap *heap, unsigned class)
+{
+    const struct bin *bin = &heap->front.bin[class];
+    uint32_t left = bin_left(bin);
+    uint32_t count = 0;
+    for (const void *b = bin->head; b; b = link_get(b)) {
+        if (++count > left) return "heap I1: a bin's list is longer than left";
+        if (!slab_of(tagmap_get(b), b, class)) return "heap I1: a bin holds what is no block of its class";
+    }
+    return count == left ? NULL : "heap I1: a bin's list is shorter than left";
+}
+
+COLD const char *heap_verify_bins(struct heap *heap)
+{
+    const char *broken = NULL;
+    for (unsigned c = 0; !broken && c < CLASS_COUNT; c++) broken = verify_bin(heap, c);
     return broken;
 }

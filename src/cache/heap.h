@@ -31,6 +31,7 @@ enum {
     BIN_LEFT_BITS = 16,    /* budget = room << 16 | left */
     BIN_PUSH = 1 - (1 << BIN_LEFT_BITS), /* one more left, one less room; carries unless room was 0 */
     RESERVE_MAX = 4,       /* units kept by a heap */
+    DENSE_STRIDE_MAX = 2048, /* larger blocks may leave pages untouched: space/density.h; and keep many: bin.c */
     OUTBOX_SLOTS = 64,
     LETTERS = 16,
     HEAPS_PER_BLOCK = 16,
@@ -73,6 +74,7 @@ struct heap_class {
     uint8_t lean;                   /* log of the ticks that it must have been idle */
     uint32_t empty;                 /* slabs without a used block */
     bool refilled;                  /* since the last flush */
+    bool torn_down;                 /* keeps nothing, until the next malloc */
     bool revived;                   /* absent blocks were needed since the last sweep */
     uint8_t examined;               /* visits by free, up to EXAMINE_VISITS: see bin.c */
     uint32_t seen;                  /* activity, at the last tick */
@@ -190,9 +192,20 @@ ALWAYS_INLINE void heap_give_one(struct heap *heap, struct slab *s, uint32_t ind
     if (unlikely(!slab_give_one(s, index))) heap_give(heap, s, index);
 }
 
+/* The slab of a block that a bin of `class` may hold, or NULL. */
+ALWAYS_INLINE struct slab *slab_of(struct tag tag, const void *block, unsigned class)
+{
+    if (tag_offset(tag) != bin_offset(class)) return NULL;
+    struct slab *s = slab_at(tag.record);
+    return slab_is_block(s, block) ? s : NULL;
+}
+
 /* Gives back the pages of a slab that only free blocks overlap, if there are a few; an empty slab retires. Returns
  * bytes given back. */
 size_t heap_purge_slab(struct heap *heap, struct slab *s);
+
+/* Retires the empty slabs of a class, the spare, too. */
+void heap_release_class(struct heap *heap, unsigned class);
 
 /* Retires all empty slabs and the reserve. */
 void heap_release_empty(struct heap *heap);
@@ -202,8 +215,9 @@ void heap_release_empty(struct heap *heap);
 void heap_orphan_slabs(struct heap *heap);
 void heap_orphan_surplus(struct heap *heap);
 
-/* Checks I2, I3 and every slab. NULL = they hold. */
+/* Checks I2, I3 and every slab; I1. NULL = they hold. */
 const char *heap_verify_slabs(struct heap *heap);
+const char *heap_verify_bins(struct heap *heap);
 
 /* ---- bin.c: visits, refill and flush ---- */
 
@@ -230,9 +244,6 @@ void bin_bound(size_t bytes);
 
 /* Gives all bins back to their slabs. */
 void heap_flush_bins(struct heap *heap);
-
-
-const char *heap_verify_bins(struct heap *heap);
 
 /* ---- attach.c: threads and their heaps ---- */
 

@@ -101,6 +101,9 @@ void arena_end_run(void);
 /* A hint without a lock: arena_purge_run() may have something to do. */
 bool arena_run_is_long(void);
 
+/* A hint without a lock: a long run of frees goes on, and is given back, if not at this moment. */
+bool arena_run_is_torn_down(void);
+
 /* Looks at the next 64 SuperSlabs, and gives up to four that are in use to the last page a huge page each. Returns how
  * many. By one thread. */
 unsigned arena_collapse(void);

@@ -5,6 +5,9 @@
  * Locks: RANK_PURGE throughout; RANK_ARENA to pick units and to put them back, never across a system call.
  *
  * Units being purged count as occupied. They return as zero, or as dirty when the system refused.
+ *
+ * The last memory of a SuperSlab goes with one call for all of it, those units included that have none: so the system
+ * frees its page table, too (since Linux 6.14). Where there is one, it gives no huge page.
  */
 #include "../base/bits.h"
 #include "arena.h"
@@ -24,10 +27,22 @@ enum {
 
 struct purge_item {
     struct superslab *superslab;
-    uint32_t units;
+    uint32_t units;   /* occupied meanwhile */
+    uint32_t dirty;   /* of these, have memory */
     uint32_t refused; /* of these, could not be purged */
     bool forbid_huge;
 };
+
+/* These units of a SuperSlab, all of them dirty, are to be purged. Under RANK_ARENA. */
+static struct purge_item pick(struct superslab *s, uint32_t dirty)
+{
+    bool last = s->occupied == 0 && dirty == s->dirty;
+    struct purge_item item = {.superslab = s, .units = last ? UINT32_MAX : dirty, .dirty = dirty};
+    item.forbid_huge = superslab_forget_huge(s);
+    s->purged = true;
+    superslab_change(s, s->occupied | item.units, s->dirty & ~dirty);
+    return item;
+}
 
 static bool pass_is_over(void)
 {
@@ -46,11 +61,7 @@ static unsigned pick_units(struct purge_item *items, bool all, unsigned most)
         list_remove(&s->dirty_link);
         list_push_back(&arena.dirty_list, &s->dirty_link);
         uint32_t units = all ? s->dirty : s->dirty & s->stale;
-        if (units) {
-            bool forbid = superslab_forget_huge(s);
-            items[count++] = (struct purge_item){.superslab = s, .units = units, .forbid_huge = forbid};
-            superslab_change(s, s->occupied | units, s->dirty & ~units);
-        }
+        if (units) items[count++] = pick(s, units);
         s->stale = s->dirty;
     }
     return count;
@@ -66,10 +77,7 @@ static unsigned pick_empty(struct purge_item *items)
         struct superslab *s = container_of(i, struct superslab, dirty_link);
         next = i->next;
         uint32_t units = s->dirty & ~1u;
-        if (s->occupied || !units) continue;
-        bool forbid = superslab_forget_huge(s);
-        items[count++] = (struct purge_item){.superslab = s, .units = units, .forbid_huge = forbid};
-        superslab_change(s, units, s->dirty & ~units);
+        if (!s->occupied && units) items[count++] = pick(s, units);
     }
     return count;
 }
@@ -87,21 +95,16 @@ static void purge_maps(const struct purge_item *item)
  * again. Returns bytes given back. */
 static size_t purge_item(struct purge_item *item)
 {
-    size_t bytes = 0;
-    uint32_t left = item->units;
     if (item->forbid_huge) os_allow_huge((void *)item->superslab->base, SUPERSLAB_SIZE, false);
-    while (left) {
+    for (uint32_t left = item->units, stretch; left; left &= ~stretch) {
         unsigned first = lowest_bit(left);
         unsigned count = lowest_bit(~((uint64_t)left >> first));
         void *base = (void *)(item->superslab->base + first * (uintptr_t)UNIT_SIZE);
-        if (os_purge(base, count * (size_t)UNIT_SIZE))
-            bytes += count * (size_t)UNIT_SIZE;
-        else
-            item->refused |= bit_run(first, count);
-        left &= ~bit_run(first, count);
+        stretch = bit_run(first, count);
+        if (!os_purge(base, count * (size_t)UNIT_SIZE)) item->refused |= item->dirty & stretch;
     }
     purge_maps(item);
-    return bytes;
+    return bit_count(item->dirty & ~item->refused) * (size_t)UNIT_SIZE;
 }
 
 static void put_back(const struct purge_item *item)
@@ -192,8 +195,7 @@ static size_t purge_oldest(void)
 {
     if (list_is_empty(&arena.dirty_list)) return 0;
     struct superslab *s = container_of(arena.dirty_list.next, struct superslab, dirty_link);
-    struct purge_item item = {.superslab = s, .units = s->dirty, .forbid_huge = superslab_forget_huge(s)};
-    superslab_change(s, s->occupied | item.units, 0);
+    struct purge_item item = pick(s, s->dirty);
     size_t bytes = purge_items(&item, 1);
     run_purge.units += bytes / UNIT_SIZE;
     return bytes;
@@ -232,6 +234,12 @@ bool arena_run_is_long(void)
 {
     size_t run = load_relaxed(&arena.run_units);
     return run >= RUN_UNITS_MIN && is_worth_a_purge(load_relaxed(&arena.dirty_units)) && is_long(run);
+}
+
+bool arena_run_is_torn_down(void)
+{
+    size_t run = load_relaxed(&arena.run_units);
+    return run >= RUN_UNITS_MIN && load_relaxed(&run_kept) == RUN_UNITS_KEPT && is_long(run);
 }
 
 /* What a step gives back however long it takes: some times what was freed since the last one. So little is left when

@@ -4,6 +4,7 @@
  *   heap_pages touched-SIZE      256 MiB of blocks of which one page in a hundred is written to
  *   heap_pages kept-SIZE         128 MiB of filled blocks of which all but one in a hundred are freed
  *   heap_pages filled-SIZE       128 MiB of filled blocks
+ *   heap_pages refilled-SIZE     the same, once they were filled and all freed before
  *   heap_pages grown             one block that grows to 128 MiB by realloc, filled
  *
  * Uses: the standard calls, nothing of hakmem's. Prints the sort, RSS, the part of it in huge pages, and the peak of
@@ -101,6 +102,14 @@ static bool keep(size_t size)
     return true;
 }
 
+static bool refill(size_t size, size_t count)
+{
+    if (!fill(size, count)) return false;
+    for (size_t i = 0; i < count; i++) do_free(block[i]);
+    do_free(block);
+    return fill(size, count);
+}
+
 static bool grow(void)
 {
     char *p = NULL;
@@ -120,6 +129,7 @@ static bool make(const char *sort)
     if (size == 0) return false;
     if (strncmp(sort, "touched-", 8) == 0) return touch(size);
     if (strncmp(sort, "kept-", 5) == 0) return keep(size);
+    if (strncmp(sort, "refilled-", 9) == 0) return refill(size, 128 * MIB / size);
     return strncmp(sort, "filled-", 7) == 0 && fill(size, 128 * MIB / size);
 }
 

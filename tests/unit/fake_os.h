@@ -66,6 +66,8 @@ struct fake_os {
     void (*while_starting)(void);  /* what others do during os_thread_start() */
     bool threads_sleep;            /* what os_thread_sleeps() says */
     uint64_t looks;                /* its calls */
+    void *purged;                  /* where os_purge() was last asked to, and how much */
+    size_t purged_size;
     bool rights_were_given_up;     /* what os_thread_outlives_rights() says */
     void (*while_sleeping)(void);  /* what others do during os_wait_for() */
     uint64_t files_read;           /* calls of os_read_text() */

@@ -40,6 +40,49 @@ static void a_program_that_falls_silent_keeps_few_runs(void)
     falls_silent(100000);
 }
 
+static void mix(uint64_t seed)
+{
+    for (unsigned i = RUN_BLOCKS; i > 1; i--) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        unsigned other = (unsigned)((seed >> 33) % i);
+        void *p = run_block[i - 1];
+        run_block[i - 1] = run_block[other];
+        run_block[other] = p;
+    }
+}
+
+static size_t held_units(void)
+{
+    struct arena_usage usage;
+    arena_usage(&usage);
+    return usage.units - usage.free_units + usage.dirty_units;
+}
+
+/* The last blocks of each class lie in slabs that have nothing else. */
+static void blocks_that_are_freed_last_keep_no_slabs(void)
+{
+    static const size_t sizes[] = {2500, 9000, 12000, 16000, 20000, 24000, 28000, 32000};
+    for (unsigned i = 0; i < RUN_BLOCKS; i++) run_block[i] = do_malloc(sizes[i % 8]);
+    mix(1);
+    free_run();
+    require(held_units() <= RUN_UNITS_MIN + 16, "%zu units", held_units());
+    require_sound();
+    for (unsigned i = 0; i < 8; i++) do_free(do_malloc(sizes[i]));
+    require(!my_heap()->class[class_of(9000)].torn_down, "a malloc ends it");
+}
+
+/* Whose blocks come back soon keeps them where they are. */
+static void a_program_that_takes_them_again_fills_its_bins(void)
+{
+    for (unsigned round = 0; round < 3; round++) {
+        fill_run(9000);
+        free_run();
+    }
+    require(bin_left(&my_heap()->front.bin[class_of(9000)]) > 0);
+    require(!my_heap()->class[class_of(9000)].torn_down);
+    require_sound();
+}
+
 /* A visit stops when its time is over, and what is left then comes with the next ones. */
 static void no_free_takes_long(void)
 {
@@ -202,6 +245,8 @@ int main(void)
         TEST(a_program_that_falls_silent_keeps_little),
         TEST(a_program_that_falls_silent_keeps_few_pools),
         TEST(a_program_that_falls_silent_keeps_few_runs),
+        TEST(blocks_that_are_freed_last_keep_no_slabs),
+        TEST(a_program_that_takes_them_again_fills_its_bins),
         TEST(no_free_takes_long),
         TEST(where_the_system_is_slow_little_is_kept_as_well),
         TEST(where_the_system_is_slow_large_blocks_go_as_they_are_freed),

@@ -61,6 +61,40 @@ static void neighbours_go_in_one_call(void)
     require(fake.calls[FAKE_PURGE] == 4, "%lu calls", fake.calls[FAKE_PURGE]);
 }
 
+/* Else its page table would stay, and it would never have a huge page again. */
+static void the_last_memory_goes_with_the_whole_superslab(void)
+{
+    take_everything();
+    free_some(0, 0, 31);
+    require(arena_purge(true) == 31 * (size_t)UNIT_SIZE);
+    require(fake.purged == (void *)unit[0][0].base && fake.purged_size == 31 * UNIT_SIZE, "%zu", fake.purged_size);
+    free_some(0, 31, 1);
+    require(arena_purge(true) == UNIT_SIZE, "bytes that had no memory do not count");
+    require(fake.purged == (void *)unit[0][0].base && fake.purged_size == SUPERSLAB_SIZE, "%zu", fake.purged_size);
+    free_some(1, 0, SUPERSLAB_UNITS);
+    (void)arena_purge(false);
+    struct span again = take(1);
+    require(superslab_of(again)->base == unit[1][0].base, "dirty ones first");
+    dirty_fill(again, 1);
+    (void)arena_purge(false);
+    require(fake.purged_size == 31 * UNIT_SIZE, "%zu: one is in use", fake.purged_size);
+    require(*(unsigned char *)again.base == 0xdd);
+    require_whole();
+}
+
+/* Of a whole one, too. */
+static void a_refusal_of_the_last_memory_keeps_it_dirty(void)
+{
+    take_everything();
+    free_some(0, 0, 30);
+    require(arena_purge(true) == 30 * (size_t)UNIT_SIZE);
+    free_some(0, 30, 2);
+    fake_fail(FAKE_PURGE, 1, 1);
+    require(arena_purge(true) == 0 && dirty_units() == 2, "%zu dirty", dirty_units());
+    require(arena_purge(true) == 2 * (size_t)UNIT_SIZE && dirty_units() == 0);
+    require_whole();
+}
+
 static void a_refused_purge_keeps_units_dirty(void)
 {
     start();
@@ -182,6 +216,8 @@ int main(void)
         TEST(a_unit_used_again_is_kept),
         TEST(units_of_different_age_go_on_their_own_dates),
         TEST(neighbours_go_in_one_call),
+        TEST(the_last_memory_goes_with_the_whole_superslab),
+        TEST(a_refusal_of_the_last_memory_keeps_it_dirty),
         TEST(a_refused_purge_keeps_units_dirty),
         TEST(a_purge_refused_in_part_calls_no_stale_unit_clean),
         TEST(more_superslabs_than_a_batch_are_purged),
