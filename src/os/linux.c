@@ -158,18 +158,10 @@ size_t os_count_present(const void *p, size_t size)
     return count;
 }
 
-static bool was_filtered; /* when the library was loaded; written once, before there are threads */
-
-/* A filter that has come later may kill for calls that README.md does not list. */
-static bool may_call_unlisted(void)
-{
-    return was_filtered || !system_calls_are_filtered();
-}
-
 bool os_collapse(void *p, size_t size)
 {
     enum { COLLAPSE = 25 }; /* MADV_COLLAPSE, which headers may not know yet */
-    if (!may_call_unlisted()) return false;
+    if (system_calls_are_filtered()) return false; /* README.md does not list the advice */
     os_allow_huge(p, size, true);
     bool done = !system_call_failed(system_call(SYS_madvise, (long)p, (long)size, COLLAPSE, 0, 0, 0));
     os_allow_huge(p, size, false);
@@ -196,9 +188,17 @@ size_t os_address_limit(void)
     return limit_of(RLIMIT_AS);
 }
 
+static bool was_filtered; /* when the library was loaded; written once, before there are threads */
+
+/* A filter that has come later may kill for opening files. */
+static bool may_open(void)
+{
+    return was_filtered || !system_calls_are_filtered();
+}
+
 bool os_read_text(const char *path, char *text, size_t size)
 {
-    if (!may_call_unlisted()) return false;
+    if (!may_open()) return false;
     long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (system_call_failed(file)) return false;
     long length = system_call(SYS_read, file, (long)text, (long)size - 1, 0, 0, 0); /* kernel's files: at once */
