@@ -17,7 +17,7 @@
 #include "inbox.h"
 
 enum { CAPACITY_BYTES = 64 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048, LIMIT_MIN = 32, CAPACITY_VAIN = 64 };
-enum { TRIM_BLOCKS = 1024, KEPT_ON_TOP = 32 };
+enum { TRIM_BLOCKS = 1024, KEPT_ON_TOP = 32, TEAR_CLASSES = 2 };
 enum { REFILL_BYTES = 16 * 1024, GROWN_BYTES = 2048 * 1024, GROWN_MAX = 4096, GROWN_MIN = 16 };
 enum { LEFT_MAX = 0xc000 }; /* more than a refill and a budget can make */
 enum { EXAMINE_EACH = 4, EXAMINE_VISITS = 10, EXAMINE_BLOCKS = 8, EXAMINE_EVERY = 1024 };
@@ -442,22 +442,22 @@ static bool may_be_torn_down(unsigned class)
 
 static COLD void bin_tear_down(struct heap *heap, unsigned class)
 {
+    struct heap_class *c = &heap->class[class];
     bin_account(heap, class);
     bin_distrust(heap, class);
-    heap_release_class(heap, class);
-    heap->class[class].torn_down = true;
+    if (!c->torn_down) heap_release_class(heap, class);
+    c->torn_down = true;
     bin_flush(heap, class, 0);
 }
 
-/* All goes, of other classes as well, and what is freed next, until a malloc wants a class again. */
+/* All goes, of other classes as well, and what is freed next, until a malloc wants a class again. Few classes at once,
+ * so that no free takes long. */
 static COLD void heap_tear_down(struct heap *heap, unsigned class)
 {
-    if (heap->class[class].torn_down) {
-        bin_flush(heap, class, 0);
-        return;
-    }
-    for (unsigned c = CLASS_COUNT; c-- > 0 && may_be_torn_down(c);)
-        if (!heap->class[c].torn_down) bin_tear_down(heap, c);
+    if (!heap->class[class].torn_down) heap->tear_class = CLASS_COUNT;
+    bin_tear_down(heap, class);
+    for (unsigned i = 0; i < TEAR_CLASSES && may_be_torn_down(heap->tear_class - 1u); i++)
+        if (!heap->class[--heap->tear_class].torn_down) bin_tear_down(heap, heap->tear_class);
 }
 
 void heap_free_visit(struct heap *heap, unsigned class, void *p)
@@ -476,7 +476,7 @@ void heap_free_visit(struct heap *heap, unsigned class, void *p)
     visit_duties(heap);
     if (c->capacity == 0) c->capacity = first_capacity(class); /* the bin's first call is a free */
     bool only_frees = c->mallocs == mallocs;
-    bool tears = may_be_torn_down(class) && unlikely(arena_run_is_torn_down());
+    bool tears = only_frees && may_be_torn_down(class) && unlikely(arena_run_is_torn_down());
     if (!tears) c->torn_down = false;
     if (!only_frees || c->limit == 0) c->limit = c->capacity;
     if (c->left_set >= c->limit && !tears) bin_overflow(heap, class, only_frees);

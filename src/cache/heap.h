@@ -113,6 +113,7 @@ struct heap {
     uint32_t work_seen;           /* by who reclaims, at the last look */
     uint32_t trimmed;             /* last trim_epoch that was followed */
     uint32_t trim_class;          /* classes below it follow the next already */
+    uint32_t tear_class;          /* in a long run of frees: classes from it on are torn down already */
     struct heap_front **slot;     /* heap_self of its thread; NULL = it has none. Under the lock, as are the next */
     uint32_t thread;              /* its number */
     uint32_t process;             /* and its process's */

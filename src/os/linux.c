@@ -208,6 +208,13 @@ bool os_read_text(const char *path, char *text, size_t size)
     return true;
 }
 
+bool os_forbids_huge(void)
+{
+    char setting[64];
+    bool known = os_read_text("/sys/kernel/mm/transparent_hugepage/enabled", setting, sizeof(setting));
+    return known && __builtin_strstr(setting, "[never]");
+}
+
 static bool never_overcommits; /* written once, before there are threads; as is the next */
 static char **given_environment;
 

@@ -54,6 +54,9 @@ bool os_fill_huge(void *p, size_t size);
 /* Pages with memory among these. size is at most 2 MiB. */
 size_t os_count_present(const void *p, size_t size);
 
+/* true = the system's setting is `never`, which os_collapse() would not keep to. Opens a file. */
+bool os_forbids_huge(void);
+
 /* Copies `size` bytes that are in use into a huge page, in place; as the other as to size and p. Bytes without memory
  * become zero. false = there was none, or the system cannot (before Linux 6.1), or a seccomp filter may kill for it. */
 bool os_collapse(void *p, size_t size);

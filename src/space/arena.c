@@ -186,7 +186,7 @@ static bool fill_huge(struct superslab *s, uint32_t run)
 {
     superslab_change(s, ~UINT32_C(0), 0);
     lock_release(&arena_lock);
-    bool done = huge_fill(s->base, s->purged);
+    bool done = huge_fill(s->base);
     lock_acquire(&arena_lock);
     superslab_change(s, run, done ? ~run : 0);
     s->zero = s->dirty;
@@ -248,7 +248,7 @@ static void expect(bool dense, struct superslab *s, const uint32_t *dirty, unsig
         bool take = i < whole && dirty[i] == 0 && !s[i].huge && s[i].base % SUPERSLAB_SIZE == 0;
         if (take && dense && !tried) {
             tried = true;
-            dense = huge_at_hand() && huge_fill(s[i].base, s[i].purged) && huge_at_hand();
+            dense = huge_at_hand() && huge_fill(s[i].base) && huge_at_hand();
             continue;
         }
         if (take && !dense) density_watch(s[i].base);

@@ -28,7 +28,6 @@ struct superslab {
     bool in_dirty_list;
     bool huge;         /* huge pages are allowed: for long runs */
     bool has_maps;     /* the rests of its units' maps may have memory; shared */
-    bool purged;       /* some of it was, since it came from the system */
     bool collapsed;    /* has a huge page, or was refused one, since the last purge */
     struct list bucket_link;
     struct list dirty_link;

@@ -44,6 +44,7 @@ unsigned arena_collapse(void)
     chunk_each_superslab(consider, &c);
     lock_release(&arena_lock);
     if (collapse_cursor >= c.seen) collapse_cursor = 0;
+    if (c.count > 0 && os_forbids_huge()) return 0;
     for (unsigned i = 0; i < c.count; i++)
         if (huge_at_hand() && huge_collapse(c.candidate[i]->base)) done++;
     return done;

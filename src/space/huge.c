@@ -34,11 +34,10 @@ static void learn_time(uint64_t start, bool done, uint64_t slow_ns)
     }
 }
 
-bool huge_fill(uintptr_t superslab, bool purged)
+bool huge_fill(uintptr_t superslab)
 {
     uint64_t start = os_now_ns();
     bool done = os_fill_huge((void *)superslab, SUPERSLAB_SIZE);
-    if (!done && purged) done = os_collapse((void *)superslab, SUPERSLAB_SIZE);
     learn_time(start, done, SLOW_NS);
     return done;
 }

@@ -161,7 +161,7 @@ static void mapping_be_dense(struct large *l, uintptr_t from)
     bool allow = option_get(OPTION_thp) == THP_ALWAYS || huge_at_hand();
     uintptr_t first = align_up(from, SUPERSLAB_SIZE);
     if (allow && option_get(OPTION_thp) == THP_AUTO && first + SUPERSLAB_SIZE <= l->map_base + l->map_size)
-        allow = huge_fill(first, false) && huge_at_hand();
+        allow = huge_fill(first) && huge_at_hand();
     os_allow_huge((void *)l->map_base, l->map_size, allow);
 }
 

@@ -39,7 +39,6 @@ static struct purge_item pick(struct superslab *s, uint32_t dirty)
     bool last = s->occupied == 0 && dirty == s->dirty;
     struct purge_item item = {.superslab = s, .units = last ? UINT32_MAX : dirty, .dirty = dirty};
     item.forbid_huge = superslab_forget_huge(s);
-    s->purged = true;
     superslab_change(s, s->occupied | item.units, s->dirty & ~dirty);
     return item;
 }

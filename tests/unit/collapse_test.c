@@ -50,6 +50,14 @@ static void a_refused_collapse_is_not_repeated(void)
     require(collapses <= 3, "%lu: each refusal makes more opportunities pass", collapses);
 }
 
+static void what_the_system_forbids_is_not_done(void)
+{
+    static struct span span[FULL_BLOCKS];
+    fake.huge_are_forbidden = true;
+    fill_superslabs(span, true);
+    require(collapse_all() == 0 && fake.collapses == 0);
+}
+
 static void never_means_never(void)
 {
     static struct span span[FULL_BLOCKS];
@@ -64,6 +72,7 @@ int main(void)
         TEST(full_superslabs_are_collapsed_once),
         TEST(what_is_not_all_touched_is_left_alone),
         TEST(a_refused_collapse_is_not_repeated),
+        TEST(what_the_system_forbids_is_not_done),
         TEST(never_means_never),
     };
     return run_unit_tests(tests);

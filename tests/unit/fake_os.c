@@ -300,6 +300,11 @@ size_t os_count_present(const void *p, size_t size)
     return count;
 }
 
+bool os_forbids_huge(void)
+{
+    return fake.huge_are_forbidden;
+}
+
 bool os_collapse(void *p, size_t size)
 {
     (void)p;

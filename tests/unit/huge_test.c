@@ -39,23 +39,6 @@ static void a_used_unit_of_a_huge_page_is_dirty(void)
     require(span.dirty == 0x0f && span.present, "the other four read as zero");
 }
 
-/* A system that keeps the page table of what was purged gives no huge page by a touch. */
-static void a_purged_superslab_is_asked_for_by_another_call(void)
-{
-    start();
-    (void)grow_dense();
-    struct span span = take(1, true);
-    give(span, 1);
-    (void)arena_purge(true);
-    fake_fail(FAKE_FILL_HUGE, 1, 2);
-    span = take(1, true);
-    require(span.present && fake.collapses == 1, "%lu collapses", fake.collapses);
-    for (unsigned i = 1; i < SUPERSLAB_UNITS; i++) (void)take(1, true);
-    while (!huge_at_hand()) {}
-    span = take(1, true);
-    require(!span.present && fake.collapses == 1, "it had no small pages before");
-}
-
 static struct span taken_meanwhile;
 
 static void take_meanwhile(void)
@@ -149,7 +132,7 @@ static unsigned passes(void)
 static void fill(uint64_t ns)
 {
     fake.fill_ns = ns;
-    (void)huge_fill(0, false);
+    (void)huge_fill(0);
 }
 
 static void after_slow_fills_ever_more_opportunities_pass(void)
@@ -342,7 +325,6 @@ int main(void)
         TEST(a_small_heap_gets_small_pages),
         TEST(a_dense_heap_grows_by_a_huge_page),
         TEST(a_used_unit_of_a_huge_page_is_dirty),
-        TEST(a_purged_superslab_is_asked_for_by_another_call),
         TEST(a_superslab_being_filled_is_not_shared),
         TEST(what_is_not_dense_gets_small_pages),
         TEST(a_heap_that_is_mostly_not_dense_gets_small_pages),

@@ -66,6 +66,8 @@ static void blocks_that_are_freed_last_keep_no_slabs(void)
     mix(1);
     free_run();
     require(held_units() <= RUN_UNITS_MIN + 16, "%zu units", held_units());
+    for (unsigned i = 0; i < 8; i++)
+        require(my_heap()->class[class_of(sizes[i])].empty == 0, "%zu bytes: a slab stays", sizes[i]);
     require_sound();
     for (unsigned i = 0; i < 8; i++) do_free(do_malloc(sizes[i]));
     require(!my_heap()->class[class_of(9000)].torn_down, "a malloc ends it");
