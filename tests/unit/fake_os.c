@@ -316,8 +316,8 @@ bool os_collapse(void *p, size_t size)
 
 bool os_purge(void *p, size_t size)
 {
-    fake.purged = p;
-    fake.purged_size = size;
+    __atomic_store_n(&fake.purged, p, __ATOMIC_RELAXED);
+    __atomic_store_n(&fake.purged_size, size, __ATOMIC_RELAXED);
     __atomic_add_fetch(&fake.now_ns, fake.purge_ns, __ATOMIC_SEQ_CST);
     if (fake_fails(FAKE_PURGE)) return false;
     int saved = errno;
