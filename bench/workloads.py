@@ -169,6 +169,7 @@ def all_workloads():
         rows += [fixed(size, 128, 40_000_000), fixed(size, 8192, 30_000_000)]
     for size in (8192, 32768, 53248):
         rows += [fixed(size, 128, 10_000_000), fixed(size, 8192, 6_000_000)]
+    rows.append(fixed(131_072, 128, 10_000_000))
     rows += [mixed(128, 30_000_000), mixed(512, 25_000_000), mixed(8192, 20_000_000), mixed(100_000, 7_000_000)]
     for low, high in ((8, 128), (8, 1024)):
         rows += [larson(low, high, threads) for threads in (1, 2, 4, 8)]

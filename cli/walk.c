@@ -44,8 +44,15 @@ static void add_heap(struct snapshot *s, const struct heap *heap, uint32_t id)
     struct heap_view *view = &s->heaps[s->heap_count++];
     *view = (struct heap_view){.id = id, .state = heap->state};
     for (unsigned c = 0; c < CLASS_COUNT; c++) add_heap_class(s, view, heap, c);
-    view->reserve = (heap->reserve_count <= RESERVE_MAX ? heap->reserve_count : 0) * (uint64_t)UNIT_SIZE;
+    uint32_t units = heap->reserve_count <= RESERVE_MAX ? heap->reserve_count : 0;
+    for (unsigned i = 0; i < KEPT_RUNS; i++)
+        if ((uint32_t)heap->kept_run[i] <= KEPT_RUN_UNITS) units += (uint32_t)heap->kept_run[i];
+    view->reserve = units * (uint64_t)UNIT_SIZE;
     s->reserve += view->reserve;
+    s->kept_runs.live += heap->runs.live;
+    s->kept_runs.slack += heap->runs.slack;
+    s->kept_runs.mallocs += heap->runs.mallocs;
+    s->kept_runs.frees += heap->runs.frees;
     s->total.threads += id != HEAP_COMMON && heap->state == HEAP_LIVE;
     s->parked_heaps += heap->state == HEAP_PARKED;
 }
@@ -146,8 +153,12 @@ static void view_run(struct place *p, struct unit_view *unit, uint32_t number, u
 {
     if (p->run.number != number && !read_record(p, number, &p->run)) p->run = (struct large){.number = 0};
     const struct large *l = &p->run;
-    if (l->number != number || l->size == 0 || base - l->start >= l->units * (uintptr_t)UNIT_SIZE) {
+    if (l->number != number || base - l->start >= l->units * (uintptr_t)UNIT_SIZE) {
         p->snapshot->torn++;
+        return;
+    }
+    if (l->size == 0) { /* a heap keeps it */
+        unit->kind = UNIT_RESERVE;
         return;
     }
     size_t offset = base - l->start;
@@ -294,23 +305,26 @@ static void sum_classes(struct snapshot *s)
 
 static bool add_counters(const struct target *t, struct snapshot *s)
 {
-    struct large_counters runs;
     struct mapped maps;
     struct arena units;
-    if (!target_read(t, t->block.large, &runs, sizeof(runs))) return false;
     if (!target_read(t, t->block.mapped, &maps, sizeof(maps))) return false;
     if (!target_read(t, t->block.arena, &units, sizeof(units))) return false;
     struct hak_stats *total = &s->total;
-    s->run_slack = runs.run_slack;
+    s->run_slack = units.runs.slack + s->kept_runs.slack;
     s->mapping_slack = maps.slack_bytes;
     s->kept = maps.kept_bytes;
     s->arena_units = units.units;
     s->arena_free_units = units.free_units;
     s->arena_dirty_units = units.dirty_units;
-    total->live = runs.run_live + maps.live_bytes;
-    total->free_in_slabs = runs.run_slack + maps.slack_bytes;
-    total->mallocs = runs.mallocs;
-    total->frees = runs.frees;
+    total->live = units.runs.live + s->kept_runs.live + maps.live_bytes;
+    total->free_in_slabs = s->run_slack + maps.slack_bytes;
+    if ((ssize_t)(units.runs.live + s->kept_runs.live) < 0 || (ssize_t)s->run_slack < 0) {
+        s->torn++; /* one changed hands between two looks */
+        total->live = maps.live_bytes;
+        total->free_in_slabs = maps.slack_bytes;
+    }
+    total->mallocs = units.runs.mallocs + s->kept_runs.mallocs + maps.mallocs;
+    total->frees = units.runs.frees + s->kept_runs.frees + maps.frees;
     total->dirty = units.dirty_units * (size_t)UNIT_SIZE + s->reserve + s->kept;
     total->purged = (units.free_units - units.dirty_units) * (size_t)UNIT_SIZE + s->absent;
     sum_classes(s);

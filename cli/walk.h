@@ -85,6 +85,7 @@ struct snapshot {
     size_t book_count;
     struct range tags;          /* the tag map */
     size_t run_slack, mapping_slack;
+    struct run_counters kept_runs; /* of all heaps */
     size_t arena_units, arena_free_units, arena_dirty_units;
     size_t kept;                /* bytes of freed mappings */
     size_t absent;              /* bytes inside slabs that were given back */

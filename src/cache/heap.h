@@ -18,6 +18,7 @@
  * I3  class.empty is the number of slabs with used == 0
  * I4  what was allocated less what was freed == used blocks less those in bins and on their way; on their way
  *     are, summed over all heaps, remote_frees + returned - arrived
+ * I5  the units of kept runs are handed out and tagged as theirs, and their records are no blocks'
  */
 #ifndef HAK_CACHE_HEAP_H
 #define HAK_CACHE_HEAP_H
@@ -31,7 +32,9 @@ enum {
     BIN_LEFT_BITS = 16,    /* budget = room << 16 | left */
     BIN_PUSH = 1 - (1 << BIN_LEFT_BITS), /* one more left, one less room; carries unless room was 0 */
     RESERVE_MAX = 4,       /* units kept by a heap */
-    DENSE_STRIDE_MAX = 2048, /* larger blocks may leave pages untouched: space/density.h; and keep many: bin.c */
+    KEPT_RUNS = 4,         /* and runs of up to KEPT_RUN_UNITS units */
+    KEPT_RUN_UNITS = 4,
+    DENSE_STRIDE_MAX = 2048, /* larger blocks may leave pages untouched: space/density.h; and keep many: bin.h */
     OUTBOX_SLOTS = 64,
     LETTERS = 16,
     HEAPS_PER_BLOCK = 16,
@@ -122,6 +125,10 @@ struct heap {
     uint32_t epoch;               /* last cache_epoch that was followed */
     uint32_t reserve_count;
     struct span reserve[RESERVE_MAX];
+    uint64_t kept_run[KEPT_RUNS]; /* record << 32 | units; 0 = none. Put there by its thread; who exchanges it has it */
+    uint32_t kept_last;           /* where the last one was put; by its thread, as is the next */
+    bool kept_run_used;           /* since the last trim */
+    struct run_counters runs;     /* what arena.runs does not know: blocks that became kept runs, and came of them */
     struct outbox_slot outbox[OUTBOX_SLOTS]; /* own thread only, without the lock; as are the letters */
     struct letter letter[LETTERS];           /* by owner */
     struct heap_class class[CLASS_COUNT];
@@ -208,7 +215,15 @@ size_t heap_purge_slab(struct heap *heap, struct slab *s);
 /* Retires the empty slabs of a class, the spare, too. */
 void heap_release_class(struct heap *heap, unsigned class);
 
-/* Retires all empty slabs and the reserve. */
+/* The runs that this thread has freed last wait for its next blocks of as many units. The thread takes one, which
+ * returns its record, or 0. Or they go to the arena: one when another is kept and there is no place, all with the
+ * reserve, or when a trim finds that none was used. `size` is the block's, for the counters. */
+void heap_keep_run(struct heap *heap, uint32_t record, unsigned units, size_t size);
+uint32_t heap_take_run(struct heap *heap, unsigned units, size_t size);
+void heap_release_runs(struct heap *heap);
+uint32_t heap_kept_units(const struct heap *heap);
+
+/* Retires all empty slabs, the reserve and the kept runs. */
 void heap_release_empty(struct heap *heap);
 
 /* Makes all slabs of `heap` orphans; or the surplus: of the partly used ones all but one of each class. Both take
@@ -216,11 +231,11 @@ void heap_release_empty(struct heap *heap);
 void heap_orphan_slabs(struct heap *heap);
 void heap_orphan_surplus(struct heap *heap);
 
-/* Checks I2, I3 and every slab; I1. NULL = they hold. */
+/* Checks I2, I3 and every slab; I1 and I5. NULL = they hold. */
 const char *heap_verify_slabs(struct heap *heap);
 const char *heap_verify_bins(struct heap *heap);
 
-/* ---- bin.c: visits, refill and flush ---- */
+/* ---- bin.c and flush.c: visits, refill and flush ---- */
 
 /* malloc found its bin empty. NULL = memory is out. */
 void *heap_malloc_visit(struct heap *heap, unsigned class);

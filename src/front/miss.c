@@ -17,8 +17,8 @@
 #include "front.h"
 #include "watched.h"
 
-/* The clock is looked at once per POLL_WEIGHT of work: visits count 1, large blocks by what
- * they cost themselves. */
+/* The clock is looked at once per POLL_WEIGHT of work: visits and kept runs count 1, other large blocks by what they
+ * cost themselves. */
 enum { POLL_WEIGHT = 64, RUN_WEIGHT = 8, MAPPING_WEIGHT = POLL_WEIGHT };
 
 static void poll_sometimes(struct heap *heap, uint32_t weight)
@@ -30,10 +30,11 @@ static void poll_sometimes(struct heap *heap, uint32_t weight)
     if (reclaim_poll()) store_relaxed(&heap->work, heap->work | (POLL_WEIGHT - 1)); /* the next visit, too */
 }
 
-static void poll_after_large(size_t size)
+static void poll_after_large(size_t size, bool kept)
 {
     struct heap_front *self = load_relaxed(&heap_self);
-    if (self->id != 0) poll_sometimes(heap_of(self), size > SUPERSLAB_SIZE ? MAPPING_WEIGHT : RUN_WEIGHT);
+    uint32_t weight = kept ? 1 : size > SUPERSLAB_SIZE ? MAPPING_WEIGHT : RUN_WEIGHT;
+    if (self->id != 0) poll_sometimes(heap_of(self), weight);
 }
 
 /* This thread's heap, attached on its first call; NULL = it can have none. */
@@ -59,11 +60,29 @@ static void *small_malloc(unsigned class)
     return p;
 }
 
+/* NULL = of the runs that were freed last none has this length. */
+static void *kept_run_again(struct heap *heap, size_t size)
+{
+    uint32_t record = heap_take_run(heap, large_units(size), align_up(size, os_page_size()));
+    return record ? large_reuse(record, size) : NULL;
+}
+
+/* Not for calloc: what the last block has not touched would become resident. */
+static bool may_be_kept_run(size_t size, size_t alignment, bool zeroed)
+{
+    return size <= KEPT_RUN_UNITS * UNIT_SIZE && alignment <= UNIT_SIZE && !zeroed;
+}
+
 static void *large_malloc(size_t size, size_t alignment, bool zeroed)
 {
-    if (unlikely(!own_heap()) && !load_acquire(&heap_common)) return NULL; /* not even the tag map */
-    void *p = large_alloc(size, alignment, zeroed);
-    poll_after_large(size);
+    struct heap *heap = own_heap();
+    void *p = NULL;
+    if (unlikely(!heap) && !load_acquire(&heap_common)) return NULL; /* not even the tag map */
+    if (heap && may_be_kept_run(size, alignment, zeroed)) p = kept_run_again(heap, size);
+    bool kept = p != NULL;
+    if (heap && size > SUPERSLAB_SIZE) heap_release_runs(heap); /* long runs want whole SuperSlabs */
+    if (!kept) p = large_alloc(size, alignment, zeroed);
+    poll_after_large(size, kept);
     pressure_poll();
     return p;
 }
@@ -203,7 +222,7 @@ enum front_kind front_classify(const void *p)
     struct tag tag = tagmap_get(p);
     uint32_t kind = tag_offset(tag);
     if (!tag_describes(p, tag)) return large_holds(p) ? FRONT_INTERIOR : FRONT_FOREIGN;
-    if (kind == TAG_FREE || kind == TAG_MAPPING_KEPT) return FRONT_FREED;
+    if (kind == TAG_FREE || kind == TAG_MAPPING_KEPT || large_is_retired(tag)) return FRONT_FREED;
     return front_own_size(p) > 0 ? FRONT_LIVE : FRONT_INTERIOR;
 }
 
@@ -249,11 +268,23 @@ static void slab_free(void *p, struct tag tag)
     }
 }
 
+/* Who wants no memory kept gets none. false = it is to be given back. */
+static bool keep_run(void *p, struct tag tag, size_t size)
+{
+    struct heap_front *self = load_relaxed(&heap_self);
+    unsigned units;
+    if (size > KEPT_RUN_UNITS * UNIT_SIZE || self->id == 0 || option_get(OPTION_purge_delay) == 0) return false;
+    uint32_t record = large_retire(p, tag, KEPT_RUN_UNITS, &units);
+    if (record) heap_keep_run(heap_of(self), record, units, size);
+    return record != 0;
+}
+
 static void large_or_bad_free(void *p, struct tag tag)
 {
     size_t size = large_usable_size(p, tag);
-    if (large_free(p, tag))
-        poll_after_large(size);
+    bool kept = keep_run(p, tag, size);
+    if (kept || large_free(p, tag))
+        poll_after_large(size, kept);
     else
         bad_free(p);
 }

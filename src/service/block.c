@@ -5,7 +5,6 @@
 #include "block.h"
 
 #include "../diag/option.h"
-#include "../space/large.h"
 #include "reclaim.h"
 
 extern const struct block hakmem_block __attribute__((visibility("default")));
@@ -22,7 +21,6 @@ const struct block hakmem_block = {
     .record_block = record_block,
     .chunk_of_block = chunk_of_block,
     .arena = &arena,
-    .large = &large,
     .mapped = &mapped,
     .option_value = option_value,
     .cache_epoch = &cache_epoch,

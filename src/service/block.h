@@ -35,7 +35,6 @@ struct block {
     struct record *const *record_block;
     struct chunk *const *chunk_of_block; /* a record block that is no chunk's has LARGE_RECORDS_PER_BLOCK records */
     const struct arena *arena;
-    const struct large_counters *large;
     const struct mapped *mapped;
     long *option_value;
     uint32_t *cache_epoch;

@@ -48,12 +48,23 @@ static void add_posted(struct heap *heap, void *context)
     }
 }
 
+/* Heaps count the blocks in runs that they have kept, the arena all others: one may be below zero. */
+static void add_runs(struct stats *stats, size_t live, size_t slack)
+{
+    stats->run_bytes += live + slack;
+    stats->total.live += live;
+    stats->total.free_in_slabs += slack;
+}
+
 static void add_heap(struct heap *heap, void *context)
 {
     struct stats *stats = context;
     lock_acquire(&heap->lock);
     for (unsigned c = 0; c < CLASS_COUNT; c++) add_class(stats, heap, c);
-    stats->reserve_bytes += heap->reserve_count * (size_t)UNIT_SIZE;
+    stats->reserve_bytes += (heap->reserve_count + heap_kept_units(heap)) * (size_t)UNIT_SIZE;
+    add_runs(stats, load_relaxed(&heap->runs.live), load_relaxed(&heap->runs.slack));
+    stats->total.mallocs += load_relaxed(&heap->runs.mallocs);
+    stats->total.frees += load_relaxed(&heap->runs.frees);
     if (heap != heap_common && load_relaxed(&heap->state) == HEAP_LIVE) stats->total.threads++;
     lock_release(&heap->lock);
 }
@@ -62,14 +73,16 @@ static void add_large(struct stats *stats)
 {
     struct large_usage usage;
     large_usage(&usage);
-    stats->run_bytes = usage.run_live + usage.run_slack;
+    add_runs(stats, usage.runs.live, usage.runs.slack);
+    if ((ptrdiff_t)stats->total.live < 0) stats->total.live = 0; /* a run changed hands between two looks */
+    if ((ptrdiff_t)stats->total.free_in_slabs < 0) stats->total.free_in_slabs = 0;
     stats->mapping_bytes = usage.mapping_live + usage.mapping_slack;
     stats->mapping_count = usage.mapping_count;
     stats->kept_bytes = usage.kept;
-    stats->total.live = usage.run_live + usage.mapping_live;
-    stats->total.free_in_slabs = usage.run_slack + usage.mapping_slack;
-    stats->total.mallocs = usage.mallocs;
-    stats->total.frees = usage.frees;
+    stats->total.live += usage.mapping_live;
+    stats->total.free_in_slabs += usage.mapping_slack;
+    stats->total.mallocs += usage.runs.mallocs + usage.mallocs;
+    stats->total.frees += usage.runs.frees + usage.frees;
 }
 
 static void sum_classes(struct stats *stats)
@@ -92,9 +105,9 @@ COLD void stats_collect(struct stats *stats)
 {
     struct arena_usage arena_sum;
     __builtin_memset(stats, 0, sizeof(*stats));
-    add_large(stats);
     heap_each(add_posted, stats);
     heap_each(add_heap, stats);
+    add_large(stats);
     sum_classes(stats);
     arena_usage(&arena_sum);
     struct hak_stats *total = &stats->total;

@@ -26,11 +26,6 @@ struct arena arena;
 static struct list bucket[2][BUCKETS]; /* [has dirty units][free units] */
 static uint64_t bucket_used[2];        /* bit per bucket that is not empty; may be stale set */
 
-static unsigned free_units(const struct superslab *s)
-{
-    return SUPERSLAB_UNITS - bit_count(s->occupied);
-}
-
 static void bucket_add(unsigned dirty, unsigned count, struct superslab *s)
 {
     struct list *head = &bucket[dirty][count];
@@ -38,50 +33,42 @@ static void bucket_add(unsigned dirty, unsigned count, struct superslab *s)
     bucket_used[dirty] |= UINT64_C(1) << count;
 }
 
-/* Call before and after every change of occupied or dirty. */
-static void superslab_unlink(struct superslab *s)
+/* It has `count` free units from now on, `dirty` of them with memory: counters and lists follow. */
+static void superslab_place(struct superslab *s, unsigned count, unsigned dirty)
 {
-    counter_add(&arena.free_units, 0 - (size_t)free_units(s));
-    counter_add(&arena.dirty_units, 0 - (size_t)bit_count(s->dirty));
-    if (s->occupied == 0) chunk_count_empty(s, false);
-    if (s->in_bucket) list_remove(&s->bucket_link);
-    s->in_bucket = false;
-}
-
-static void superslab_link(struct superslab *s)
-{
-    unsigned count = free_units(s);
-    s->stale &= s->dirty;
-    s->zero &= s->dirty;
-    arena.dense_units -= bit_count(s->dense & ~s->occupied);
-    s->dense &= s->occupied;
-    counter_add(&arena.free_units, count);
-    counter_add(&arena.dirty_units, (size_t)bit_count(s->dirty));
-    if (s->occupied == 0) chunk_count_empty(s, true);
-    if (count > 0) bucket_add(s->dirty != 0, count, s);
-    s->in_bucket = count > 0;
-    if ((s->dirty != 0) == s->in_dirty_list) return;
-    if (s->dirty)
-        list_push_back(&arena.dirty_list, &s->dirty_link);
-    else
-        list_remove(&s->dirty_link);
-    s->in_dirty_list = s->dirty != 0;
+    unsigned count_before = s->free_count;
+    unsigned dirty_before = s->dirty_count;
+    bool moves = count != count_before || (dirty > 0) != (dirty_before > 0);
+    s->free_count = (uint8_t)count;
+    s->dirty_count = (uint8_t)dirty;
+    counter_add(&arena.free_units, (size_t)count - count_before);
+    counter_add(&arena.dirty_units, (size_t)dirty - dirty_before);
+    if (moves && count_before > 0) list_remove(&s->bucket_link);
+    if (moves && count > 0) bucket_add(dirty > 0, count, s);
+    if (dirty_before == 0 && dirty > 0) list_push_back(&arena.dirty_list, &s->dirty_link);
+    if (dirty_before > 0 && dirty == 0) list_remove(&s->dirty_link);
+    bool empty = count == SUPERSLAB_UNITS;
+    if (empty != (count_before == SUPERSLAB_UNITS)) chunk_count_empty(s, empty);
 }
 
 void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty)
 {
-    superslab_unlink(s);
     s->occupied = occupied;
     s->dirty = dirty;
-    superslab_link(s);
+    s->stale &= dirty;
+    s->zero &= dirty;
+    if (unlikely(s->dense & ~occupied)) {
+        arena.dense_units -= bit_count(s->dense & ~occupied);
+        s->dense &= occupied;
+    }
+    superslab_place(s, SUPERSLAB_UNITS - bit_count(occupied), bit_count(dirty));
 }
 
 void superslab_leave(struct superslab *s)
 {
-    counter_add(&arena.units, 0 - (size_t)free_units(s));
+    counter_add(&arena.units, 0 - (size_t)s->free_count);
     (void)superslab_forget_huge(s);
-    superslab_unlink(s);
-    if (s->in_dirty_list) list_remove(&s->dirty_link);
+    superslab_place(s, 0, 0);
     *s = (struct superslab){0};
 }
 
@@ -94,25 +81,25 @@ bool superslab_forget_huge(struct superslab *s)
     return was;
 }
 
-/* First unit of a free run, or -1. One unit: a dirty one first, since its memory is there already. */
-static int find_run(const struct superslab *s, unsigned count)
+/* The units of a free run, or none. One unit: a dirty one first, since its memory is there already. */
+static uint32_t find_run(const struct superslab *s, unsigned count)
 {
     uint32_t wanted = count == 1 && s->dirty ? s->dirty : ~s->occupied;
     uint32_t starts = bit_run_starts(wanted, count);
-    return starts ? (int)lowest_bit(starts) : -1;
+    return starts ? bit_run(lowest_bit(starts), count) : 0;
 }
 
-static struct superslab *search_bucket(struct list *head, unsigned count)
+static struct superslab *search_bucket(struct list *head, unsigned count, uint32_t *run)
 {
     unsigned looks = LOOKS_PER_BUCKET;
     for (struct list *l = list_first(head); l != head && looks > 0; l = l->next, looks--) {
         struct superslab *s = container_of(l, struct superslab, bucket_link);
-        if (find_run(s, count) >= 0) return s;
+        if ((*run = find_run(s, count))) return s;
     }
     return NULL;
 }
 
-static struct superslab *search(unsigned dirty, unsigned count)
+static struct superslab *search(unsigned dirty, unsigned count, uint32_t *run)
 {
     uint64_t candidates = bucket_used[dirty] >> count << count;
     while (candidates) {
@@ -123,7 +110,7 @@ static struct superslab *search(unsigned dirty, unsigned count)
             bucket_used[dirty] &= ~(UINT64_C(1) << i);
             continue;
         }
-        struct superslab *s = search_bucket(head, count);
+        struct superslab *s = search_bucket(head, count, run);
         if (s) return s;
     }
     return NULL;
@@ -131,19 +118,20 @@ static struct superslab *search(unsigned dirty, unsigned count)
 
 static void superslab_enter(struct superslab *s)
 {
-    counter_add(&arena.units, free_units(s));
-    superslab_link(s);
+    superslab_change(s, s->occupied, 0);
+    counter_add(&arena.units, s->free_count);
 }
 
-static struct superslab *find_superslab(unsigned count)
+/* A SuperSlab, and `count` units in a row that are free there. */
+static struct superslab *find_superslab(unsigned count, uint32_t *run)
 {
-    struct superslab *s = search(1, count);
-    if (!s) s = search(0, count);
+    struct superslab *s = search(1, count, run);
+    if (!s) s = search(0, count, run);
     for (int tries = 0; !s && tries < 2; tries++) {
         s = chunk_next_superslab();
         if (!s) return NULL;
         superslab_enter(s);
-        if (find_run(s, count) < 0) s = NULL;
+        if (!(*run = find_run(s, count))) s = NULL;
     }
     return s;
 }
@@ -156,13 +144,13 @@ static void count_taken(unsigned count, unsigned dirty)
     arena.clean_units += count - dirty;
 }
 
-static void hand_out(struct superslab *s, uint32_t run, bool dense)
+static void hand_out(struct superslab *s, unsigned count, uint32_t run, bool dense)
 {
-    count_taken(bit_count(run), bit_count(run & s->dirty & ~s->zero));
+    count_taken(count, bit_count(run & s->dirty & ~s->zero));
     superslab_change(s, s->occupied | run, s->dirty & ~run);
     if (!dense) return;
     s->dense |= run;
-    arena.dense_units += bit_count(run);
+    arena.dense_units += count;
 }
 
 /* true = with these units the process would hold more than it may. Dirty ones it holds already. */
@@ -194,28 +182,55 @@ static bool fill_huge(struct superslab *s, uint32_t run)
     return done;
 }
 
-bool arena_take(unsigned count, bool dense, struct span *span)
+static void count_run(size_t size, unsigned units)
 {
-    bool forbid = false;
+    counter_add(&arena.runs.live, size);
+    counter_add(&arena.runs.slack, units * (size_t)UNIT_SIZE - size);
+}
+
+static void uncount_run(size_t size, unsigned units)
+{
+    counter_add(&arena.runs.live, 0 - size);
+    counter_add(&arena.runs.slack, size - units * (size_t)UNIT_SIZE);
+}
+
+/* size 0 = they are not for a block. */
+ALWAYS_INLINE bool take_counted(unsigned count, bool dense, size_t size, struct span *span)
+{
+    uint32_t run;
     lock_acquire(&arena_lock);
-    struct superslab *s = find_superslab(count);
-    unsigned first = s ? (unsigned)find_run(s, count) : 0;
-    uint32_t run = bit_run(first, count);
-    if (s && over_limit(s, run)) s = NULL;
-    if (s) {
-        span->base = s->base + first * (uintptr_t)UNIT_SIZE;
-        span->record = s->record + first;
-        span->dirty = (s->dirty & ~s->zero & run) >> first;
-        span->present = (run & ~s->dirty) == 0;
-        span->untouched = (run & s->dirty) == 0;
-        bool fill = dense && deserves_huge(s);
-        forbid = superslab_forget_huge(s) && !fill;
-        hand_out(s, run, dense);
-        if (fill) span->present = fill_huge(s, run);
+    struct superslab *s = find_superslab(count, &run);
+    if (!s || over_limit(s, run)) {
+        lock_release(&arena_lock);
+        return false;
+    }
+    unsigned first = lowest_bit(run);
+    span->base = s->base + first * (uintptr_t)UNIT_SIZE;
+    span->record = s->record + first;
+    span->dirty = (s->dirty & ~s->zero & run) >> first;
+    span->present = (run & ~s->dirty) == 0;
+    span->untouched = (run & s->dirty) == 0;
+    bool fill = dense && deserves_huge(s);
+    bool forbid = superslab_forget_huge(s) && !fill;
+    hand_out(s, count, run, dense);
+    if (fill) span->present = fill_huge(s, run);
+    if (size > 0) {
+        count_run(size, count);
+        counter_add(&arena.runs.mallocs, 1);
     }
     lock_release(&arena_lock);
     if (forbid) os_allow_huge((void *)s->base, SUPERSLAB_SIZE, false);
-    return s != NULL;
+    return true;
+}
+
+bool arena_take(unsigned count, bool dense, struct span *span)
+{
+    return take_counted(count, dense, 0, span);
+}
+
+bool arena_take_run(unsigned count, size_t size, struct span *span)
+{
+    return take_counted(count, false, size, span);
 }
 
 /* The part of a run that lies in one SuperSlab. */
@@ -236,24 +251,30 @@ static struct part part_of(uint32_t record, unsigned count)
 
 /* ---- long runs ---- */
 
+static bool may_be_huge(const struct superslab *s, uint32_t dirty)
+{
+    return dirty == 0 && !s->huge && s->base % SUPERSLAB_SIZE == 0;
+}
+
 /* Of the SuperSlabs that a run has entirely and that have no memory, fills the first with a huge page, and when that
- * was quick, allows them in the others, with one call for neighbours; or has the last one watched. Who has unit 0 of a
- * SuperSlab owns its `huge`. */
+ * was quick, allows them in the others, with one call for neighbours. The last one is watched when it gets small pages,
+ * as the others do or for a lesson. Who has unit 0 of a SuperSlab owns its `huge`. */
 static void expect(bool dense, struct superslab *s, const uint32_t *dirty, unsigned whole)
 {
     unsigned neighbours = 0;
     bool tried = false;
     if (option_get(OPTION_thp) == THP_ALWAYS) return; /* they are allowed everywhere */
-    for (unsigned i = 0; i <= whole; i++) {
-        bool take = i < whole && dirty[i] == 0 && !s[i].huge && s[i].base % SUPERSLAB_SIZE == 0;
-        if (take && dense && !tried) {
+    while (whole > 0 && !may_be_huge(&s[whole - 1], dirty[whole - 1])) whole--;
+    if (whole == 0) return;
+    unsigned end = !dense ? 0 : density_wants_lesson() ? whole - 1 : whole;
+    for (unsigned i = 0; i <= end; i++) {
+        bool take = i < end && may_be_huge(&s[i], dirty[i]);
+        if (take && !tried) {
             tried = true;
-            dense = huge_at_hand() && huge_fill(s[i].base) && huge_at_hand();
+            if (!huge_at_hand() || !huge_fill(s[i].base) || !huge_at_hand()) end = i + 1;
             continue;
         }
-        if (take && !dense) density_watch(s[i].base);
-        take &= dense && load_relaxed(&arena.huge_superslabs) < HUGE_SUPERSLABS_MAX;
-        if (take) {
+        if (take && load_relaxed(&arena.huge_superslabs) < HUGE_SUPERSLABS_MAX) {
             add_relaxed(&arena.huge_superslabs, 1);
             store_relaxed(&s[i].huge, true);
             neighbours++;
@@ -262,6 +283,7 @@ static void expect(bool dense, struct superslab *s, const uint32_t *dirty, unsig
             neighbours = 0;
         }
     }
+    if (end < whole) density_watch(s[whole - 1].base);
 }
 
 /* Units without memory of a free run. */
@@ -277,7 +299,8 @@ static size_t clean_units(uint32_t record, unsigned count)
     return clean;
 }
 
-bool arena_take_long(unsigned count, bool dense, bool grow, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
+bool arena_take_long(unsigned count, size_t size, bool dense, bool grow, struct span *span,
+                     uint32_t dirty[LONG_SUPERSLABS_MAX])
 {
     struct stretch stretch;
     unsigned superslabs = (count + SUPERSLAB_UNITS - 1) / SUPERSLAB_UNITS;
@@ -294,17 +317,24 @@ bool arena_take_long(unsigned count, bool dense, bool grow, struct span *span, u
             count_taken(part.count, bit_count(dirty[i]));
             superslab_change(s, s->occupied | part.units, s->dirty & ~part.units);
         }
+        count_run(size, count);
+        counter_add(&arena.runs.mallocs, 1);
     }
     lock_release(&arena_lock);
     if (done) expect(dense, stretch.first, dirty, count / SUPERSLAB_UNITS);
     return done;
 }
 
-void arena_give(uintptr_t base, uint32_t record, unsigned count)
+/* size 0 = they were not a block's. */
+ALWAYS_INLINE void give_counted(uintptr_t base, uint32_t record, unsigned count, size_t size)
 {
     tagmap_set(base, count, TAG_FREE, record);
     lock_acquire(&arena_lock);
-    store_relaxed(&arena.run_units, load_relaxed(&arena.run_units) + count);
+    counter_add(&arena.run_units, count);
+    if (size > 0) {
+        uncount_run(size, count);
+        counter_add(&arena.runs.frees, 1);
+    }
     while (count > 0) {
         struct part part = part_of(record, count);
         struct superslab *s = part.superslab;
@@ -312,6 +342,24 @@ void arena_give(uintptr_t base, uint32_t record, unsigned count)
         record += part.count;
         count -= part.count;
     }
+    lock_release(&arena_lock);
+}
+
+void arena_give(uintptr_t base, uint32_t record, unsigned count)
+{
+    give_counted(base, record, count, 0);
+}
+
+void arena_give_run(uintptr_t base, uint32_t record, unsigned count, size_t size)
+{
+    give_counted(base, record, count, size);
+}
+
+void arena_recount_run(size_t size, unsigned units, size_t new_size, unsigned new_units)
+{
+    lock_acquire(&arena_lock);
+    uncount_run(size, units);
+    count_run(new_size, new_units);
     lock_release(&arena_lock);
 }
 
@@ -368,6 +416,7 @@ void arena_usage(struct arena_usage *usage)
     usage->units = arena.units;
     usage->free_units = arena.free_units;
     usage->dirty_units = arena.dirty_units;
+    usage->runs = arena.runs;
     lock_release(&arena_lock);
 }
 
@@ -375,51 +424,68 @@ struct sums {
     size_t free_units;
     size_t dirty_units;
     size_t dense_units;
-    size_t in_dirty_list;
+    size_t with_dirty; /* SuperSlabs */
+    size_t with_free;
     const char *broken;
 };
 
 static void verify_superslab(struct superslab *s, void *context)
 {
     struct sums *sums = context;
-    sums->free_units += free_units(s);
-    sums->dirty_units += bit_count(s->dirty);
+    sums->free_units += s->free_count;
+    sums->dirty_units += s->dirty_count;
     sums->dense_units += bit_count(s->dense);
-    sums->in_dirty_list += s->in_dirty_list;
+    sums->with_dirty += s->dirty != 0;
+    if (s->free_count != SUPERSLAB_UNITS - bit_count(s->occupied)) sums->broken = "arena I4: free units of a SuperSlab";
+    if (s->dirty_count != bit_count(s->dirty)) sums->broken = "arena I4: dirty units of a SuperSlab";
     if (s->occupied & s->dirty) sums->broken = "arena I1: a unit is occupied and dirty";
     if (s->stale & ~s->dirty) sums->broken = "arena I1: a unit is stale and not dirty";
     if (s->zero & ~s->dirty) sums->broken = "arena I1: a unit is zero and not dirty";
     if (s->dense & ~s->occupied) sums->broken = "arena I1: a unit is dense and not occupied";
-    if (s->in_bucket != (free_units(s) > 0)) sums->broken = "arena I2: bucket membership";
-    if (s->in_dirty_list != (s->dirty != 0)) sums->broken = "arena I3: dirty list membership";
+    sums->with_free += s->free_count > 0;
 }
 
-static size_t length_of(struct list *head)
+/* SuperSlabs in a bucket; -1 = one does not belong there. */
+static long bucket_length(struct list *head, unsigned dirty, unsigned count)
 {
-    size_t length = 0;
-    for (struct list *l = list_first(head); l != head; l = l->next) length++;
+    long length = 0;
+    for (struct list *l = list_first(head); l != head; l = l->next, length++) {
+        const struct superslab *s = container_of(l, struct superslab, bucket_link);
+        if (s->free_count != count || (s->dirty_count != 0) != dirty || count == 0) return -1;
+    }
     return length;
 }
 
-static bool bucket_is_right(struct list *head, unsigned dirty, unsigned count)
+static const char *verify_buckets(const struct sums *sums)
 {
-    for (struct list *l = list_first(head); l != head; l = l->next) {
-        const struct superslab *s = container_of(l, struct superslab, bucket_link);
-        if (free_units(s) != count || (s->dirty != 0) != dirty || count == 0) return false;
+    size_t in_buckets = 0;
+    for (unsigned dirty = 0; dirty < 2; dirty++)
+        for (unsigned count = 0; count < BUCKETS; count++) {
+            long length = bucket_length(&bucket[dirty][count], dirty, count);
+            if (length < 0) return "arena I2: a SuperSlab is in the wrong bucket";
+            in_buckets += (size_t)length;
+        }
+    return in_buckets == sums->with_free ? NULL : "arena I2: number of SuperSlabs in buckets";
+}
+
+static const char *verify_dirty_list(const struct sums *sums)
+{
+    size_t length = 0;
+    for (struct list *l = list_first(&arena.dirty_list); l != &arena.dirty_list; l = l->next, length++) {
+        const struct superslab *s = container_of(l, struct superslab, dirty_link);
+        if (s->dirty == 0) return "arena I3: the dirty list has a clean one";
     }
-    return true;
+    return length == sums->with_dirty ? NULL : "arena I3: length of the dirty list";
 }
 
 COLD const char *arena_verify(void)
 {
-    for (unsigned dirty = 0; dirty < 2; dirty++)
-        for (unsigned count = 0; count < BUCKETS; count++)
-            if (!bucket_is_right(&bucket[dirty][count], dirty, count))
-                return "arena I2: a SuperSlab is in the wrong bucket";
     struct sums sums = {0};
     chunk_each_superslab(verify_superslab, &sums);
     if (sums.broken) return sums.broken;
-    if (sums.in_dirty_list != length_of(&arena.dirty_list)) return "arena I3: length of the dirty list";
+    const char *broken = verify_buckets(&sums);
+    if (!broken) broken = verify_dirty_list(&sums);
+    if (broken) return broken;
     if (sums.free_units != arena.free_units || sums.dirty_units != arena.dirty_units)
         return "arena I4: sums of free and dirty units";
     if (sums.dense_units != arena.dense_units) return "arena I4: sum of dense units";

@@ -22,7 +22,8 @@
  * I1  occupied and dirty have no bit in common; stale and zero are subsets of dirty, dense is one of occupied
  * I2  a SuperSlab is in bucket [dirty != 0][free units], or in none when nothing is free
  * I3  a SuperSlab is in the dirty list exactly when dirty != 0
- * I4  the sums of free, dirty and dense units are those of all SuperSlabs
+ * I4  a SuperSlab's counts of free and dirty units are those of its maps; the arena's, and that of dense units, are
+ *     those of all SuperSlabs
  * I5  each chunk counts its SuperSlabs of which nothing is occupied, and all that it has in use is committed
  */
 #ifndef HAK_SPACE_ARENA_H
@@ -40,6 +41,13 @@ struct span {
     bool untouched;  /* no unit was dirty */
 };
 
+/* Of runs that are blocks. */
+struct run_counters {
+    size_t live;           /* usable bytes */
+    size_t slack;          /* what their units hold beyond */
+    size_t mallocs, frees; /* so far */
+};
+
 enum {
     LONG_UNITS_MAX = 1024,
     LONG_SUPERSLABS_MAX = LONG_UNITS_MAX / SUPERSLAB_UNITS,
@@ -52,21 +60,31 @@ void arena_start(void);
  * of the process does (limit.h); so with the other two calls that take units. */
 bool arena_take(unsigned count, bool dense, struct span *span);
 
+/* The same for a block of `size` bytes, which is counted. */
+bool arena_take_run(unsigned count, size_t size, struct span *span);
+
 /* All of the map of a unit that is handed out is going to be used; see freemap.h. It shall be zero again when the unit
  * is given back: the memory of its rest may go back with the unit's. */
 void arena_note_map(uint32_t record);
 
-/* A run of `count` (33 ... LONG_UNITS_MAX) units. dense = all of it will be written; it may get huge pages where it has
- * no memory, as it is touched. Its dirty units are those of dirty[i], bit j, for unit
- * i * SUPERSLAB_UNITS + j; span->dirty says nothing. grow = also at the price of memory that stays charged. false = the
- * system refuses, or no chunk is that large. */
-bool arena_take_long(unsigned count, bool dense, bool grow, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX]);
+/* A run of `count` (33 ... LONG_UNITS_MAX) units for a block of `size` bytes, which is counted. dense = all of it will
+ * be written; it may get huge pages where it has no memory, as it is touched. Its dirty units are those of dirty[i],
+ * bit j, for unit i * SUPERSLAB_UNITS + j; span->dirty says nothing. grow = also at the price of memory that stays
+ * charged. false = the system refuses, or no chunk is that large. */
+bool arena_take_long(unsigned count, size_t size, bool dense, bool grow, struct span *span,
+                     uint32_t dirty[LONG_SUPERSLABS_MAX]);
 
 /* Takes `count` units back; their tags become TAG_FREE. */
 void arena_give(uintptr_t base, uint32_t record, unsigned count);
 
+/* The same, all of a block of `size` bytes. */
+void arena_give_run(uintptr_t base, uint32_t record, unsigned count, size_t size);
+
 /* Extends a run of `count` units by `more`, in place. false = they are not free. */
 bool arena_extend(uint32_t record, unsigned count, unsigned more);
+
+/* A block's size changes, or its units, or both. */
+void arena_recount_run(size_t size, unsigned units, size_t new_size, unsigned new_units);
 
 /* Gives the addresses of chunks back of which nothing is handed out, where a mapping found no room, and the charge for
  * free ends of the others, where it counts. Returns bytes. */
@@ -115,6 +133,7 @@ struct arena_usage {
     size_t units;       /* in SuperSlabs so far */
     size_t free_units;  /* not handed out */
     size_t dirty_units; /* of these, with memory */
+    struct run_counters runs; /* but for those in runs that heaps have kept */
 };
 
 void arena_usage(struct arena_usage *usage);

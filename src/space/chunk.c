@@ -130,17 +130,54 @@ COLD static bool chunk_add(size_t size_min)
     return false;
 }
 
-/* Makes bytes behind what is committed writable, up to `size`, and the rests of their units' maps. */
+/* Of maps from this unit on the rests are charged no more, where the system lets them go. */
+COLD static void cut_maps(struct chunk *c, uint32_t units)
+{
+    if (units >= c->mapped) return;
+    if (freemap_uncommit(c->record, c->mapped, units))
+        c->mapped = units;
+    else
+        freemap_purge(c->record + units, c->mapped - units);
+}
+
+/* Those of a part are a mapping between two reservations; all together are one with what is behind them, for a process
+ * that may have no mapping more. They stay writable: who comes with a wrong pointer may read them. */
+static bool commit_records(struct chunk *c, uint32_t units)
+{
+    if (units <= c->recorded) return true;
+    if (!record_commit(c->record, c->recorded, units)) {
+        units = c->capacity;
+        if (!record_commit(c->record, c->recorded, units)) return false;
+    }
+    c->recorded = units;
+    return true;
+}
+
+static bool commit_maps(struct chunk *c, uint32_t units)
+{
+    if (units <= c->mapped) return true;
+    if (!freemap_commit(c->record, c->mapped, units)) return false;
+    c->mapped = units;
+    return true;
+}
+
+/* Makes bytes behind what is committed writable, up to `size`, and the books of their units. */
 static bool commit_to(struct chunk *c, size_t size)
 {
     uint32_t units = (uint32_t)(size / UNIT_SIZE);
-    if (units > c->mapped) {
-        if (!freemap_commit(c->record, c->mapped, units)) return false;
-        c->mapped = units;
+    if (!commit_records(c, units) || !commit_maps(c, units)) return false;
+    if (!os_commit((void *)(c->base + c->committed), size - c->committed)) {
+        cut_maps(c, (uint32_t)(c->committed / UNIT_SIZE));
+        return false;
     }
-    if (!os_commit((void *)(c->base + c->committed), size - c->committed)) return false;
     c->committed = size;
     return true;
+}
+
+/* As freemap_map() does, where the process may have no mapping more. */
+COLD static bool commit_all(struct chunk *c)
+{
+    return c->committed == 0 && !os_memory_is_charged() && commit_to(c, c->size);
 }
 
 /* Makes the first `size` bytes of the chunk writable, and as much again as is worth one call. */
@@ -151,7 +188,8 @@ static bool chunk_commit(struct chunk *c, size_t size)
     if (step > COMMIT_MAX) step = COMMIT_MAX;
     size_t generous = c->committed + step > size ? c->committed + step : size;
     if (generous > c->size) generous = c->size;
-    return commit_to(c, generous) || commit_to(c, size);
+    if (generous > size && commit_to(c, generous)) return true;
+    return commit_to(c, size) || commit_all(c);
 }
 
 static uint32_t missing_units(size_t bytes)
@@ -231,7 +269,7 @@ COLD static size_t give_up(struct chunk *c)
         bytes = 0;
     }
     forget_superslabs(c, 0);
-    if (c->mapped > 0) freemap_purge(c->record, c->mapped);
+    cut_maps(c, 0);
     store_relaxed(&c->base, 0);
     c->size = 0;
     c->committed = 0;
@@ -247,6 +285,7 @@ COLD static size_t cut_end(struct chunk *c, uint32_t count)
     if (bytes == 0 || !os_uncommit((void *)(c->base + keep), bytes)) return 0;
     os_allow_huge((void *)(c->base + keep), bytes, option_get(OPTION_thp) == THP_ALWAYS);
     forget_superslabs(c, count);
+    cut_maps(c, (uint32_t)(keep / UNIT_SIZE));
     c->committed = keep;
     note_room(c);
     return bytes;
@@ -381,6 +420,7 @@ bool chunk_verify(void)
         for (uint32_t i = 0; c && i < c->used; i++) empty += c->superslabs[i].occupied == 0;
         if (c && empty != c->empty) return false;
         if (c && c->committed < bytes_of(c, c->used)) return false;
+        if (c && (c->mapped < c->committed / UNIT_SIZE || c->recorded < c->mapped)) return false;
     }
     return true;
 }

@@ -4,15 +4,18 @@
  * publishes where the tables are.
  *
  * Chunks shrink when the system refuses: down to a few units. Memory is committed from the front, in
- * growing steps, so that strict overcommit charges little and the mapping stays one.
+ * growing steps, and its books with it, so that strict overcommit charges little, locked memory stays small, and the
+ * mapping stays one.
  *
  * A chunk of which nothing is handed out can be given up, when addresses are short. Its books stay, for the next chunk
- * that is no longer than it was. Where memory is charged as soon as it is writable, others lose their free end.
+ * that is no longer than it was, the rests of maps charged no more. Where memory is charged as soon as it is writable,
+ * others lose their free end.
  */
 #ifndef HAK_SPACE_CHUNK_H
 #define HAK_SPACE_CHUNK_H
 
 #include "../base/list.h"
+#include "arena.h"
 #include "tagmap.h"
 
 struct superslab {
@@ -24,8 +27,8 @@ struct superslab {
     uint32_t zero;     /* bit: dirty, and never used since the system gave the memory */
     uint32_t dense;    /* bit: handed out to be filled */
     uint32_t tick;     /* of the last purge that looked here */
-    bool in_bucket;
-    bool in_dirty_list;
+    uint8_t free_count;  /* of bits that are not in occupied; 0 before it is in use */
+    uint8_t dirty_count; /* of bits in dirty */
     bool huge;         /* huge pages are allowed: for long runs */
     bool has_maps;     /* the rests of its units' maps may have memory; shared */
     bool collapsed;    /* has a huge page, or was refused one, since the last purge */
@@ -40,7 +43,8 @@ struct chunk {
     uint32_t used;                /* SuperSlabs handed to the arena */
     uint32_t total;               /* SuperSlabs that fit; the last may be short */
     uint32_t capacity;            /* units that there are records for */
-    uint32_t mapped;              /* units of which the rests of maps are writable */
+    uint32_t recorded;            /* units of which the records are writable; only grows */
+    uint32_t mapped;              /* units of which the rests of maps are */
     uint32_t empty;               /* SuperSlabs in use of which nothing is occupied */
     uint32_t record;              /* number of the first unit's record */
     struct superslab *superslabs; /* one for each 2 MiB */
@@ -58,13 +62,14 @@ struct arena {
     size_t huge_superslabs;
     size_t run_units;       /* taken back in a row; each unit handed out takes RUN_FORGET off */
     uint64_t clean_units;   /* handed out without memory, so far */
+    struct run_counters runs;
     struct list dirty_list; /* SuperSlabs with dirty units, oldest first */
     uint32_t tick;
 };
 
 extern struct arena arena;
 
-/* Sets both maps of a SuperSlab and moves it to where it belongs. In arena.c. */
+/* Sets both maps of a SuperSlab, and moves it to where it then belongs. In arena.c. */
 void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty);
 
 /* Takes one of which nothing is handed out from where it is, and empties it. In arena.c. */

@@ -14,6 +14,7 @@ enum {
     WHOLE = 1 << 10,           /* density when every page is touched */
     EXPECTED_MIN = WHOLE / 6,
     LOW_MAX = WHOLE / 16,      /* far enough below that chance does not lead from one to the other */
+    LESSONS_MIN = 2,           /* before, nothing is expected */
     LESSONS_MAX = 16,          /* later a lesson counts as one of so many */
     LESSON_PAGES = 4,
     BLOCK_PAGES = 16,
@@ -60,7 +61,12 @@ bool density_expected(void)
     if (thp != THP_AUTO) return thp == THP_ALWAYS;
     uintptr_t superslab = exchange_relaxed(&watched, 0);
     if (superslab) learn(superslab);
-    return load_relaxed(&density) >= EXPECTED_MIN && add_relaxed(&asked, 1) % LEARN_EVERY != 0;
+    return load_relaxed(&lessons) >= LESSONS_MIN && load_relaxed(&density) >= EXPECTED_MIN;
+}
+
+bool density_wants_lesson(void)
+{
+    return add_relaxed(&asked, 1) % LEARN_EVERY == 0;
 }
 
 bool density_is_low(void)

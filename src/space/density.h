@@ -5,8 +5,8 @@
  * A huge page costs as much as a fifth of the small pages that it replaces, but a block of which little is touched
  * must not become resident as a whole. So whoever takes a large block in small pages leaves a place to look at, and
  * the next one looks there how many pages were touched since. The average of these lessons is what the next block is
- * expected to fill. A slab's lesson is the one of its class that was handed out to the end before it. Every eighth
- * large block, and every seventeenth slab of a class, gets small pages in any case, so that learning goes on.
+ * expected to fill. A slab's lesson is the one of its class that was handed out to the end before it. A SuperSlab of
+ * every eighth long run, and every seventeenth slab of a class, gets small pages in any case, so that learning goes on.
  * HAKMEM_THP=always and never answer instead.
  */
 #ifndef HAK_SPACE_DENSITY_H
@@ -16,6 +16,9 @@
 
 /* true = at least a sixth of the pages of the next block will probably be touched. */
 bool density_expected(void);
+
+/* true = a SuperSlab of the next block that is to have huge pages is to be watched instead. */
+bool density_wants_lesson(void);
 
 /* true = the lessons say that little of a block is touched. */
 bool density_is_low(void);

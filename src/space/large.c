@@ -13,21 +13,9 @@
 
 enum { SPARSE_TURNS = 4 };
 
-struct large_counters large;
+static size_t sparse_units; /* in long runs freed since memory went back, while density was low; shared */
 
 /* ---- runs ---- */
-
-static unsigned units_for(size_t size)
-{
-    return (unsigned)((size + UNIT_SIZE - 1) >> UNIT_SHIFT);
-}
-
-static void count_run(const struct large *l, bool add)
-{
-    size_t slack = l->units * (size_t)UNIT_SIZE - l->size;
-    add_relaxed(&large.run_live, add ? l->size : 0 - l->size);
-    add_relaxed(&large.run_slack, add ? slack : 0 - slack);
-}
 
 /* `dirty` as arena_take_long() gives it. */
 static void clear_dirty_units(uintptr_t base, const uint32_t *dirty, size_t size)
@@ -39,10 +27,10 @@ static void clear_dirty_units(uintptr_t base, const uint32_t *dirty, size_t size
     }
 }
 
-static bool run_take(unsigned units, bool grow, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
+static bool run_take(unsigned units, size_t size, bool grow, struct span *span, uint32_t dirty[LONG_SUPERSLABS_MAX])
 {
-    if (units > SUPERSLAB_UNITS) return arena_take_long(units, density_expected(), grow, span, dirty);
-    if (!arena_take(units, false, span)) return false;
+    if (units > SUPERSLAB_UNITS) return arena_take_long(units, size, density_expected(), grow, span, dirty);
+    if (!arena_take_run(units, size, span)) return false;
     dirty[0] = span->dirty;
     return true;
 }
@@ -53,12 +41,11 @@ static void *run_alloc(size_t size, bool zeroed, bool grow)
     struct span span;
     uint32_t dirty[LONG_SUPERSLABS_MAX];
     size = align_up(size, os_page_size());
-    unsigned units = units_for(size);
-    if (!run_take(units, grow, &span, dirty)) return NULL;
+    unsigned units = large_units(size);
+    if (!run_take(units, size, grow, &span, dirty)) return NULL;
     struct large *l = large_at(span.record);
     *l = (struct large){.start = span.base, .size = size, .number = span.record, .units = units};
     tagmap_set(span.base, units, TAG_RUN, span.record);
-    count_run(l, true);
     if (zeroed) clear_dirty_units(span.base, dirty, size);
     return (void *)span.base;
 }
@@ -68,30 +55,29 @@ static void *run_alloc(size_t size, bool zeroed, bool grow)
 static void count_sparse(unsigned units)
 {
     if (!density_is_low()) return;
-    size_t sum = add_relaxed(&large.sparse_units, units) + units;
-    if (sum >= SPARSE_TURNS * arena_units() && !arena_purge_empty()) store_relaxed(&large.sparse_units, 0);
+    size_t sum = add_relaxed(&sparse_units, units) + units;
+    if (sum >= SPARSE_TURNS * arena_units() && !arena_purge_empty()) store_relaxed(&sparse_units, 0);
 }
 
 static void run_free(struct large *l)
 {
     unsigned units = l->units;
-    count_run(l, false);
+    size_t size = l->size;
     l->size = 0;
-    arena_give(l->start, l->number, units);
+    arena_give_run(l->start, l->number, units, size);
     if (units > SUPERSLAB_UNITS) count_sparse(units);
 }
 
 static bool run_resize(struct large *l, size_t size)
 {
-    unsigned units = units_for(size);
+    unsigned units = large_units(size);
     if (units > l->units && !arena_extend(l->number, l->units, units - l->units)) return false;
     if (units > l->units)
         tagmap_set(l->start + l->units * (uintptr_t)UNIT_SIZE, units - l->units, TAG_RUN, l->number);
-    count_run(l, false);
     unsigned old_units = l->units;
+    arena_recount_run(l->size, old_units, size, units);
     l->units = units;
     l->size = size;
-    count_run(l, true);
     if (units < old_units)
         arena_give(l->start + units * (uintptr_t)UNIT_SIZE, l->number + units, old_units - units);
     return true;
@@ -106,7 +92,6 @@ void *large_alloc(size_t size, size_t alignment, bool zeroed)
     if (run) p = run_alloc(size, zeroed, false);
     if (!p) p = mapping_alloc(size < UNIT_SIZE + 1 ? UNIT_SIZE + 1 : size, alignment, zeroed);
     if (!p && run && size > SUPERSLAB_SIZE) p = run_alloc(size, zeroed, true); /* there is no better place */
-    if (p) add_relaxed(&large.mallocs, 1);
     return p;
 }
 
@@ -122,12 +107,27 @@ bool large_free(void *p, struct tag tag)
 {
     struct large *l = live_block(p, tag);
     if (!l) return false;
-    add_relaxed(&large.frees, 1);
     if (tag_offset(tag) == TAG_RUN)
         run_free(l);
     else
         mapping_free(l);
     return true;
+}
+
+uint32_t large_retire(void *p, struct tag tag, unsigned most, unsigned *units)
+{
+    struct large *l = live_block(p, tag);
+    if (!l || tag_offset(tag) != TAG_RUN || l->units > most) return 0;
+    *units = l->units;
+    l->size = 0;
+    return l->number;
+}
+
+void *large_reuse(uint32_t record, size_t size)
+{
+    struct large *l = large_at(record);
+    l->size = align_up(size, os_page_size());
+    return (void *)l->start;
 }
 
 bool large_contains(const void *p, struct tag tag)
@@ -136,6 +136,11 @@ bool large_contains(const void *p, struct tag tag)
     bool run = tag_offset(tag) == TAG_RUN;
     uintptr_t base = run ? l->start : l->map_base;
     return (uintptr_t)p - base < (run ? l->units * (size_t)UNIT_SIZE : l->map_size);
+}
+
+bool large_is_retired(struct tag tag)
+{
+    return tag_offset(tag) == TAG_RUN && large_at(tag.record)->size == 0;
 }
 
 size_t large_usable_size(const void *p, struct tag tag)
@@ -167,11 +172,10 @@ void *large_resize(void *p, struct tag tag, size_t size)
 
 void large_usage(struct large_usage *usage)
 {
+    struct arena_usage runs;
+    arena_usage(&runs);
     mapping_usage(usage);
-    usage->run_live = load_relaxed(&large.run_live);
-    usage->run_slack = load_relaxed(&large.run_slack);
-    usage->mallocs = load_relaxed(&large.mallocs);
-    usage->frees = load_relaxed(&large.frees);
+    usage->runs = runs.runs;
 }
 
 COLD const char *large_verify(void)

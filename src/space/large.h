@@ -14,13 +14,14 @@
 #define HAK_SPACE_LARGE_H
 
 #include "../base/list.h"
+#include "arena.h"
 #include "record.h"
 #include "tagmap.h"
 
 /* What the record of a run's first unit, or of a mapping, holds. */
 struct large {
     uintptr_t start;    /* the block's address */
-    size_t size;        /* usable bytes */
+    size_t size;        /* usable bytes; 0 = freed */
     uintptr_t map_base; /* mappings: what the system gave */
     size_t map_size;
     struct list link;   /* mappings: live or kept */
@@ -44,6 +45,22 @@ void *large_alloc(size_t size, size_t alignment, bool zeroed);
 /* Frees the block that `tag` describes. false = p is not the start of a live block. */
 bool large_free(void *p, struct tag tag);
 
+/* Frees a run without giving its units back: they are the caller's, or large_reuse()'s. Returns the number of its first
+ * unit's record; 0 = p is not the start of a live run of at most `most` units. */
+uint32_t large_retire(void *p, struct tag tag, unsigned most, unsigned *units);
+
+/* true = the tag is of a retired run: its tags stay. */
+bool large_is_retired(struct tag tag);
+
+/* Makes a retired run a block again, of a size that its units were made for. It has old contents. */
+void *large_reuse(uint32_t record, size_t size);
+
+/* The units of a run for a block of `size` bytes. */
+ALWAYS_INLINE unsigned large_units(size_t size)
+{
+    return (unsigned)((size + UNIT_SIZE - 1) >> UNIT_SHIFT);
+}
+
 /* true = the tag of a large block or kept mapping describes p: it starts there, or p lies in it. */
 bool large_contains(const void *p, struct tag tag);
 
@@ -66,22 +83,13 @@ size_t large_purge_left(uint64_t now_ms);
 /* A hint without a lock: some freed mapping is kept. */
 bool large_has_kept(void);
 
-/* Shared, without a lock. */
-struct large_counters {
-    size_t run_live, run_slack, mallocs, frees;
-    size_t sparse_units; /* in long runs freed since memory went back, while density was low */
-};
-
-extern struct large_counters large LINKED_AS("hak_large");
-
 struct large_usage {
-    size_t run_live;        /* usable bytes in runs */
-    size_t run_slack;       /* what the units of runs hold beyond */
+    struct run_counters runs; /* but for blocks in runs that heaps have kept */
     size_t mapping_live;    /* usable bytes in mappings */
     size_t mapping_slack;   /* what mappings hold beyond: alignment, room to grow */
     size_t mapping_count;   /* live mappings */
     size_t kept;            /* bytes of kept mappings */
-    size_t mallocs, frees;  /* calls so far */
+    size_t mallocs, frees;  /* of mappings, so far */
 };
 
 void large_usage(struct large_usage *usage);

@@ -73,28 +73,9 @@ static void enter_live(struct large *l)
     lock_acquire(&large_lock);
     list_push_front(&mapped.live, &l->link);
     mapped.count++;
+    mapped.mallocs++;
     count_mapping(l, true);
     lock_release(&large_lock);
-}
-
-/* Picks the smallest kept mapping that the request fills to three quarters; a block that grows, to one. */
-static struct large *kept_take(size_t size, bool grows)
-{
-    struct large *best = NULL;
-    if (load_relaxed(&mapped.kept_count) == 0) return NULL;
-    lock_acquire(&large_lock);
-    for (struct list *i = list_first(&mapped.kept); i != &mapped.kept; i = i->next) {
-        struct large *l = container_of(i, struct large, link);
-        bool fits = l->size >= size && l->size - size <= l->size / 4 * (grows ? 3 : 1);
-        if (fits && (!best || l->size < best->size)) best = l;
-    }
-    if (best) {
-        list_remove(&best->link);
-        mapped.kept_bytes -= best->map_size;
-        store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
-    }
-    lock_release(&large_lock);
-    return best;
 }
 
 /* What is to be mapped. */
@@ -105,6 +86,32 @@ struct shape {
     bool huge;
     bool grows;       /* it has grown, and is likely to grow on */
 };
+
+/* Three quarters of it are filled; by a block that grows, one. */
+static bool is_used_by(const struct large *l, const struct shape *shape)
+{
+    return l->size >= shape->size && l->size - shape->size <= l->size / 4 * (shape->grows ? 3 : 1);
+}
+
+/* Picks the smallest kept mapping that the request fills. An aligned one is there when the system did not take it. */
+static struct large *kept_take(const struct shape *shape)
+{
+    struct large *best = NULL;
+    if (load_relaxed(&mapped.kept_count) == 0) return NULL;
+    lock_acquire(&large_lock);
+    for (struct list *i = list_first(&mapped.kept); i != &mapped.kept; i = i->next) {
+        struct large *l = container_of(i, struct large, link);
+        bool fits = is_used_by(l, shape) && (l->start & (shape->alignment - 1)) == 0;
+        if (fits && (!best || l->size < best->size)) best = l;
+    }
+    if (best) {
+        list_remove(&best->link);
+        mapped.kept_bytes -= best->map_size;
+        store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
+    }
+    lock_release(&large_lock);
+    return best;
+}
 
 /* Maps so that a block can be aligned. The mapping stays whole: splitting can fail. */
 static bool map_fresh(struct large *l, const struct shape *shape)
@@ -167,7 +174,7 @@ static void mapping_be_dense(struct large *l, uintptr_t from)
 
 static void *mapping_make(const struct shape *shape, bool zeroed)
 {
-    struct large *l = shape->alignment <= os_page_size() ? kept_take(shape->size, shape->grows) : NULL;
+    struct large *l = kept_take(shape);
     bool fresh = !l;
     if (fresh)
         l = map_new(shape);
@@ -241,6 +248,7 @@ void mapping_free(struct large *l)
     lock_acquire(&large_lock);
     list_remove(&l->link);
     mapped.count--;
+    mapped.frees++;
     count_mapping(l, false);
     if (l->start == l->map_base) l->size = l->map_size;
     bool keep = worth_keeping(l, now_ms);
@@ -425,6 +433,8 @@ void mapping_usage(struct large_usage *usage)
     usage->mapping_slack = mapped.slack_bytes;
     usage->mapping_count = mapped.count;
     usage->kept = mapped.kept_bytes;
+    usage->mallocs = mapped.mallocs;
+    usage->frees = mapped.frees;
     lock_release(&large_lock);
 }
 

@@ -22,6 +22,7 @@ struct mapped {
     unsigned kept_count;
     size_t kept_bytes;
     size_t live_bytes, slack_bytes, count;
+    size_t mallocs, frees; /* so far */
     uint32_t tick;
 };
 

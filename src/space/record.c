@@ -20,6 +20,18 @@ void *record_map(size_t size)
     return p;
 }
 
+static size_t whole_pages(size_t count)
+{
+    return align_up(count * sizeof(struct record), os_page_size());
+}
+
+bool record_commit(uint32_t first, size_t ready, size_t count)
+{
+    size_t begin = whole_pages(ready);
+    size_t bytes = whole_pages(count) - begin;
+    return bytes == 0 || os_commit((char *)(void *)record_at(first) + begin, bytes);
+}
+
 uint32_t record_block_add(struct record *block)
 {
     uint32_t number = 0;

@@ -41,6 +41,10 @@ ALWAYS_INLINE struct record *record_at(uint32_t number)
 /* Zeroed memory for bookkeeping, in whole pages; counted as records; never given back. NULL = refused. */
 void *record_map(size_t size);
 
+/* Of a block that is a reservation makes the first `count` records writable, in whole pages, where the first `ready`
+ * are. `first` is the number of its first record. false = refused. */
+bool record_commit(uint32_t first, size_t ready, size_t count);
+
 /* Enters them as a block. Returns the number of its first record, or 0 when all block numbers are
  * taken. */
 uint32_t record_block_add(struct record *block);

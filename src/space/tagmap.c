@@ -83,6 +83,7 @@ void tagmap_set(uintptr_t base, size_t units, uint32_t word, uint32_t record)
 {
     uint64_t entry = (uint64_t)record << 32 | (word ? word | tagmap.windowed : 0);
     uint64_t *entries = (uint64_t *)(uintptr_t)tagmap.entries;
-    for (size_t i = 0; i < units; i++)
-        store_release(&entries[tagmap_index(&tagmap, base + i * UNIT_SIZE)], entry); /* pairs with tagmap_get() */
+    size_t last = tagmap_count(&tagmap) - 1;
+    for (size_t i = tagmap_index(&tagmap, base); units > 0; units--, i = (i + 1) & last)
+        store_release(&entries[i], entry); /* pairs with tagmap_get() */
 }

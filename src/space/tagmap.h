@@ -26,7 +26,7 @@
 enum tag_kind {
     TAG_NONE = 0,
     TAG_FREE,         /* a unit that the arena or a heap's reserve holds */
-    TAG_RUN,          /* a large block in a run of units */
+    TAG_RUN,          /* a large block in a run of units, or such a run, freed and kept by a heap */
     TAG_MAPPING,      /* a large block in a mapping of its own; only the unit where it starts */
     TAG_MAPPING_KEPT, /* such a mapping, freed and kept for a while */
     TAG_KINDS,

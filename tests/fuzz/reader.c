@@ -259,7 +259,6 @@ static struct place input_place(struct input *in)
         {b->record_block, 32},
         {b->chunk_of_block, 32},
         {b->arena, sizeof(struct arena)},
-        {b->large, sizeof(struct large_counters)},
         {b->mapped, sizeof(struct mapped)},
         {c, sizeof(*c)},
         {c->superslabs, c->used * sizeof(*c->superslabs)},

@@ -23,12 +23,10 @@ TAP_UNUSED static void (*volatile call_free)(void *) = hak_free;
 TAP_UNUSED static void *(*volatile call_realloc)(void *, size_t) = hak_realloc;
 TAP_UNUSED static void *(*volatile call_calloc)(size_t, size_t) = hak_calloc;
 
-/* A block in a mapping of its own, whatever the size, counted as large_alloc() counts. A heap must exist. */
+/* A block in a mapping of its own, whatever the size. A heap must exist. */
 TAP_UNUSED static void *malloc_mapping(size_t size)
 {
-    void *p = mapping_alloc(size, 1, false);
-    if (p) add_relaxed(&large.mallocs, 1);
-    return p;
+    return mapping_alloc(size, 1, false);
 }
 
 /* ---- several heaps in one thread ---- */

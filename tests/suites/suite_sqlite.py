@@ -22,7 +22,7 @@ RESULT = re.compile(r"^\.*([^\s.]\S*)\.\.\.[ \t]*(.*)$", re.MULTILINE)
 
 # Where each call of malloc fails in turn, all turns count as one test: how many calls there are depends on
 # malloc_usable_size(), for SQLite uses all of a block before it asks for another.
-FAILED_CALL = re.compile(r"(\bpc=|iFail=|(?:persistent|transient)\.)\d+")
+FAILED_CALL = re.compile(r"(\bpc=|iFail=|(?:persistent|transient)\.|shared_malloc-\d+\.)\d+")
 
 
 class Suite(suite.Suite):

@@ -329,12 +329,12 @@ static void verify_sees_a_unit_stale_and_not_dirty(void)
 static void verify_sees_a_superslab_missing_from_its_bucket(void)
 {
     struct superslab *s = half_used();
-    s->in_bucket = false;
-    require_broken(arena_verify(), "arena I2: bucket membership");
-    s->in_bucket = true;
+    list_remove(&s->bucket_link);
+    require_broken(arena_verify(), "arena I2: number of SuperSlabs in buckets");
+    list_push_front(&bucket[1][s->free_count], &s->bucket_link);
     require_whole();
-    superslab_of(unit[1][0])->in_bucket = true; /* full */
-    require_broken(arena_verify(), "arena I2: bucket membership");
+    list_push_front(&bucket[0][0], &superslab_of(unit[1][0])->bucket_link); /* full */
+    require_broken(arena_verify(), "arena I2: a SuperSlab is in the wrong bucket");
 }
 
 static void verify_sees_a_superslab_in_the_wrong_bucket(void)
@@ -348,12 +348,12 @@ static void verify_sees_a_superslab_in_the_wrong_bucket(void)
 static void verify_sees_a_superslab_missing_from_the_dirty_list(void)
 {
     struct superslab *s = half_used();
-    s->in_dirty_list = false;
-    require_broken(arena_verify(), "arena I3: dirty list membership");
-    s->in_dirty_list = true;
+    list_remove(&s->dirty_link);
+    require_broken(arena_verify(), "arena I3: length of the dirty list");
+    list_push_back(&arena.dirty_list, &s->dirty_link);
     require_whole();
-    superslab_of(unit[1][0])->in_dirty_list = true;
-    require_broken(arena_verify(), "arena I3: dirty list membership");
+    list_push_back(&arena.dirty_list, &superslab_of(unit[1][0])->dirty_link);
+    require_broken(arena_verify(), "arena I3: the dirty list has a clean one");
 }
 
 static void verify_sees_wrong_sums(void)
@@ -369,8 +369,13 @@ static void verify_sees_wrong_sums(void)
 
 static void verify_sees_a_bit_that_changed_alone(void)
 {
-    half_used()->occupied |= 1;
-    require_broken(arena_verify(), "arena I2: a SuperSlab is in the wrong bucket");
+    struct superslab *s = half_used();
+    s->occupied |= 1;
+    require_broken(arena_verify(), "arena I4: free units of a SuperSlab");
+    s->occupied &= ~1u;
+    require_whole();
+    s->dirty &= s->dirty - 1;
+    require_broken(arena_verify(), "arena I4: dirty units of a SuperSlab");
 }
 
 int main(void)

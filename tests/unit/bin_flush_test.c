@@ -80,19 +80,63 @@ static void an_overflow_keeps_what_came_first_and_last(void)
 /* A checked build counts the blocks of a bin at each visit. */
 enum { MANY = SANITIZED ? HELD / 3 : HELD };
 
-static void a_bin_holds_no_more_than_its_capacity_and_half(void)
+static void a_bin_holds_no_more_than_its_largest_capacity_and_half(void)
 {
     (void)start();
     for (unsigned c = 0; c < SIZE_CLASS_COUNT; c += 3) {
         unsigned count = c < 30 ? MANY : 200;
+        uint32_t largest = 0;
         for (unsigned i = 0; i < count; i++) held[i] = do_malloc(class_size(c));
         for (unsigned i = 0; i < count; i++) {
             do_free(held[i]);
             uint32_t capacity = class_record(c)->capacity;
-            require(bin_left(bin_of(c)) <= capacity + capacity / 2 + 1, "class %u: %u left", c, bin_left(bin_of(c)));
+            if (capacity > largest) largest = capacity;
+            require(bin_left(bin_of(c)) <= largest + largest / 2 + 1, "class %u: %u left", c, bin_left(bin_of(c)));
         }
         require_whole();
     }
+}
+
+/* Each flush looks through all of the bin there: so there are few. */
+static void a_program_that_goes_on_after_errors_flushes_at_once(void)
+{
+    option_set(OPTION_on_error, ON_ERROR_REPORT);
+    (void)start();
+    for (unsigned i = 0; i < HELD; i++) held[i] = do_malloc(SIZE);
+    do_free(held[0]);
+    uint32_t before = 0;
+    for (unsigned i = 1; bin_left(bin_of(size_class)) > before; i++) {
+        before = bin_left(bin_of(size_class));
+        require(i < HELD);
+        do_free(held[i]);
+    }
+    uint32_t left = bin_left(bin_of(size_class));
+    require(before > 200 && left <= before / 2 + 1, "%u became %u", before, left);
+    require_whole();
+}
+
+/* The bin is at its largest, is torn down, and then may hold little at once. */
+static void a_surplus_goes_a_few_blocks_at_a_time(void)
+{
+    (void)start();
+    const struct heap_class *c = class_record(size_class);
+    bin_bound(0); /* its first capacity is its largest */
+    for (unsigned i = 0; i < HELD; i++) held[i] = do_malloc(SIZE);
+    unsigned i = 0;
+    uint32_t before = bin_left(bin_of(size_class));
+    for (; i < HELD && (i == 0 || c->capacity > CAPACITY_VAIN); i++) {
+        do_free(held[i]);
+        uint32_t left = bin_left(bin_of(size_class));
+        require(left + OVERFLOW_BLOCKS > before, "%u became %u", before, left);
+        before = left;
+    }
+    require(c->capacity == CAPACITY_VAIN && before > 4 * OVERFLOW_BLOCKS, "%u of %u frees, %u left", i, HELD, before);
+    for (uint32_t frees = before; frees > 0; frees--) {
+        require(i < HELD);
+        do_free(held[i++]);
+    }
+    require(bin_left(bin_of(size_class)) <= CAPACITY_VAIN + OVERFLOW_EVERY, "%u left", bin_left(bin_of(size_class)));
+    require_whole();
 }
 
 static void a_bin_that_is_too_small_grows_within_bounds(void)
@@ -196,7 +240,9 @@ int main(void)
         TEST(a_flush_keeps_the_warm_blocks),
         TEST(a_flush_below_the_top_keeps_both_ends),
         TEST(an_overflow_keeps_what_came_first_and_last),
-        TEST(a_bin_holds_no_more_than_its_capacity_and_half),
+        TEST(a_bin_holds_no_more_than_its_largest_capacity_and_half),
+        TEST(a_program_that_goes_on_after_errors_flushes_at_once),
+        TEST(a_surplus_goes_a_few_blocks_at_a_time),
         TEST(a_bin_that_is_too_small_grows_within_bounds),
         TEST(an_epoch_makes_the_next_visit_flush),
         TEST(a_flush_notices_a_short_list),

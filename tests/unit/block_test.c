@@ -56,9 +56,9 @@ static void the_block_leads_to_every_table(void)
     require(hakmem_block.chunk_of_block[1]->base == chunk_superslab_of(tag.record)->base);
     require(&hakmem_block.record_block[1][tag.record & (RECORDS_PER_BLOCK - 1)] == record_at(tag.record));
     require(hakmem_block.arena->units == SUPERSLAB_UNITS);
-    require(hakmem_block.large->mallocs == 1);
+    require(hakmem_block.arena->runs.mallocs == 1);
     void *m = large_alloc((size_t)80 << 20, 1, false);
-    require(hakmem_block.mapped->count == 1);
+    require(hakmem_block.mapped->count == 1 && hakmem_block.mapped->mallocs == 1);
     require(large_free(m, tagmap_get(m)));
     do_free(q);
     do_free(p);

@@ -18,6 +18,12 @@ static size_t map_pages(uint32_t record, size_t units)
     return pages;
 }
 
+static bool is_readable(const void *p)
+{
+    char text[8];
+    return os_peek(p, text, sizeof(text));
+}
+
 /* All words of the maps of some units are apart, and neither in the records nor outside of the mapping. */
 static void each_unit_has_a_map_of_its_own(void)
 {
@@ -71,17 +77,79 @@ static void maps_go_back_with_the_memory(void)
 }
 
 /* What is writable counts against limits, and is filled at once where the process locks its memory. */
-static void maps_become_writable_with_the_memory(void)
+static void books_become_writable_with_the_memory(void)
 {
     uint32_t record = first_record();
     struct chunk *c = chunk_of_block[record >> RECORD_INDEX_BITS];
     require(c->mapped == c->committed / UNIT_SIZE && c->mapped < c->capacity, "%u of %u", c->mapped, c->capacity);
+    require(c->recorded == c->mapped && !is_readable(record_at(record + c->recorded)));
     for (unsigned i = 0; i < 5 * SUPERSLAB_UNITS; i++) {
         struct span span;
         require(arena_take(1, false, &span));
         *freemap_word(span.record, FREEMAP_WORDS - 1) = 1;
         require(c->mapped >= c->committed / UNIT_SIZE);
+        require(c->recorded == c->mapped && is_readable(record_at(span.record)));
     }
+    require(!is_readable(record_at(record + c->recorded)));
+}
+
+/* The commits of a first take, once tags are there. */
+enum { COMMIT_END_OF_BOOKS = 1, COMMIT_RECORDS, COMMIT_MAPS, COMMIT_MEMORY };
+
+/* Chunks of 64 MiB. Whether one needs one piece of the map of tags or two is chance: all are made writable here. */
+static void limit_chunks(void)
+{
+    fake.address_limit = (size_t)1 << 30;
+    require(tagmap_init());
+    size_t units = tagmap_count(&tagmap);
+    require(tagmap_claim(0, units * UNIT_SIZE));
+    tagmap_set(0, units, TAG_NONE, 0);
+}
+
+static struct chunk *chunk_without(unsigned commit)
+{
+    struct span span;
+    limit_chunks();
+    fake_fail(FAKE_COMMIT, commit, 1);
+    require(arena_take(SUPERSLAB_UNITS, false, &span) && fake.failures[FAKE_COMMIT] == 1);
+    memset((void *)span.base, 1, SUPERSLAB_SIZE);
+    const char *broken = arena_verify();
+    require(!broken, "%s", broken);
+    return chunk_of_block[span.record >> RECORD_INDEX_BITS];
+}
+
+/* A part of a reservation is a mapping more. A process that may have none gets all of it. */
+static void where_a_part_of_the_books_is_refused_all_are_writable(void)
+{
+    const struct chunk *c = chunk_without(COMMIT_END_OF_BOOKS);
+    require(is_readable((char *)(void *)record_at(c->record) - freemap_rests(c->capacity)));
+    require(c->size == (size_t)64 << 20);
+}
+
+static void where_a_part_of_the_records_is_refused_all_are_writable(void)
+{
+    const struct chunk *c = chunk_without(COMMIT_RECORDS);
+    require(c->recorded == c->capacity && c->mapped == SUPERSLAB_UNITS);
+    require(is_readable(record_at(c->record + c->capacity - 1)));
+}
+
+static void where_a_part_of_the_memory_is_refused_all_is_writable(void)
+{
+    const struct chunk *c = chunk_without(COMMIT_MEMORY);
+    require(c->committed == c->size && c->recorded == c->capacity && c->mapped == c->capacity && c->used == 1);
+    memset((char *)c->base + c->size - UNIT_SIZE, 1, UNIT_SIZE);
+}
+
+/* There such a refusal is the limit's. */
+static void where_memory_is_charged_a_part_is_all(void)
+{
+    struct span span;
+    fake.memory_is_charged = true;
+    limit_chunks();
+    fake_fail(FAKE_COMMIT, COMMIT_MEMORY, 1);
+    require(!arena_take(SUPERSLAB_UNITS, false, &span));
+    require(arena_take(SUPERSLAB_UNITS, false, &span));
+    require(chunk_of_block[span.record >> RECORD_INDEX_BITS]->committed == SUPERSLAB_SIZE);
 }
 
 static void maps_that_are_refused_refuse_the_memory(void)
@@ -109,7 +177,11 @@ int main(void)
         TEST(each_unit_has_a_map_of_its_own),
         TEST(small_processes_pay_little),
         TEST(maps_go_back_with_the_memory),
-        TEST(maps_become_writable_with_the_memory),
+        TEST(books_become_writable_with_the_memory),
+        TEST(where_a_part_of_the_books_is_refused_all_are_writable),
+        TEST(where_a_part_of_the_records_is_refused_all_are_writable),
+        TEST(where_a_part_of_the_memory_is_refused_all_is_writable),
+        TEST(where_memory_is_charged_a_part_is_all),
         TEST(maps_that_are_refused_refuse_the_memory),
     };
     return run_unit_tests(tests);

@@ -141,6 +141,13 @@ static void a_refused_unmap_keeps_the_mapping_and_gives_its_memory_back(void)
     put(aligned);
     require_whole();
     require(!large_free(aligned, tagmap_get(aligned)));
+    require(map_block(3 * MIB) != (void *)p && kind_of(aligned) == TAG_MAPPING, "any block may have it");
+    put(aligned);
+    fake_fail(FAKE_MAP, 1, FAKE_FOR_GOOD);
+    require(large_alloc(3 * MIB, MIB, false) == (void *)aligned, "what was freed can be had again");
+    put(aligned);
+    size_t further = ((uintptr_t)aligned & (0 - (uintptr_t)aligned)) * 2;
+    require(!large_alloc(3 * MIB, further, false), "it is not aligned so far");
     fake_fail_nothing();
     (void)large_purge(true);
     require(!large_has_kept());

@@ -27,7 +27,7 @@ static void a_run_grows_and_shrinks_in_place(void)
     require(kind_of(p + 2 * UNIT_SIZE) == TAG_FREE);
     require_filled(p, 2 * UNIT_SIZE);
     require(resize(p, 2 * UNIT_SIZE) == p, "the same size");
-    require(usage().run_live == 2 * UNIT_SIZE && usage().run_slack == 0);
+    require(usage().runs.live == 2 * UNIT_SIZE && usage().runs.slack == 0);
     require_whole();
 }
 

@@ -63,15 +63,16 @@ static void usage_is_exact(void)
 {
     start();
     void *run = get(100000), *mapping = map_block(5 * MIB), *aligned = large_alloc(3 * MIB, MIB, false);
-    require(aligned && usage().run_live == 102400 && usage().run_slack == 2 * UNIT_SIZE - 102400);
+    require(aligned && usage().runs.live == 102400 && usage().runs.slack == 2 * UNIT_SIZE - 102400);
     require(usage().mapping_live == 8 * MIB && usage().mapping_slack == MIB - 4096);
-    require(usage().mapping_count == 2 && usage().kept == 0 && usage().mallocs == 3 && usage().frees == 0);
+    require(usage().mapping_count == 2 && usage().kept == 0 && usage().mallocs == 2 && usage().frees == 0);
+    require(usage().runs.mallocs == 1 && usage().runs.frees == 0);
     put(mapping);
     require(usage().mapping_live == 3 * MIB && usage().kept == 5 * MIB && usage().mapping_count == 1);
     put(run);
     put(aligned);
-    require(usage().run_live == 0 && usage().run_slack == 0 && usage().mapping_live == 0);
-    require(usage().mapping_slack == 0 && usage().mapping_count == 0 && usage().frees == 3);
+    require(usage().runs.live == 0 && usage().runs.slack == 0 && usage().mapping_live == 0);
+    require(usage().mapping_slack == 0 && usage().mapping_count == 0 && usage().frees == 2 && usage().runs.frees == 1);
 }
 
 static void alignments_up_to_64_mib_are_kept(void)

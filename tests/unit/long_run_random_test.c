@@ -84,7 +84,7 @@ static bool take_long(unsigned h, unsigned count)
 {
     int most = most_dirty(count), found = 0;
     bool may_be_refused = most < 0 && CHUNK_FOR_LONG * (size_t)count * UNIT_SIZE + SUPERSLAB_SIZE > fake.map_bytes_max;
-    if (!arena_take_long(count, false, false, &held[h].span, dirty)) {
+    if (!arena_take_long(count, count * (size_t)UNIT_SIZE, false, false, &held[h].span, dirty)) {
         require(may_be_refused, "step %u: %u units", step, count);
         return false;
     }

@@ -137,7 +137,7 @@ static void long_runs_take_addresses_again(void)
     uint32_t dirty[LONG_SUPERSLABS_MAX];
     start();
     for (unsigned round = 0; round < 3; round++) {
-        require(arena_take_long(200, round == 1, false, &span, dirty));
+        require(arena_take_long(200, 200 * (size_t)UNIT_SIZE, round == 1, false, &span, dirty));
         require(dirty[0] == 0, "nothing is there any more");
         arena_give(span.base, span.record, 200);
         require(arena_release() == 64 * MIB);
@@ -191,13 +191,73 @@ static void a_free_end_is_charged_no_more(void)
     require_whole();
 }
 
+static bool has_maps_of(const struct chunk *c, uint32_t unit)
+{
+    char text[8];
+    return os_peek(freemap_word(c->record + unit, FREEMAP_WORDS - 1), text, sizeof(text));
+}
+
+static void maps_go_with_what_they_describe(void)
+{
+    start();
+    take_many();
+    for (unsigned i = 0; i < SPANS; i++)
+        if (i != 3) give(taken[i], SUPERSLAB_UNITS);
+    fake.memory_is_charged = true;
+    struct chunk *cut = chunk_of(taken[3].record);
+    struct chunk *gone = chunk_of(taken[SPANS - 1].record);
+    require(has_maps_of(cut, 127) && has_maps_of(cut, 160) && has_maps_of(gone, 0) && has_maps_of(gone, 31));
+    (void)arena_release();
+    require(cut->mapped == 128 && has_maps_of(cut, 127) && !has_maps_of(cut, 160));
+    require(gone->mapped == 0 && !has_maps_of(gone, 0) && !has_maps_of(gone, 31));
+    require_whole();
+    take_many();
+    require(has_maps_of(gone, 31) && has_maps_of(cut, 160));
+    require_whole();
+}
+
+static void maps_that_cannot_go_stay_writable(void)
+{
+    start();
+    take_many();
+    give_many(0);
+    uint32_t record = chunk_of(taken[0].record)->record;
+    uint32_t units = chunk_of(taken[0].record)->mapped;
+    void *page = (void *)align_down((uintptr_t)freemap_word(record, FREEMAP_WORDS - 1), os_page_size());
+    *(volatile char *)page = 0;
+    require(os_has_memory(page));
+    fake_fail_every(FAKE_UNCOMMIT, 1);
+    require(arena_release() == 256 * MIB);
+    require(fake.failures[FAKE_UNCOMMIT] == 4 && chunk_of_block[record >> RECORD_INDEX_BITS]->mapped == units);
+    require(!os_has_memory(page));
+    fake_fail_nothing();
+    take_many();
+    require_whole();
+}
+
+static void maps_go_where_their_units_were_refused(void)
+{
+    start();
+    taken[0] = take(SUPERSLAB_UNITS);
+    struct chunk *c = chunk_of(taken[0].record);
+    while (c->used * (size_t)SUPERSLAB_SIZE < c->committed) (void)take(SUPERSLAB_UNITS);
+    struct span span;
+    fake_fail(FAKE_COMMIT, 3, 1); /* of records, maps, memory */
+    require(!arena_take(SUPERSLAB_UNITS, false, &span) && fake.failures[FAKE_COMMIT] == 1);
+    require(c->mapped == c->committed / UNIT_SIZE && !has_maps_of(c, c->mapped + SUPERSLAB_UNITS));
+    fake_fail_nothing();
+    (void)take(SUPERSLAB_UNITS);
+    require_whole();
+}
+
 static void a_free_end_stays_where_nothing_is_charged(void)
 {
     start();
     take_many();
     give_many(1);
     require(arena_release() == 192 * MIB);
-    require(fake.calls[FAKE_UNCOMMIT] == 0 && chunk_of(taken[0].record)->used == 32);
+    require(fake.calls[FAKE_UNCOMMIT] == 3, "the maps of three chunks");
+    require(chunk_of(taken[0].record)->used == 32);
 }
 
 static void what_was_committed_in_advance_goes_too(void)
@@ -273,6 +333,9 @@ int main(void)
         TEST(long_runs_take_addresses_again),
         TEST(a_refused_return_leaves_the_chunk),
         TEST(a_free_end_is_charged_no_more),
+        TEST(maps_go_with_what_they_describe),
+        TEST(maps_that_cannot_go_stay_writable),
+        TEST(maps_go_where_their_units_were_refused),
         TEST(a_free_end_stays_where_nothing_is_charged),
         TEST(what_was_committed_in_advance_goes_too),
         TEST(a_refused_cut_changes_nothing),

@@ -137,12 +137,10 @@ UNUSED static struct heap *my_heap(void)
     return heap_self == &heap_called ? heap_mine : heap_of(heap_self);
 }
 
-/* A block in a mapping of its own, whatever the size, counted as large_alloc() counts. The library must be in use. */
+/* A block in a mapping of its own, whatever the size. The library must be in use. */
 UNUSED static void *malloc_mapping(size_t size)
 {
-    void *p = mapping_alloc(size, 1, false);
-    if (p) add_relaxed(&large.mallocs, 1);
-    return p;
+    return mapping_alloc(size, 1, false);
 }
 
 /* Runs a function in another thread, to its end. */
