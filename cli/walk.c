@@ -45,8 +45,7 @@ static void add_heap(struct snapshot *s, const struct heap *heap, uint32_t id)
     *view = (struct heap_view){.id = id, .state = heap->state};
     for (unsigned c = 0; c < CLASS_COUNT; c++) add_heap_class(s, view, heap, c);
     uint32_t units = heap->reserve_count <= RESERVE_MAX ? heap->reserve_count : 0;
-    for (unsigned i = 0; i < KEPT_RUNS; i++)
-        if ((uint32_t)heap->kept_run[i] <= KEPT_RUN_UNITS) units += (uint32_t)heap->kept_run[i];
+    if (heap->kept_units <= KEPT_UNITS) units += heap->kept_units;
     view->reserve = units * (uint64_t)UNIT_SIZE;
     s->reserve += view->reserve;
     s->kept_runs.live += heap->runs.live;

@@ -41,6 +41,7 @@
 #include "cache/inbox.c"
 #include "cache/heap.c"
 #include "cache/flush.c"
+#include "cache/kept.c"
 #include "cache/bin.c"
 #include "cache/attach.c"
 #include "cache/recall.c"

@@ -257,7 +257,7 @@ def run_all(tests, jobs, timeout):
 def parse_arguments(arguments):
     parser = argparse.ArgumentParser(description="Runs TAP test programs and sums them up.")
     parser.add_argument("--jobs", type=int, default=1, help="tests at a time (default 1)")
-    parser.add_argument("--timeout", type=float, default=300, help="seconds for each test (default 300)")
+    parser.add_argument("--timeout", type=float, default=600, help="seconds for each test (default 600)")
     parser.add_argument("--log", default="build/test-logs", help="folder for the output of the tests")
     parser.add_argument("files", nargs="+", metavar="FILE", help="executable, or a quoted command line")
     options = parser.parse_args(arguments)

@@ -14,6 +14,7 @@
 #include "../diag/error.h"
 #include "../diag/message.h"
 #include "inbox.h"
+#include "kept.h"
 
 enum { REFILL_BYTES = 16 * 1024 };
 enum { EXAMINE_EACH = 4, EXAMINE_VISITS = 10, EXAMINE_BLOCKS = 8, EXAMINE_EVERY = 1024 };
@@ -135,6 +136,13 @@ static void visit_duties(struct heap *heap)
     if (inbox_has_mail(heap) && option_get(OPTION_drain)) inbox_drain(heap);
 }
 
+COLD void heap_follow_duties(struct heap *heap)
+{
+    lock_acquire(&heap->lock);
+    visit_duties(heap);
+    lock_release(&heap->lock);
+}
+
 COLD static void check_class(struct heap *heap, unsigned class)
 {
     const char *broken = NULL;
@@ -143,6 +151,7 @@ COLD static void check_class(struct heap *heap, unsigned class)
         for (struct list *i = list_first(&c->slabs[place]); !broken && i != &c->slabs[place]; i = i->next)
             broken = slab_verify(container_of(i, struct slab, link));
     if (!broken) broken = heap_verify_bins(heap);
+    if (!broken) broken = heap_verify_runs(heap);
     if (broken) message_fatal("%s (class %u, heap %u)", broken, class, heap->front.id);
 }
 

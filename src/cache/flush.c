@@ -11,6 +11,7 @@
 
 #include "../diag/error.h"
 #include "inbox.h"
+#include "kept.h"
 
 enum { CAPACITY_BYTES = 64 * 1024, CAPACITY_MIN = 8, CAPACITY_MAX = 2048, LIMIT_MIN = 32, CAPACITY_VAIN = 64 };
 enum { GROWN_BYTES = 2048 * 1024, GROWN_MAX = 4096, GROWN_MIN = 16 };
@@ -117,6 +118,7 @@ void heap_flush_bins(struct heap *heap)
         bin_distrust(heap, c);
         bin_flush(heap, c, 0);
     }
+    heap_release_runs(heap);
 }
 
 /* ---- trims ---- */

@@ -8,7 +8,6 @@
 #include "../diag/error.h"
 #include "../diag/message.h"
 #include "../space/density.h"
-#include "../space/large.h"
 #include "inbox.h"
 
 enum {
@@ -281,67 +280,6 @@ void heap_release_empty(struct heap *heap)
         struct span *span = &heap->reserve[--heap->reserve_count];
         arena_give(span->base, span->record, 1);
     }
-    heap_release_runs(heap);
-}
-
-/* ---- kept runs ---- */
-
-enum { KEPT_RECORD_SHIFT = 32 };
-
-static void give_run(uint64_t kept)
-{
-    uint32_t record = (uint32_t)(kept >> KEPT_RECORD_SHIFT);
-    if (kept) arena_give(large_at(record)->start, record, (uint32_t)kept);
-}
-
-static void count_kept(struct run_counters *runs, size_t size, unsigned units, bool again)
-{
-    size_t slack = units * (size_t)UNIT_SIZE - size;
-    counter_add(&runs->live, again ? size : 0 - size);
-    counter_add(&runs->slack, again ? slack : 0 - slack);
-    counter_add(again ? &runs->mallocs : &runs->frees, 1);
-}
-
-/* In the next empty place, or of the one that is likely to be the oldest. */
-void heap_keep_run(struct heap *heap, uint32_t record, unsigned units, size_t size)
-{
-    uint64_t kept = (uint64_t)record << KEPT_RECORD_SHIFT | units;
-    unsigned next = (heap->kept_last + 1) % KEPT_RUNS;
-    unsigned place = next;
-    do {
-        if (!load_relaxed(&heap->kept_run[place])) break;
-        place = (place + 1) % KEPT_RUNS;
-    } while (place != next);
-    heap->kept_last = place;
-    count_kept(&heap->runs, size, units, false);
-    give_run(exchange_acq_rel(&heap->kept_run[place], kept));
-}
-
-uint32_t heap_take_run(struct heap *heap, unsigned units, size_t size)
-{
-    for (unsigned i = 0; i < KEPT_RUNS; i++) {
-        unsigned place = (heap->kept_last - i) % KEPT_RUNS;
-        if ((uint32_t)load_relaxed(&heap->kept_run[place]) != units) continue;
-        uint64_t kept = exchange_acquire(&heap->kept_run[place], 0); /* the same, or nothing */
-        if (!kept) continue;
-        heap->kept_run_used = true;
-        count_kept(&heap->runs, size, units, true);
-        return (uint32_t)(kept >> KEPT_RECORD_SHIFT);
-    }
-    return 0;
-}
-
-void heap_release_runs(struct heap *heap)
-{
-    for (unsigned i = 0; i < KEPT_RUNS; i++)
-        if (load_relaxed(&heap->kept_run[i])) give_run(exchange_acquire(&heap->kept_run[i], 0));
-}
-
-uint32_t heap_kept_units(const struct heap *heap)
-{
-    uint32_t units = 0;
-    for (unsigned i = 0; i < KEPT_RUNS; i++) units += (uint32_t)load_relaxed(&heap->kept_run[i]);
-    return units;
 }
 
 /* One call for each stretch of neighbours. What the system refuses has its blocks back. Returns bytes given back. */
@@ -460,23 +398,9 @@ static const char *verify_bin(const struct heap *heap, unsigned class)
     return count == left ? NULL : "heap I1: a bin's list is shorter than left";
 }
 
-static const char *verify_kept_run(uint64_t kept)
-{
-    uint32_t record = (uint32_t)(kept >> KEPT_RECORD_SHIFT);
-    if (!kept) return NULL;
-    const struct large *l = large_at(record);
-    if (l->size != 0 || l->units != (uint32_t)kept) return "heap I5: record of a kept run";
-    for (unsigned i = 0; i < l->units; i++) {
-        struct tag tag = tagmap_get((void *)(l->start + i * (uintptr_t)UNIT_SIZE));
-        if (tag_offset(tag) != TAG_RUN || tag.record != record) return "heap I5: tag of a kept run";
-    }
-    return NULL;
-}
-
 COLD const char *heap_verify_bins(struct heap *heap)
 {
     const char *broken = NULL;
-    for (unsigned i = 0; !broken && i < KEPT_RUNS; i++) broken = verify_kept_run(load_relaxed(&heap->kept_run[i]));
     for (unsigned c = 0; !broken && c < CLASS_COUNT; c++) broken = verify_bin(heap, c);
     return broken;
 }

@@ -18,7 +18,8 @@
  * I3  class.empty is the number of slabs with used == 0
  * I4  what was allocated less what was freed == used blocks less those in bins and on their way; on their way
  *     are, summed over all heaps, remote_frees + returned - arrived
- * I5  the units of kept runs are handed out and tagged as theirs, and their records are no blocks'
+ * I5  the units of kept runs are handed out and tagged as theirs, and their records are no blocks'; kept_units is
+ *     their sum
  */
 #ifndef HAK_CACHE_HEAP_H
 #define HAK_CACHE_HEAP_H
@@ -32,8 +33,9 @@ enum {
     BIN_LEFT_BITS = 16,    /* budget = room << 16 | left */
     BIN_PUSH = 1 - (1 << BIN_LEFT_BITS), /* one more left, one less room; carries unless room was 0 */
     RESERVE_MAX = 4,       /* units kept by a heap */
-    KEPT_RUNS = 4,         /* and runs of up to KEPT_RUN_UNITS units */
-    KEPT_RUN_UNITS = 4,
+    KEPT_RUNS = 8,         /* and runs, of at most KEPT_UNITS units together */
+    KEPT_UNITS = 16,
+    KEPT_LONG = 5,         /* units, from which on a run is kept only where the thread seems to want it again */
     DENSE_STRIDE_MAX = 2048, /* larger blocks may leave pages untouched: space/density.h; and keep many: bin.h */
     OUTBOX_SLOTS = 64,
     LETTERS = 16,
@@ -99,6 +101,12 @@ struct letter {
     void *last;
 };
 
+/* A run that was freed: no block, and still tagged as one. */
+struct kept_run {
+    uint32_t record; /* of its first unit */
+    uint32_t units;
+};
+
 enum heap_state {
     HEAP_FREE = 0, /* has nothing */
     HEAP_LIVE,     /* a thread's */
@@ -125,8 +133,11 @@ struct heap {
     uint32_t epoch;               /* last cache_epoch that was followed */
     uint32_t reserve_count;
     struct span reserve[RESERVE_MAX];
-    uint64_t kept_run[KEPT_RUNS]; /* record << 32 | units; 0 = none. Put there by its thread; who exchanges it has it */
-    uint32_t kept_last;           /* where the last one was put; by its thread, as is the next */
+    struct kept_run kept_run[KEPT_RUNS]; /* the oldest first. By who may use the bins, without the lock, as the next */
+    uint32_t kept_count;
+    uint32_t kept_units;          /* of all of them; others read it */
+    uint32_t kept_missed;         /* units of the last run of KEPT_LONG or more that was looked for in vain */
+    uint32_t kept_wanted;         /* the same, if it was the one before as well */
     bool kept_run_used;           /* since the last trim */
     struct run_counters runs;     /* what arena.runs does not know: blocks that became kept runs, and came of them */
     struct outbox_slot outbox[OUTBOX_SLOTS]; /* own thread only, without the lock; as are the letters */
@@ -215,15 +226,7 @@ size_t heap_purge_slab(struct heap *heap, struct slab *s);
 /* Retires the empty slabs of a class, the spare, too. */
 void heap_release_class(struct heap *heap, unsigned class);
 
-/* The runs that this thread has freed last wait for its next blocks of as many units. The thread takes one, which
- * returns its record, or 0. Or they go to the arena: one when another is kept and there is no place, all with the
- * reserve, or when a trim finds that none was used. `size` is the block's, for the counters. */
-void heap_keep_run(struct heap *heap, uint32_t record, unsigned units, size_t size);
-uint32_t heap_take_run(struct heap *heap, unsigned units, size_t size);
-void heap_release_runs(struct heap *heap);
-uint32_t heap_kept_units(const struct heap *heap);
-
-/* Retires all empty slabs, the reserve and the kept runs. */
+/* Retires all empty slabs and the reserve. */
 void heap_release_empty(struct heap *heap);
 
 /* Makes all slabs of `heap` orphans; or the surplus: of the partly used ones all but one of each class. Both take
@@ -231,7 +234,7 @@ void heap_release_empty(struct heap *heap);
 void heap_orphan_slabs(struct heap *heap);
 void heap_orphan_surplus(struct heap *heap);
 
-/* Checks I2, I3 and every slab; I1 and I5. NULL = they hold. */
+/* Checks I2, I3 and every slab; I1. NULL = they hold. */
 const char *heap_verify_slabs(struct heap *heap);
 const char *heap_verify_bins(struct heap *heap);
 
@@ -252,13 +255,16 @@ ALWAYS_INLINE bool heap_has_duties(const struct heap *heap)
     return heap->trimmed != load_relaxed(&trim_epoch) || heap->epoch != load_relaxed(&cache_epoch);
 }
 
+/* Does them; by the heap's thread, without the lock. */
+void heap_follow_duties(struct heap *heap);
+
 /* Takes over what the hit paths counted since the last visit. */
 void bin_account(struct heap *heap, unsigned class);
 
 /* Most bytes that bins grow to from now on; never more than by default, nor less than they start with. */
 void bin_bound(size_t bytes);
 
-/* Gives all bins back to their slabs. */
+/* Gives all bins back to their slabs, and kept runs to the arena; see kept.h. */
 void heap_flush_bins(struct heap *heap);
 
 /* ---- attach.c: threads and their heaps ---- */

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "../cache/inbox.h"
+#include "../cache/kept.h"
 #include "../cache/recall.h"
 #include "../diag/error.h"
 #include "../service/background.h"
@@ -21,20 +22,37 @@
  * cost themselves. */
 enum { POLL_WEIGHT = 64, RUN_WEIGHT = 8, MAPPING_WEIGHT = POLL_WEIGHT };
 
-static void poll_sometimes(struct heap *heap, uint32_t weight)
+static NOINLINE void poll_now(struct heap *heap)
 {
-    uint32_t before = heap->work;
-    store_relaxed(&heap->work, before + weight);
-    if ((before ^ heap->work) < POLL_WEIGHT && likely(!arena_run_is_long())) return;
     if (background_poll() && likely(!load_relaxed(&reclaim_request))) return;
     if (reclaim_poll()) store_relaxed(&heap->work, heap->work | (POLL_WEIGHT - 1)); /* the next visit, too */
 }
 
-static void poll_after_large(size_t size, bool kept)
+static void poll_sometimes(struct heap *heap, uint32_t weight)
+{
+    uint32_t before = heap->work;
+    store_relaxed(&heap->work, before + weight);
+    if (unlikely((before ^ heap->work) >= POLL_WEIGHT || arena_run_is_long())) poll_now(heap);
+}
+
+static void poll_after_large(size_t size)
 {
     struct heap_front *self = load_relaxed(&heap_self);
-    uint32_t weight = kept ? 1 : size > SUPERSLAB_SIZE ? MAPPING_WEIGHT : RUN_WEIGHT;
-    if (self->id != 0) poll_sometimes(heap_of(self), weight);
+    if (self->id != 0) poll_sometimes(heap_of(self), size > SUPERSLAB_SIZE ? MAPPING_WEIGHT : RUN_WEIGHT);
+}
+
+static NOINLINE void poll_after_kept(struct heap *heap)
+{
+    if (heap_has_duties(heap)) heap_follow_duties(heap);
+    poll_now(heap);
+}
+
+/* A kept run was taken or is one now. */
+static void count_kept(struct heap *heap)
+{
+    uint32_t work = heap->work + 1;
+    store_relaxed(&heap->work, work);
+    if (unlikely(work % POLL_WEIGHT == 0)) poll_after_kept(heap);
 }
 
 /* This thread's heap, attached on its first call; NULL = it can have none. */
@@ -60,29 +78,24 @@ static void *small_malloc(unsigned class)
     return p;
 }
 
-/* NULL = of the runs that were freed last none has this length. */
-static void *kept_run_again(struct heap *heap, size_t size)
+/* NULL = of the runs that were freed last none has this length. Not for calloc: what the last block has not touched
+ * would become resident. */
+static void *kept_malloc(size_t size)
 {
-    uint32_t record = heap_take_run(heap, large_units(size), align_up(size, os_page_size()));
-    return record ? large_reuse(record, size) : NULL;
-}
-
-/* Not for calloc: what the last block has not touched would become resident. */
-static bool may_be_kept_run(size_t size, size_t alignment, bool zeroed)
-{
-    return size <= KEPT_RUN_UNITS * UNIT_SIZE && alignment <= UNIT_SIZE && !zeroed;
+    struct heap_front *self = load_relaxed(&heap_self);
+    if (unlikely(self->id == 0) || size > KEPT_UNITS * UNIT_SIZE) return NULL;
+    void *p = heap_take_run(heap_of(self), size);
+    if (likely(p)) count_kept(heap_of(self));
+    return p;
 }
 
 static void *large_malloc(size_t size, size_t alignment, bool zeroed)
 {
     struct heap *heap = own_heap();
-    void *p = NULL;
     if (unlikely(!heap) && !load_acquire(&heap_common)) return NULL; /* not even the tag map */
-    if (heap && may_be_kept_run(size, alignment, zeroed)) p = kept_run_again(heap, size);
-    bool kept = p != NULL;
     if (heap && size > SUPERSLAB_SIZE) heap_release_runs(heap); /* long runs want whole SuperSlabs */
-    if (!kept) p = large_alloc(size, alignment, zeroed);
-    poll_after_large(size, kept);
+    void *p = large_alloc(size, alignment, zeroed);
+    poll_after_large(size);
     pressure_poll();
     return p;
 }
@@ -132,6 +145,12 @@ NOINLINE void *front_malloc_miss(size_t size)
     return likely(p) ? p : malloc_again(size);
 }
 
+static NOINLINE void *front_malloc_large(size_t size)
+{
+    void *p = kept_malloc(size);
+    return likely(p) ? p : front_malloc_miss(size);
+}
+
 /* Offset of the bin for (size - 1) / MEDIUM_STEP: the steps of classes above TABLE_SIZE_MAX are multiples of it. */
 enum { MEDIUM_STEP = 2048 };
 #define OFFSET_1(i) (uint16_t)(BIN_OFFSET + CLASS_OF_MEDIUM((long)MEDIUM_STEP * ((i) + 1)) * sizeof(struct bin))
@@ -142,7 +161,7 @@ static const uint16_t medium_bin[SMALL_SIZE_MAX / MEDIUM_STEP] = {OFFSET_16(0), 
 /* The hit path of sizes above TABLE_SIZE_MAX. */
 NOINLINE void *front_malloc_medium(size_t size)
 {
-    if (unlikely(size > SMALL_SIZE_MAX)) return front_malloc_miss(size);
+    if (unlikely(size > SMALL_SIZE_MAX)) return front_malloc_large(size);
     void *block = front_pop(front_bin(load_relaxed(&heap_self), medium_bin[(size - 1) / MEDIUM_STEP]));
     return likely(block) ? block : front_malloc_miss(size);
 }
@@ -171,7 +190,8 @@ void *front_calloc(size_t count, size_t size)
 static void *try_aligned(size_t alignment, size_t size)
 {
     if (size <= SMALL_SIZE_MAX && alignment <= UNIT_SIZE) return class_malloc(class_of_aligned(size, alignment));
-    return large_malloc(size, alignment, false);
+    void *p = alignment <= UNIT_SIZE ? kept_malloc(size) : NULL;
+    return p ? p : large_malloc(size, alignment, false);
 }
 
 void *front_plain_aligned(size_t alignment, size_t size)
@@ -268,23 +288,11 @@ static void slab_free(void *p, struct tag tag)
     }
 }
 
-/* Who wants no memory kept gets none. false = it is to be given back. */
-static bool keep_run(void *p, struct tag tag, size_t size)
-{
-    struct heap_front *self = load_relaxed(&heap_self);
-    unsigned units;
-    if (size > KEPT_RUN_UNITS * UNIT_SIZE || self->id == 0 || option_get(OPTION_purge_delay) == 0) return false;
-    uint32_t record = large_retire(p, tag, KEPT_RUN_UNITS, &units);
-    if (record) heap_keep_run(heap_of(self), record, units, size);
-    return record != 0;
-}
-
 static void large_or_bad_free(void *p, struct tag tag)
 {
     size_t size = large_usable_size(p, tag);
-    bool kept = keep_run(p, tag, size);
-    if (kept || large_free(p, tag))
-        poll_after_large(size, kept);
+    if (large_free(p, tag))
+        poll_after_large(size);
     else
         bad_free(p);
 }
@@ -298,8 +306,20 @@ void front_plain_free(void *p)
         large_or_bad_free(p, tag);
 }
 
+/* Who wants no memory kept gets none. false = it is to be given back. */
+static bool keep_run(const void *p, struct tag tag)
+{
+    struct heap_front *self = load_relaxed(&heap_self);
+    if (unlikely(self->id == 0) || option_get(OPTION_purge_delay) == 0) return false;
+    if (unlikely(!heap_keep_run(heap_of(self), p, tag))) return false;
+    count_kept(heap_of(self));
+    return true;
+}
+
 NOINLINE void front_free_miss(void *p)
 {
+    struct tag tag = tagmap_get(p);
+    if (tag_offset(tag) == TAG_RUN && keep_run(p, tag)) return;
     if (!p) return;
     if (is_watched())
         watched_free(p);

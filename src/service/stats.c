@@ -11,6 +11,7 @@
 #include "../base/bits.h"
 #include "../cache/fork.h"
 #include "../cache/heap.h"
+#include "../cache/kept.h"
 #include "../diag/message.h"
 #include "../space/large.h"
 
@@ -61,7 +62,7 @@ static void add_heap(struct heap *heap, void *context)
     struct stats *stats = context;
     lock_acquire(&heap->lock);
     for (unsigned c = 0; c < CLASS_COUNT; c++) add_class(stats, heap, c);
-    stats->reserve_bytes += (heap->reserve_count + heap_kept_units(heap)) * (size_t)UNIT_SIZE;
+    stats->reserve_bytes += (heap->reserve_count + load_relaxed(&heap->kept_units)) * (size_t)UNIT_SIZE;
     add_runs(stats, load_relaxed(&heap->runs.live), load_relaxed(&heap->runs.slack));
     stats->total.mallocs += load_relaxed(&heap->runs.mallocs);
     stats->total.frees += load_relaxed(&heap->runs.frees);
@@ -194,6 +195,7 @@ static void verify_heap(struct heap *heap, void *context)
     struct verdict *verdict = context;
     if (!verdict->broken) verdict->broken = heap_verify_slabs(heap);
     if (!verdict->broken && stands_still(heap)) verdict->broken = heap_verify_bins(heap);
+    if (!verdict->broken && stands_still(heap)) verdict->broken = heap_verify_runs(heap);
 }
 
 COLD const char *stats_verify_all(void)

@@ -44,7 +44,7 @@ static void *run_alloc(size_t size, bool zeroed, bool grow)
     unsigned units = large_units(size);
     if (!run_take(units, size, grow, &span, dirty)) return NULL;
     struct large *l = large_at(span.record);
-    *l = (struct large){.start = span.base, .size = size, .number = span.record, .units = units};
+    *l = (struct large){.start = span.base, .size = size, .number = span.record, .units = units, .zeroed = zeroed};
     tagmap_set(span.base, units, TAG_RUN, span.record);
     if (zeroed) clear_dirty_units(span.base, dirty, size);
     return (void *)span.base;
@@ -112,22 +112,6 @@ bool large_free(void *p, struct tag tag)
     else
         mapping_free(l);
     return true;
-}
-
-uint32_t large_retire(void *p, struct tag tag, unsigned most, unsigned *units)
-{
-    struct large *l = live_block(p, tag);
-    if (!l || tag_offset(tag) != TAG_RUN || l->units > most) return 0;
-    *units = l->units;
-    l->size = 0;
-    return l->number;
-}
-
-void *large_reuse(uint32_t record, size_t size)
-{
-    struct large *l = large_at(record);
-    l->size = align_up(size, os_page_size());
-    return (void *)l->start;
 }
 
 bool large_contains(const void *p, struct tag tag)

@@ -13,6 +13,7 @@
 #ifndef HAK_SPACE_LARGE_H
 #define HAK_SPACE_LARGE_H
 
+#include "../base/bits.h"
 #include "../base/list.h"
 #include "arena.h"
 #include "record.h"
@@ -28,7 +29,7 @@ struct large {
     uint32_t number;    /* of this record */
     uint32_t units;     /* runs: how many */
     uint32_t kept_tick; /* kept mappings: the tick in which they were freed */
-    uint32_t unused;
+    uint32_t zeroed;    /* runs: the block was to read as zero, and so will the next one of its kind */
 };
 
 ALWAYS_INLINE struct large *large_at(uint32_t number)
@@ -45,20 +46,36 @@ void *large_alloc(size_t size, size_t alignment, bool zeroed);
 /* Frees the block that `tag` describes. false = p is not the start of a live block. */
 bool large_free(void *p, struct tag tag);
 
-/* Frees a run without giving its units back: they are the caller's, or large_reuse()'s. Returns the number of its first
- * unit's record; 0 = p is not the start of a live run of at most `most` units. */
-uint32_t large_retire(void *p, struct tag tag, unsigned most, unsigned *units);
-
-/* true = the tag is of a retired run: its tags stay. */
-bool large_is_retired(struct tag tag);
-
-/* Makes a retired run a block again, of a size that its units were made for. It has old contents. */
-void *large_reuse(uint32_t record, size_t size);
-
 /* The units of a run for a block of `size` bytes. */
 ALWAYS_INLINE unsigned large_units(size_t size)
 {
     return (unsigned)((size + UNIT_SIZE - 1) >> UNIT_SHIFT);
+}
+
+/* The run that the tag describes. NULL = p is not the start of a live one. */
+ALWAYS_INLINE struct large *large_live_run(const void *p, struct tag tag)
+{
+    struct large *l = large_at(tag.record);
+    return tag_offset(tag) == TAG_RUN && l->start == (uintptr_t)p && l->size > 0 ? l : NULL;
+}
+
+/* Frees a run without giving its units back: they are the caller's, or large_reuse()'s. Its tags stay. Returns the size
+ * that the block had. */
+ALWAYS_INLINE size_t large_retire(struct large *l)
+{
+    size_t size = l->size;
+    l->size = 0;
+    return size;
+}
+
+/* true = the tag is of a retired run. */
+bool large_is_retired(struct tag tag);
+
+/* Makes a retired run a block again, of a size that its units were made for. It has old contents. Returns the size
+ * that the block has. */
+ALWAYS_INLINE size_t large_reuse(struct large *l, size_t size)
+{
+    return l->size = align_up(size, os_page_size());
 }
 
 /* true = the tag of a large block or kept mapping describes p: it starts there, or p lies in it. */

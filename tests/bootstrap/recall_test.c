@@ -99,8 +99,9 @@ static void sleep_in_handler(int number)
     errno = saved;
 }
 
-/* Hits only: what is freed is taken again. true = two blocks were one. */
-static bool hit_until_stopped(void)
+/* Hits only: what is freed is taken again, from a bin or from the runs that the thread has kept. true = two blocks were
+ * one. */
+static bool hit_until_stopped(size_t size, size_t larger)
 {
     enum { MANY = 8 };
     unsigned char *p[MANY] = {NULL};
@@ -110,7 +111,7 @@ static bool hit_until_stopped(void)
             if (!is_filled(p[i], SIZE, (unsigned char)i)) return true;
             give(p[i]);
         }
-        p[i] = take(SIZE);
+        p[i] = take(i % 4 ? size : larger);
         memset(p[i], (int)i, SIZE);
     }
     for (int i = 0; i < MANY; i++) give(p[i]);
@@ -132,7 +133,7 @@ static void *stop_later(void *unused)
     return unused;
 }
 
-static int stopped_threads_bins_are_left_alone(void)
+static int what_a_stopped_thread_keeps_is_left_alone(size_t size, size_t larger)
 {
     pthread_t thread;
     sigset_t timer;
@@ -143,7 +144,7 @@ static int stopped_threads_bins_are_left_alone(void)
     pthread_sigmask(SIG_BLOCK, &timer, NULL);
     if (pthread_create(&thread, NULL, stop_later, NULL) != 0) return 1;
     pthread_sigmask(SIG_UNBLOCK, &timer, NULL); /* this thread gets them all */
-    bool mixed = hit_until_stopped();
+    bool mixed = hit_until_stopped(size, larger);
     pthread_join(thread, NULL);
     diag("%lu signals", signals);
     if (signals < 100) return 2;
@@ -154,11 +155,13 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "sleepers") == 0) return sleepers_bins_are_flushed(false);
     if (argc > 1 && strcmp(argv[1], "first") == 0) return sleepers_bins_are_flushed(true);
-    if (argc > 1 && strcmp(argv[1], "stopped") == 0) return stopped_threads_bins_are_left_alone();
+    if (argc > 1 && strcmp(argv[1], "stopped") == 0) return what_a_stopped_thread_keeps_is_left_alone(SIZE, SIZE);
+    if (argc > 1 && strcmp(argv[1], "runs") == 0) return what_a_stopped_thread_keeps_is_left_alone(100000, 150000);
     setenv("HAKMEM_BACKGROUND", "on", 1);
     ok(succeeded(run_self_with("sleepers", NULL), "sleepers"), "sleeping_threads_bins_are_flushed");
     ok(succeeded(run_self_with("first", NULL), "first"), "the_first_thread's_bins_are_flushed_when_it_sleeps");
     setenv("HAKMEM_PURGE_DELAY", "2", 1);
     ok(succeeded(run_self_with("stopped", NULL), "stopped"), "bins_of_threads_that_a_signal_stopped_are_left_alone");
+    ok(succeeded(run_self_with("runs", NULL), "runs"), "kept_runs_of_threads_that_a_signal_stopped_are_left_alone");
     return done_testing();
 }

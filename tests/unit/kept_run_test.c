@@ -3,7 +3,8 @@
 
 #include <pthread.h>
 
-enum { TWO = 100 * 1000, ALSO_TWO = 120 * 1000, FOUR = 200 * 1000, FIVE = 300 * 1000 }; /* bytes; units */
+enum { TWO = 100 * 1000, ALSO_TWO = 120 * 1000, FOUR = 200 * 1000 }; /* bytes; units */
+enum { SIX = 6 * UNIT_SIZE, ALL = KEPT_UNITS * UNIT_SIZE - 1, MORE = ALL + 2 };
 
 static size_t free_units_now(void)
 {
@@ -22,7 +23,7 @@ static struct hak_stats figures(void)
 
 static uint32_t kept_units(void)
 {
-    return heap_kept_units(my_heap());
+    return my_heap()->kept_units;
 }
 
 /* The thread has a heap, and no block. */
@@ -75,31 +76,71 @@ static void the_latest_comes_first_and_the_oldest_goes(void)
     require_sound();
 }
 
-/* What was taken from the middle leaves a gap, which is filled in its turn. */
-static void gaps_are_filled(void)
+static void any_place_can_be_taken_from(void)
 {
+    enum { RUNS = KEPT_RUNS - 1 };
     start();
-    void *p[KEPT_RUNS];
-    for (unsigned i = 0; i < KEPT_RUNS; i++) p[i] = do_malloc(i == 1 ? FOUR : TWO);
-    for (unsigned i = 0; i < KEPT_RUNS; i++) do_free(p[i]);
-    require(do_malloc(FOUR) == p[1] && kept_units() == (KEPT_RUNS - 1) * 2);
-    for (unsigned i = 0; i < KEPT_RUNS; i++) do_free(do_malloc(FIVE - 1000 * i));
-    require(kept_units() == (KEPT_RUNS - 1) * 2, "those are too long");
-    for (unsigned turn = 0; turn < 3 * KEPT_RUNS; turn++) {
-        void *one = do_malloc(TWO), *other = do_malloc(FOUR);
-        do_free(one);
-        do_free(other);
+    for (unsigned other = 0; other < RUNS; other++) {
+        void *p[RUNS];
+        for (unsigned i = 0; i < RUNS; i++) p[i] = do_malloc(i == other ? FOUR : TWO);
+        for (unsigned i = 0; i < RUNS; i++) do_free(p[i]);
+        require(kept_units() == (RUNS + 1) * 2 && my_heap()->kept_count == RUNS);
+        require(do_malloc(FOUR) == p[other] && kept_units() == (RUNS - 1) * 2);
+        for (unsigned i = RUNS; i-- > 0;) require(i == other || do_malloc(TWO) == p[i], "block %u", i);
+        require(kept_units() == 0);
         require_sound();
     }
-    require(kept_units() >= KEPT_RUNS * 2);
+}
+
+static void a_longer_one_is_kept_where_it_is_wanted_again(void)
+{
+    start();
+    void *p = do_malloc(SIX);
+    do_free(p);
+    require(kept_units() == 0, "once is chance");
+    require(do_malloc(SIX) == p);
+    do_free(p);
+    require(kept_units() == 6);
+    for (unsigned i = 0; i < 5; i++) {
+        require(do_malloc(SIX) == p && kept_units() == 0);
+        do_free(p);
+    }
+    void *q = do_malloc(FOUR);
+    do_free(q);
+    require(kept_units() == 10, "shorter ones change nothing");
+    void *all = do_malloc(ALL);
+    require(kept_units() == 4, "another length is wanted");
+    do_free(all);
+    do_free(do_malloc(SIX));
+    require(kept_units() == 4);
+    require(do_malloc(FOUR) == q);
+    require_sound();
+}
+
+static void a_long_one_displaces_many(void)
+{
+    start();
+    do_free(do_malloc(ALL));
+    void *all = do_malloc(ALL), *p[KEPT_RUNS];
+    for (unsigned i = 0; i < KEPT_RUNS; i++) p[i] = do_malloc(TWO);
+    for (unsigned i = 0; i < KEPT_RUNS; i++) do_free(p[i]);
+    size_t before = free_units_now();
+    do_free(all);
+    require(kept_units() == KEPT_UNITS && my_heap()->kept_count == 1 && free_units_now() == before + KEPT_RUNS * 2);
+    require_sound();
+    require(do_malloc(ALL) == all);
+    do_free(all);
+    do_free(do_malloc(TWO));
+    require(kept_units() == 2 && free_units_now() >= before + KEPT_UNITS);
+    require_sound();
 }
 
 static void longer_runs_and_mappings_are_not_kept(void)
 {
     start();
     size_t before = free_units_now();
-    do_free(do_malloc(FIVE));
-    require(kept_units() == 0 && free_units_now() == before);
+    for (unsigned i = 0; i < 5; i++) do_free(do_malloc(MORE));
+    require(kept_units() == 0 && free_units_now() >= before);
     do_free(malloc_mapping(TWO));
     require(kept_units() == 0);
     require_sound();
@@ -114,6 +155,18 @@ static void calloc_does_not_touch_what_nobody_has(void)
     unsigned char *q = do_calloc(1, ALSO_TWO);
     require(q != p && reads_as_zero(q, hak_usable_size(q)));
     require(do_malloc(TWO) == p);
+    require_sound();
+}
+
+static void calloc_leaves_none(void)
+{
+    start();
+    size_t before = free_units_now();
+    do_free(do_calloc(1, TWO));
+    require(kept_units() == 0 && free_units_now() >= before);
+    void *p = do_malloc(TWO);
+    do_free(p);
+    require(kept_units() == 2 && do_malloc(TWO) == p);
     require_sound();
 }
 
@@ -172,13 +225,8 @@ static void counters_are_exact(void)
 
 static void trim(void)
 {
-    void *p = do_malloc(40000);
     add_relaxed(&trim_epoch, 1);
-    while (my_heap()->trimmed != trim_epoch) {
-        heap_flush_bins(my_heap());
-        do_free(do_malloc(500)); /* a visit */
-    }
-    do_free(p);
+    while (my_heap()->trimmed != trim_epoch) heap_follow_duties(my_heap());
 }
 
 static void an_idle_run_goes_with_a_trim(void)
@@ -194,12 +242,29 @@ static void an_idle_run_goes_with_a_trim(void)
     require_sound();
 }
 
-static void it_goes_with_the_reserve(void)
+static void who_only_takes_and_frees_runs_follows_a_trim(void)
+{
+    start();
+    trim();
+    do_free(do_malloc(FOUR));
+    for (unsigned turn = 0; turn < 2; turn++) {
+        add_relaxed(&trim_epoch, 1);
+        for (unsigned i = 0; i < 40; i++) do_free(do_malloc(TWO));
+        require(my_heap()->trimmed == trim_epoch, "turn %u", turn);
+    }
+    add_relaxed(&cache_epoch, 1);
+    for (unsigned i = 0; i < 40; i++) do_free(do_malloc(TWO));
+    require(my_heap()->epoch == cache_epoch && kept_units() == 2, "and gives all away when it is asked to");
+    require_sound();
+}
+
+static void it_goes_with_the_bins(void)
 {
     start();
     size_t before = free_units_now();
     do_free(do_malloc(TWO));
-    heap_release_empty(my_heap());
+    do_free(do_malloc(FOUR));
+    heap_flush_bins(my_heap());
     require(kept_units() == 0 && free_units_now() >= before);
     do_free(do_malloc(TWO));
     require(hak_purge() >= 2 * UNIT_SIZE && kept_units() == 0);
@@ -211,7 +276,7 @@ static void it_goes_before_a_long_run_comes(void)
     start();
     size_t before = free_units_now();
     do_free(do_malloc(TWO));
-    void *p = do_malloc(1 << 20);
+    void *p = do_malloc(MORE);
     require(kept_units() != 0);
     void *q = do_malloc(3 << 20);
     require(kept_units() == 0, "it would keep a SuperSlab from the long run");
@@ -264,12 +329,15 @@ static void verify_sees_a_kept_run_that_is_a_block(void)
     void *p = do_malloc(TWO);
     struct tag tag = tagmap_get(p);
     do_free(p);
-    require(!heap_verify_bins(my_heap()));
+    require(!heap_verify_runs(my_heap()));
     large_at(tag.record)->size = TWO;
-    require_broken(heap_verify_bins(my_heap()), "heap I5: record of a kept run");
+    require_broken(heap_verify_runs(my_heap()), "heap I5: record of a kept run");
     large_at(tag.record)->size = 0;
+    my_heap()->kept_units++;
+    require_broken(heap_verify_runs(my_heap()), "heap I5: units of kept runs");
+    my_heap()->kept_units--;
     tagmap_set((uintptr_t)p + UNIT_SIZE, 1, TAG_FREE, tag.record);
-    require_broken(heap_verify_bins(my_heap()), "heap I5: tag of a kept run");
+    require_broken(heap_verify_runs(my_heap()), "heap I5: tag of a kept run");
 }
 
 /* ---- others take it away ---- */
@@ -318,15 +386,19 @@ int main(void)
         TEST(a_freed_run_comes_again),
         TEST(a_run_of_another_length_does_not),
         TEST(the_latest_comes_first_and_the_oldest_goes),
-        TEST(gaps_are_filled),
+        TEST(any_place_can_be_taken_from),
+        TEST(a_longer_one_is_kept_where_it_is_wanted_again),
+        TEST(a_long_one_displaces_many),
         TEST(longer_runs_and_mappings_are_not_kept),
         TEST(calloc_does_not_touch_what_nobody_has),
+        TEST(calloc_leaves_none),
         TEST(calloc_clears_what_was_kept_before),
         TEST(it_serves_aligned_blocks_up_to_a_unit),
         TEST(a_double_free_is_seen),
         TEST(counters_are_exact),
         TEST(an_idle_run_goes_with_a_trim),
-        TEST(it_goes_with_the_reserve),
+        TEST(who_only_takes_and_frees_runs_follows_a_trim),
+        TEST(it_goes_with_the_bins),
         TEST(it_goes_before_a_long_run_comes),
         TEST(none_is_kept_without_a_delay),
         TEST(a_finished_thread_leaves_it_for_the_next),

@@ -1,0 +1,60 @@
+/* kept.c - see kept.h.
+ *
+ * Uses: heap, large, arena, tagmap. Locks: as kept.h says; the arena's, once the books are right.
+ */
+#include "kept.h"
+
+static void give_run(struct kept_run run)
+{
+    arena_give(large_at(run.record)->start, run.record, run.units);
+}
+
+NOINLINE void heap_displace_runs(struct heap *heap, struct kept_run run)
+{
+    struct kept_run old[KEPT_RUNS];
+    unsigned count = 0;
+    while (heap->kept_count == KEPT_RUNS || heap->kept_units + run.units > KEPT_UNITS)
+        old[count++] = heap_remove_run(heap, 0);
+    heap_push_run(heap, run);
+    while (count > 0) give_run(old[--count]);
+}
+
+NOINLINE void heap_want_run(struct heap *heap, unsigned units)
+{
+    struct kept_run old[KEPT_RUNS];
+    unsigned count = 0;
+    bool again = units == heap->kept_missed;
+    heap->kept_missed = units;
+    heap->kept_wanted = again ? units : 0;
+    for (unsigned place = heap->kept_count; !again && place-- > 0;)
+        if (heap->kept_run[place].units >= KEPT_LONG) old[count++] = heap_remove_run(heap, place);
+    while (count > 0) give_run(old[--count]);
+}
+
+void heap_release_runs(struct heap *heap)
+{
+    while (heap->kept_count > 0) give_run(heap_remove_run(heap, heap->kept_count - 1));
+}
+
+static const char *verify_run(struct kept_run run)
+{
+    const struct large *l = large_at(run.record);
+    if (l->size != 0 || l->units != run.units) return "heap I5: record of a kept run";
+    for (unsigned i = 0; i < l->units; i++) {
+        struct tag tag = tagmap_get((void *)(l->start + i * (uintptr_t)UNIT_SIZE));
+        if (tag_offset(tag) != TAG_RUN || tag.record != run.record) return "heap I5: tag of a kept run";
+    }
+    return NULL;
+}
+
+COLD const char *heap_verify_runs(const struct heap *heap)
+{
+    uint32_t units = 0;
+    const char *broken = NULL;
+    for (unsigned i = 0; !broken && i < heap->kept_count; i++) {
+        units += heap->kept_run[i].units;
+        broken = verify_run(heap->kept_run[i]);
+    }
+    if (!broken && (units != heap->kept_units || units > KEPT_UNITS)) broken = "heap I5: units of kept runs";
+    return broken;
+}
