@@ -47,8 +47,8 @@ ALWAYS_INLINE struct kept_run heap_remove_run(struct heap *heap, unsigned place)
     return run;
 }
 
-/* Frees a run. false = p is not the start of a live one that is worth keeping. calloc's are not: calloc takes none, since
- * what the last block has not touched would become resident. */
+/* Frees a run. false = p is not the start of a live one that is worth keeping. calloc's are not: calloc takes none,
+ * since what the last block has not touched would become resident. */
 ALWAYS_INLINE bool heap_keep_run(struct heap *heap, const void *p, struct tag tag)
 {
     struct large *l = large_live_run(p, tag);
