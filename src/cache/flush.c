@@ -169,6 +169,7 @@ uint16_t bin_first_capacity(unsigned class)
 COLD void bin_bound(size_t bytes)
 {
     if (bytes > GROWN_BYTES) bytes = GROWN_BYTES;
+    store_relaxed(&kept_units_most, (uint32_t)(bytes / (GROWN_BYTES / KEPT_UNITS)));
     if (bytes < CAPACITY_BYTES) bytes = CAPACITY_BYTES;
     store_relaxed(&grown_bytes, (uint32_t)bytes);
 }

@@ -261,7 +261,8 @@ void heap_follow_duties(struct heap *heap);
 /* Takes over what the hit paths counted since the last visit. */
 void bin_account(struct heap *heap, unsigned class);
 
-/* Most bytes that bins grow to from now on; never more than by default, nor less than they start with. */
+/* Most bytes that bins grow to from now on, and half of that for kept runs; never more than by default, and bins not
+ * less than they start with. */
 void bin_bound(size_t bytes);
 
 /* Gives all bins back to their slabs, and kept runs to the arena; see kept.h. */

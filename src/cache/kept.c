@@ -4,6 +4,8 @@
  */
 #include "kept.h"
 
+uint32_t kept_units_most = KEPT_UNITS;
+
 static void give_run(struct kept_run run)
 {
     arena_give(large_at(run.record)->start, run.record, run.units);
@@ -13,7 +15,8 @@ NOINLINE void heap_displace_runs(struct heap *heap, struct kept_run run)
 {
     struct kept_run old[KEPT_RUNS];
     unsigned count = 0;
-    while (heap->kept_count == KEPT_RUNS || heap->kept_units + run.units > KEPT_UNITS)
+    uint32_t most = load_relaxed(&kept_units_most);
+    while (heap->kept_count > 0 && (heap->kept_count == KEPT_RUNS || heap->kept_units + run.units > most))
         old[count++] = heap_remove_run(heap, 0);
     heap_push_run(heap, run);
     while (count > 0) give_run(old[--count]);

@@ -2,9 +2,8 @@
  *
  * Uses: heap, large. Callers: front, bin, flush, stats.
  * Locks: none. Kept runs are in the hands of who may use the bins: their thread without the lock, or under it who has
- *        recalled that thread. So until the books are right again nothing waits, and nothing of another library is
- *        called: who looks whether a thread sleeps takes one that a signal has stopped there for one that does not
- *        use its bins.
+ *        recalled that thread. So until the books are right again nothing waits, and nothing outside of the library is
+ *        called: a thread that a signal has stopped there looks like one that is done.
  *
  *   program <-> kept_run[0 ... kept_count - 1], the last is the latest -> arena
  *
@@ -15,6 +14,8 @@
 
 #include "../space/large.h"
 #include "heap.h"
+
+extern uint32_t kept_units_most; /* what a heap may keep: KEPT_UNITS, less beside a limit; shared */
 
 /* Where there is no place: the oldest go to the arena. */
 void heap_displace_runs(struct heap *heap, struct kept_run run);
@@ -52,13 +53,15 @@ ALWAYS_INLINE struct kept_run heap_remove_run(struct heap *heap, unsigned place)
 ALWAYS_INLINE bool heap_keep_run(struct heap *heap, const void *p, struct tag tag)
 {
     struct large *l = large_live_run(p, tag);
-    if (unlikely(!l || l->zeroed || (l->units >= KEPT_LONG && l->units != heap->kept_wanted))) return false;
+    uint32_t most = load_relaxed(&kept_units_most);
+    if (unlikely(!l || l->zeroed || l->units > most)) return false;
+    if (l->units >= KEPT_LONG && l->units != heap->kept_wanted) return false;
     struct kept_run run = {.record = tag.record, .units = l->units};
     size_t size = large_retire(l);
     counter_add(&heap->runs.live, 0 - size);
     counter_add(&heap->runs.slack, size - run.units * (size_t)UNIT_SIZE);
     counter_add(&heap->runs.frees, 1);
-    if (unlikely(heap->kept_count == KEPT_RUNS || heap->kept_units + run.units > KEPT_UNITS))
+    if (unlikely(heap->kept_count == KEPT_RUNS || heap->kept_units + run.units > most))
         heap_displace_runs(heap, run);
     else
         heap_push_run(heap, run);

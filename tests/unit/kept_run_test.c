@@ -294,6 +294,24 @@ static void none_is_kept_without_a_delay(void)
     require(kept_units() == 0);
 }
 
+static void less_is_kept_beside_a_limit(void)
+{
+    start();
+    bin_bound(512 * 1024);
+    void *p[4], *four = do_malloc(FOUR);
+    for (unsigned i = 0; i < 4; i++) p[i] = do_malloc(TWO);
+    for (unsigned i = 0; i < 4; i++) do_free(p[i]);
+    require(kept_units() == 4 && do_malloc(TWO) == p[3] && do_malloc(TWO) == p[2] && kept_units() == 0);
+    do_free(p[3]);
+    bin_bound(128 * 1024);
+    do_free(four);
+    require(kept_units() == 2, "one that is longer than all that may be kept displaces none");
+    bin_bound(0);
+    do_free(p[2]);
+    require(kept_units() == 2);
+    require_sound();
+}
+
 static void *leave_a_run(void *argument)
 {
     void *p = do_malloc(TWO);
@@ -401,6 +419,7 @@ int main(void)
         TEST(it_goes_with_the_bins),
         TEST(it_goes_before_a_long_run_comes),
         TEST(none_is_kept_without_a_delay),
+        TEST(less_is_kept_beside_a_limit),
         TEST(a_finished_thread_leaves_it_for_the_next),
         TEST(memory_that_is_short_comes_from_other_threads),
         TEST(verify_sees_a_kept_run_that_is_a_block),

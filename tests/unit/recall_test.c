@@ -4,7 +4,7 @@
 
 #include <semaphore.h>
 
-enum { BLOCKS = 40, SIZE = 200 };
+enum { BLOCKS = 40, SIZE = 200, RUN = 100000, RUN_UNITS = 2 };
 
 static void *p[BLOCKS];
 
@@ -12,6 +12,13 @@ static void fill_bin(void)
 {
     for (unsigned i = 0; i < BLOCKS; i++) p[i] = do_malloc(SIZE);
     for (unsigned i = 0; i < BLOCKS; i++) do_free(p[i]);
+}
+
+static void keep_a_run(void)
+{
+    unsigned char *run = do_malloc(RUN);
+    memset(run, 1, RUN);
+    do_free(run);
 }
 
 static uint32_t left_of(struct heap *heap)
@@ -120,9 +127,11 @@ static struct heap *other;
 static void *fill_and_wait(void *unused)
 {
     fill_bin();
+    keep_a_run();
     other = my_heap();
     require(sem_post(&waits) == 0 && sem_wait(&may_go_on) == 0);
     for (unsigned i = 0; i < 1000; i++) fill_bin();
+    keep_a_run();
     require(hak_check());
     return unused;
 }
@@ -139,7 +148,7 @@ static pthread_t start(void *(*what)(void *))
 static pthread_t start_other(void)
 {
     pthread_t thread = start(fill_and_wait);
-    require(left_of(other) >= BLOCKS);
+    require(left_of(other) >= BLOCKS && other->kept_units == RUN_UNITS);
     return thread;
 }
 
@@ -184,7 +193,7 @@ static void a_sleepers_bins_are_flushed(void)
     pthread_t thread = start_other();
     fake.threads_sleep = true;
     rounds();
-    require(left_of(other) == 0);
+    require(left_of(other) == 0 && other->kept_units == 0);
     end_other(thread);
 }
 
@@ -241,7 +250,7 @@ static void a_thread_that_runs_keeps_its_bins(void)
 {
     pthread_t thread = start_other();
     rounds();
-    require(left_of(other) >= BLOCKS && *other->slot == &heap_called);
+    require(left_of(other) >= BLOCKS && other->kept_units == RUN_UNITS && *other->slot == &heap_called);
     end_other(thread);
 }
 
@@ -251,10 +260,10 @@ static void a_busy_thread_keeps_its_bins(void)
     fake.threads_sleep = true;
     heap_set_busy(other, true);
     rounds();
-    require(left_of(other) >= BLOCKS);
+    require(left_of(other) >= BLOCKS && other->kept_units == RUN_UNITS);
     heap_set_busy(other, false);
     rounds();
-    require(left_of(other) == 0);
+    require(left_of(other) == 0 && other->kept_units == 0);
     end_other(thread);
 }
 
@@ -274,7 +283,7 @@ static void threads_of_the_program_open_no_files(void)
     pthread_t thread = start_other();
     fake.threads_sleep = true;
     (void)hak_purge();
-    require(left_of(other) >= BLOCKS && *other->slot == &heap_called);
+    require(left_of(other) >= BLOCKS && other->kept_units == RUN_UNITS && *other->slot == &heap_called);
     end_other(thread);
 }
 
