@@ -215,6 +215,16 @@ class Screens(unittest.TestCase):
             self.assertNotIn("\033", text)
             self.assertIn("\033", hakmem("map", "--colour", "always", process.pid).stdout)
 
+    def test_the_map_shows_what_heaps_keep(self):
+        with Process(PROGRAMS / "known", 0, env={"HAKMEM_PURGE_DELAY": "600000"}) as process:
+            process.ask("work")  # its last free is of a run of two units
+            until_it_sleeps(process.pid)
+            units = "".join(re.findall(r"[0-9a-f]{12} ([0-9Lrd. ?]{32}) +\d+%", hakmem("map", process.pid).stdout))
+            reserve = sum(heap["reserve"] for heap in figures(process.pid)["heaps"])
+            self.assertEqual(units.count("r") * 65536, reserve)
+            self.assertIn("rr", units)
+            self.assertGreaterEqual(reserve, 2 * 65536)
+
     def test_the_svg_is_well_formed(self):
         import xml.dom.minidom
         with tempfile.TemporaryDirectory() as folder, Process(PROGRAMS / "known") as process:
