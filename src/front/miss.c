@@ -35,12 +35,6 @@ static void poll_sometimes(struct heap *heap, uint32_t weight)
     if (unlikely((before ^ heap->work) >= POLL_WEIGHT || arena_run_is_long())) poll_now(heap);
 }
 
-static void poll_after_large(size_t size)
-{
-    struct heap_front *self = load_relaxed(&heap_self);
-    if (self->id != 0) poll_sometimes(heap_of(self), size > SUPERSLAB_SIZE ? MAPPING_WEIGHT : RUN_WEIGHT);
-}
-
 static NOINLINE void poll_after_kept(struct heap *heap)
 {
     if (heap_has_duties(heap)) heap_follow_duties(heap);
@@ -60,6 +54,13 @@ static struct heap *own_heap(void)
 {
     struct heap_front *self = load_relaxed(&heap_self);
     return likely(self->id != 0) ? heap_of(self) : heap_attach();
+}
+
+/* Also for a thread that was called while it slept: what it frees now may be the last for long. */
+static void poll_after_large(size_t size)
+{
+    struct heap *heap = own_heap();
+    if (heap) poll_sometimes(heap, size > SUPERSLAB_SIZE ? MAPPING_WEIGHT : RUN_WEIGHT);
 }
 
 /* ---- malloc ---- */

@@ -3,7 +3,8 @@
  * Uses: heap, reclaim, pressure, arena, keep, option, thread. Locks: none of its own.
  *
  * Started late: by a visit, when other threads are there already and the heap is large enough for anybody to care. It
- * does a round twice in purge_delay, and ends when it found nothing to do for a while: a visit starts it again. A
+ * does a round twice in purge_delay, and ends when it found nothing to do for a while: a visit starts it again, and one
+ * that leaves something to do does so at once, since it may be the last. A
  * program must never see a second thread because of us. So when but one of its threads has a heap, the one that
  * leaves last takes the background thread along, waits until the system has forgotten it, and gives back what is free.
  *
@@ -26,7 +27,7 @@ enum {
     STARTING = INT32_MAX,
     UNITS_MIN = 512,             /* 32 MiB: smaller heaps are left to visits */
     ROUNDS_IDLE_MAX = 8,
-    RETRY_MS = 10000,            /* after a refusal, and after an end for want of work */
+    RETRY_MS = 10000,            /* after a refusal, and after an end for want of work while there is none */
     LOOK_MS = 1000,
     PAUSE_MS = 100,              /* after an end for want of threads */
     LATE_MS = 10000,             /* a thread that has not been seen for so long is none: a raw fork has lost it */
@@ -35,7 +36,8 @@ enum {
 static struct os_thread background;
 static uint32_t background_stop;      /* 1 = it shall end */
 static uint64_t background_seen_ms;   /* its last round */
-static uint64_t background_next_ms;   /* no start before */
+static uint64_t background_next_ms;   /* no start before, */
+static uint32_t background_rests;     /* 1 = unless there is work: it ended for want of that */
 
 static uint64_t round_ms(void)
 {
@@ -97,6 +99,7 @@ static int background_main(bool alone)
         idle = some ? 0 : idle + 1;
     }
     keep_attend(false);
+    store_relaxed(&background_rests, alone && idle >= ROUNDS_IDLE_MAX);
     store_relaxed(&background_next_ms, os_now_ms() + RETRY_MS);
     return 0;
 }
@@ -120,6 +123,7 @@ COLD static void background_start(uint64_t now_ms)
     uint32_t none = 0;
     if (!swap_if_seq(&background.id, &none, STARTING)) return;
     store_relaxed(&background_stop, 0);
+    store_relaxed(&background_rests, 0);
     store_relaxed(&background_seen_ms, now_ms);
     store_seq(&heap_when_alone, background_end); /* before the count is looked at: pairs with detach() */
     if (os_thread_start(&background, background_main)) {
@@ -130,12 +134,18 @@ COLD static void background_start(uint64_t now_ms)
     store_release(&background.id, 0);
 }
 
+static bool may_start(uint64_t now_ms)
+{
+    if (load_relaxed(&background.id) != 0) return false;
+    return now_ms >= load_relaxed(&background_next_ms) || (load_relaxed(&background_rests) && reclaim_has_work());
+}
+
 bool background_poll(void)
 {
     if (arena_units() < UNITS_MIN && option_get(OPTION_background) != BACKGROUND_ON) return false;
     if (!is_wanted() || option_get(OPTION_purge_delay) == 0) return false;
     uint64_t now_ms = os_now_ms();
-    if (load_relaxed(&background.id) == 0 && now_ms >= load_relaxed(&background_next_ms)) background_start(now_ms);
+    if (may_start(now_ms)) background_start(now_ms);
     bool there = load_relaxed(&background.id) != 0 && now_ms < load_relaxed(&background_seen_ms) + round_ms() + LATE_MS;
     if (there) arena_end_run();
     return there;
@@ -146,4 +156,5 @@ void background_forget(void)
     keep_attend(false);
     background.id = 0;
     background_next_ms = 0;
+    background_rests = 0;
 }

@@ -140,6 +140,11 @@ static void release_idle_heap(struct heap *heap, void *context)
     lock_release_peer(&heap->lock);
 }
 
+bool reclaim_has_work(void)
+{
+    return arena_has_dirty() || large_has_kept() || !sparse_is_quiet();
+}
+
 bool reclaim_round(const uint32_t *stop)
 {
     if (request_followed()) return true;
@@ -148,7 +153,7 @@ bool reclaim_round(const uint32_t *stop)
     start_tick(delay);
     bool more = take_step(STAGE_NONE);
     while (more && !load_relaxed(stop)) more = take_step(load_relaxed(&stage));
-    return arena_has_dirty() || large_has_kept() || !sparse_is_quiet();
+    return reclaim_has_work();
 }
 
 static void release_heap(struct heap *heap, void *context)

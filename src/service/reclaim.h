@@ -19,6 +19,9 @@ bool reclaim_poll(void);
  * it leaves, unless the program is known to take it again soon. */
 void reclaim_left(void);
 
+/* true = something may go back, now or when it was idle for long enough. */
+bool reclaim_has_work(void);
+
 /* The whole of a tick at once, by a thread that calls it twice in purge_delay; leaves early when *stop is set. Sleeping
  * threads' mail is taken in and what they keep empty is given back. Returns whether there was something to do. */
 bool reclaim_round(const uint32_t *stop);

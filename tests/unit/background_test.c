@@ -86,6 +86,22 @@ static void idle_memory_goes_within_three_rounds(void)
     end_sleeper(thread);
 }
 
+/* It ends when nothing was freed for a while. What is freed after that may be all that the program ever frees. */
+static void one_that_ended_for_want_of_work_is_started_by_work(void)
+{
+    pthread_t thread = start_all();
+    void *p = do_malloc(60 * MIB);
+    uint64_t before = fake.now_ms;
+    in_thread(run_main, NULL);
+    require(dirty_units() == 0 && fake.now_ms - before < RETRY_MS, "%lu ms", fake.now_ms - before);
+    uint64_t starts = fake.thread_starts;
+    require(arena_units() >= UNITS_MIN);
+    require(!background_poll() && fake.thread_starts == starts, "there is nothing to do");
+    do_free(p);
+    require(dirty_units() >= 960 && fake.thread_starts == starts + 1 && background_poll());
+    end_sleeper(thread);
+}
+
 static void *held[300];
 
 /* Frees blocks of main's, and sleeps. */
@@ -229,6 +245,7 @@ int main(void)
         TEST(without_delay_there_is_nothing_to_wait_for),
         TEST(a_refusal_is_not_repeated_at_every_visit),
         TEST(idle_memory_goes_within_three_rounds),
+        TEST(one_that_ended_for_want_of_work_is_started_by_work),
         TEST(mail_and_spares_of_sleeping_threads_are_taken_in),
         TEST(a_thread_that_works_is_left_alone),
         TEST(a_heap_at_a_visit_is_left_alone),
