@@ -54,16 +54,17 @@ ALWAYS_INLINE void slot_push(struct outbox_slot *slot, void *p)
 void outbox_add_miss(struct heap *heap, void *p, struct tag tag);
 
 /* A block of another heap was freed by `heap`'s thread. Here it joins a chain that waits, unless that is full with it,
- * or was the last to join already. */
-ALWAYS_INLINE void outbox_add(struct heap *heap, void *p, struct tag tag)
+ * or was the last to join already. true = that was all. */
+ALWAYS_INLINE bool outbox_add(struct heap *heap, void *p, struct tag tag)
 {
     struct outbox_slot *slot = outbox_slot_of(heap, tag);
     if (unlikely(slot->tag != tag.word || slot->chain.first == p || slot->chain.count + 1 >= slot->limit)) {
         outbox_add_miss(heap, p, tag);
-        return;
+        return false;
     }
     slot_push(slot, p);
     counter_add(&heap->class[class_of_offset(tag_offset(tag))].remote_frees, 1);
+    return true;
 }
 
 /* A block from `heap`'s bin goes back to a slab that has another owner by now. Under heap->lock. */

@@ -282,8 +282,9 @@ static void slab_free(void *p, struct tag tag)
         inbox_post_block(p, tag);
     } else if (likely(tag_owner(tag) != heap->front.id)) {
         heap_set_busy(heap, true);
-        outbox_add(heap, p, tag);
+        bool joined = outbox_add(heap, p, tag);
         heap_set_busy(heap, false);
+        if (unlikely(!joined)) poll_sometimes(heap, 1); /* who frees only what is others' makes no other visit */
     } else { /* own: in a window, or just attached, or called */
         own_free(heap, tag_offset(tag), p);
     }

@@ -112,6 +112,26 @@ static void *free_held(void *unused)
     return unused;
 }
 
+static void *frees_of_others[2000];
+
+static void *free_what_is_others(void *unused)
+{
+    for (unsigned i = 0; i < array_length(frees_of_others); i++) do_free(frees_of_others[i]);
+    return unused;
+}
+
+static void who_frees_only_what_is_others_starts_it(void)
+{
+    pthread_t thread = start_all();
+    for (unsigned i = 0; i < array_length(frees_of_others); i++) frees_of_others[i] = do_malloc(30000);
+    in_thread(run_main, NULL);
+    uint64_t starts = fake.thread_starts;
+    require(!background_poll() && fake.thread_starts == starts);
+    in_thread(free_what_is_others, NULL);
+    require(fake.thread_starts == starts + 1);
+    end_sleeper(thread);
+}
+
 static void mail_and_spares_of_sleeping_threads_are_taken_in(void)
 {
     pthread_t thread = start_all();
@@ -246,6 +266,7 @@ int main(void)
         TEST(a_refusal_is_not_repeated_at_every_visit),
         TEST(idle_memory_goes_within_three_rounds),
         TEST(one_that_ended_for_want_of_work_is_started_by_work),
+        TEST(who_frees_only_what_is_others_starts_it),
         TEST(mail_and_spares_of_sleeping_threads_are_taken_in),
         TEST(a_thread_that_works_is_left_alone),
         TEST(a_heap_at_a_visit_is_left_alone),
