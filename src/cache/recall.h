@@ -21,8 +21,8 @@
 /* Makes the heap's thread visit with its next call. false = it has no thread, or that is about to change. */
 bool heap_recall(struct heap *heap);
 
-/* The same. true = the thread sleeps: bins and outbox are in nobody's hands as long as the lock is held. Opens a file:
- * by the background thread only; true of no heap elsewhere. */
+/* The same. true = the thread sleeps: bins, kept runs and outbox are in nobody's hands as long as the lock is held.
+ * Opens a file: by the background thread only; true of no heap elsewhere. */
 bool heap_sleeps(struct heap *heap);
 
 /* By the heap's thread, around what it does without the lock where it may come to wait. */
