@@ -1,6 +1,6 @@
 /* idle.c - how much freed memory goes back to the system while nobody calls the allocator.
  *
- *     idle THREADS SIZE TOTAL_MIB SECONDS [ORDER] [LEAVE]
+ *     idle THREADS SIZE TOTAL_MIB SECONDS [ORDER] [LEAVE] [HOLD]
  *
  * THREADS threads (1: the main thread alone, no other is ever started) allocate TOTAL_MIB together in blocks of SIZE
  * bytes and write every page of them. When all are done, they free all blocks, and sleep in pthread_cond_wait for
@@ -10,6 +10,8 @@
  *        or `medium`: 2,048 to 131,072 bytes, each as likely as any other
  * ORDER  in which a thread frees: lifo, fifo (the default), random; remote: fifo the blocks of its neighbour
  * LEAVE  blocks of a million that stay, chosen at random; 0 by default
+ * HOLD   seconds without a call between the last malloc and the first free; 0 by default. Longer than an allocator's own
+ *        thread waits for work: the frees have to wake or to start one.
  *
  * A process that does nothing else starts this one and reads its resident memory (Rss of smaps_rollup). All figures are
  * less the baseline, which is read when the threads have started and the program's own tables (which are no memory of
@@ -40,6 +42,7 @@ struct plan {
     uint32_t seconds;
     enum order order;
     uint32_t leave;
+    uint32_t hold;
 };
 
 /* From the program to the sampler. */
@@ -197,6 +200,7 @@ static void *work(void *argument)
     if (plan.order == RANDOM)
         shuffle(w);
     stop_for(w, STAGE_FILLED);
+    sleep(plan.hold);
     const struct worker *from = plan.order == REMOTE ? &workers[(w->index + 1) % plan.threads] : w;
     uint64_t freed = give(w, from, &left);
     sleep_idle(w, freed, left);
@@ -232,7 +236,7 @@ static void run_program(void)
 
 /* ---- the sampler ---- */
 
-enum { SAMPLES_MAX = 7 };
+enum { SAMPLES_MAX = 7, HOLD_MOST = 3600 };
 static const uint32_t sample_times_ms[SAMPLES_MAX - 1] = {100, 500, 1000, 2000, 5000, 10000};
 
 struct sample {
@@ -296,7 +300,8 @@ static void print_record(const struct record *r, char **argv)
     double freed = (double)r->idle.freed / MIB;
     double returned = freed > 0 ? 100 * (peak - rest) / freed : 0;
 
-    printf("idle threads=%s size=%s total=%s order=%s leave=%s\n", argv[1], argv[2], argv[3], argv[5], argv[6]);
+    printf("idle threads=%s size=%s total=%s order=%s leave=%s hold=%s\n", argv[1], argv[2], argv[3], argv[5], argv[6],
+           argv[7]);
     printf("baseline %.1f MiB; above it: peak %.1f MiB, freed %.1f MiB, left %.1f MiB\n",
            (double)r->baseline.bytes / MIB, peak, freed, (double)r->idle.left / MIB);
     for (unsigned i = 0; i < r->count; i++)
@@ -304,10 +309,10 @@ static void print_record(const struct record *r, char **argv)
     printf("returned: %.1f %% of the bytes freed; %.1f MiB rest, of it lazy %.1f MiB\n", returned, rest,
            (double)last->resident.lazy / MIB);
 
-    printf("{\"program\": \"idle\", \"threads\": %u, \"size\": \"%s\", \"total_mib\": %s, \"order\": \"%s\", \"leave\": %s, "
+    printf("{\"program\": \"idle\", \"threads\": %u, \"size\": \"%s\", \"total_mib\": %s, \"order\": \"%s\", \"leave\": %s, \"hold\": %s, "
            "\"baseline_mib\": %.3f, \"peak_mib\": %.3f, \"freed_mib\": %.3f, \"left_mib\": %.3f, \"samples\": [",
-           plan.threads, argv[2], argv[3], argv[5], argv[6], (double)r->baseline.bytes / MIB, peak, freed,
-           (double)r->idle.left / MIB);
+           plan.threads, argv[2], argv[3], argv[5], argv[6], argv[7], (double)r->baseline.bytes / MIB, peak,
+           freed, (double)r->idle.left / MIB);
     for (unsigned i = 0; i < r->count; i++)
         printf("%s{\"ms\": %u, \"mib\": %.3f, \"lazy_mib\": %.3f}", i > 0 ? ", " : "", r->samples[i].ms,
                mib_above(r, r->samples[i].resident.bytes), (double)r->samples[i].resident.lazy / MIB);
@@ -319,7 +324,7 @@ static void print_record(const struct record *r, char **argv)
 static void run_sampler(char **argv)
 {
     struct record record = {.count = 0};
-    char *arguments[] = {argv[0], argv[1], argv[2], argv[3], argv[4], argv[5], argv[6], "", NULL};
+    char *arguments[] = {argv[0], argv[1], argv[2], argv[3], argv[4], argv[5], argv[6], argv[7], "", NULL};
     pid_t pid;
     channel = start_self(arguments, &pid);
     watch(pid, &record);
@@ -348,19 +353,21 @@ static uint32_t size_of(const char *text)
 
 int main(int argc, char **argv)
 {
-    if (argc < 5 || argc > 8) /* the eighth is the channel, when this program starts itself */
-        bench_fail("usage: idle THREADS SIZE TOTAL_MIB SECONDS [ORDER] [LEAVE]");
-    char *all[] = {argv[0], argv[1], argv[2], argv[3], argv[4], argc > 5 ? argv[5] : "fifo", argc > 6 ? argv[6] : "0"};
+    if (argc < 5 || argc > 9) /* the ninth is the channel, when this program starts itself */
+        bench_fail("usage: idle THREADS SIZE TOTAL_MIB SECONDS [ORDER] [LEAVE] [HOLD]");
+    char *all[] = {argv[0], argv[1], argv[2], argv[3], argv[4], argc > 5 ? argv[5] : "fifo", argc > 6 ? argv[6] : "0",
+                   argc > 7 ? argv[7] : "0"};
     plan.threads = (uint32_t)bench_number("THREADS", all[1], 1, MAX_TEAM);
     plan.size = size_of(all[2]);
     plan.total = bench_number("TOTAL_MIB", all[3], 1, 1 << 20) * MIB;
     plan.seconds = (uint32_t)bench_number("SECONDS", all[4], 1, 86400);
     plan.order = order_of(all[5]);
     plan.leave = (uint32_t)bench_number("LEAVE", all[6], 0, MILLION);
+    plan.hold = (uint32_t)bench_number("HOLD", all[7], 0, HOLD_MOST);
     if (plan.order == REMOTE && plan.threads == 1)
         bench_fail("ORDER is 'remote', which needs two threads");
-    if (argc == 8) {
-        channel = channel_of(argv[7]);
+    if (argc == 9) {
+        channel = channel_of(argv[8]);
         run_program();
     } else {
         run_sampler(all);

@@ -24,7 +24,7 @@ import pathlib
 import re
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 sys.dont_write_bytecode = True  # keeps the source folders clean
 import allocators
@@ -40,6 +40,8 @@ SERVER_MIB = 600        # resident at most
 
 SIZES = ("64", "200", "4096", "102400", "mixed")
 THREADS = (1, 8, 64)
+HOLD_S = 9              # before blocks are freed: longer than hakmem's own thread waits for work,
+HELD_MIB = 64           # of which so few blocks give it little
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ def idle_row(name, threads, size, total, seconds, *rest):
     return Row(name, ("idle", str(threads), size, str(total), str(seconds), *rest), seconds, total * OVERHEAD + 64)
 
 
+def held_row(name, threads, size, seconds, order):
+    row = idle_row(name, threads, size, HELD_MIB, seconds, order, "0", str(HOLD_S))
+    return replace(row, seconds=row.seconds + HOLD_S)
+
+
 def idle_rows(total=400, seconds=10):
     rows = [idle_row(f"{size}-T{threads}", threads, size, total, seconds) for threads in THREADS for size in SIZES]
     return rows + [idle_row("200-T1-random", 1, "200", total, seconds, "random"),
@@ -67,7 +74,9 @@ def idle_rows(total=400, seconds=10):
                    idle_row("mixed-T64-random", 64, "mixed", total, seconds, "random"),
                    idle_row("mixed-T8-remote", 8, "mixed", total, seconds, "remote"),
                    idle_row("mixed-T64-remote", 64, "mixed", total, seconds, "remote"),
-                   idle_row("200-T8-left-100", 8, "200", total, seconds, "random", "100")]
+                   idle_row("200-T8-left-100", 8, "200", total, seconds, "random", "100"),
+                   held_row("102400-T2-held", 2, "102400", seconds, "random"),
+                   held_row("200-T2-remote-held", 2, "200", seconds, "remote")]
 
 
 def thrash_row(mib, size, pause, seconds, pairs):

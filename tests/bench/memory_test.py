@@ -22,13 +22,14 @@ HASTY = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 SLOW = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_ARENA_MAX": "1"}
 
 USAGE = {
-    "idle": "THREADS SIZE TOTAL_MIB SECONDS [ORDER] [LEAVE]",
+    "idle": "THREADS SIZE TOTAL_MIB SECONDS [ORDER] [LEAVE] [HOLD]",
     "thrash": "MIB SIZE PAUSE_MS SECONDS [PAIRS]",
     "server_sim": "SECONDS SEED [THREADS]",
 }
 REFUSED = {
     "idle": {"0 64 1 1": "THREADS", "257 64 1 1": "THREADS", "1 7 1 1": "SIZE", "1 many 1 1": "SIZE", "1 64 0 1": "TOTAL_MIB",
-             "1 64 1 0": "SECONDS", "1 64 1 1 up": "ORDER", "1 64 1 1 remote": "ORDER", "1 64 1 1 lifo 1000001": "LEAVE"},
+             "1 64 1 0": "SECONDS", "1 64 1 1 up": "ORDER", "1 64 1 1 remote": "ORDER", "1 64 1 1 lifo 1000001": "LEAVE",
+             "1 64 1 1 lifo 0 3601": "HOLD"},
     "thrash": {"0 whole 0 1": "MIB", "1 15 0 1": "SIZE", "1 1048577 0 1": "SIZE", "1 all 0 1": "SIZE", "1 whole -1 1": "PAUSE_MS",
                "1 whole 0 0": "SECONDS", "1 whole 0 1 0": "PAIRS", "1 whole 0 1 100": "PAIRS"},
     "server_sim": {"0 1": "SECONDS", "60 x": "SEED", "60 1 0": "THREADS", "60 1 257": "THREADS"},

@@ -30,7 +30,8 @@ REST_MIB = 8        # with one thread, if this is more
 FAULT_PERCENT = 5
 THRASH_AT_ONCE = 2
 
-IDLE_FEW = ("64-T1", "mixed-T1", "medium-T1-random", "200-T8", "102400-T8", "4096-T64", "mixed-T8-remote")
+IDLE_FEW = ("64-T1", "mixed-T1", "medium-T1-random", "200-T8", "102400-T8", "4096-T64", "mixed-T8-remote",
+            "102400-T2-held", "200-T2-remote-held")
 THRASH_FEW = ("1MiB-1024-pause-0ms", "10MiB-65536-pause-1ms", "100MiB-whole-pause-10ms", "100MiB-1024-pause-100ms")
 
 
