@@ -139,6 +139,7 @@ static void visit_duties(struct heap *heap)
 COLD void heap_follow_duties(struct heap *heap)
 {
     lock_acquire(&heap->lock);
+    heap->flushed = false; /* as in a visit */
     visit_duties(heap);
     lock_release(&heap->lock);
 }

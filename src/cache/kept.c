@@ -1,6 +1,9 @@
 /* kept.c - see kept.h.
  *
  * Uses: heap, large, arena, tagmap. Locks: as kept.h says; the arena's, once the books are right.
+ *
+ * Runs that go are all taken off the books before the first is given: the arena's lock may be waited for, and a thread
+ * that sleeps there has its runs released by who recalls it.
  */
 #include "kept.h"
 
@@ -36,7 +39,10 @@ NOINLINE void heap_want_run(struct heap *heap, unsigned units)
 
 void heap_release_runs(struct heap *heap)
 {
-    while (heap->kept_count > 0) give_run(heap_remove_run(heap, heap->kept_count - 1));
+    struct kept_run old[KEPT_RUNS];
+    unsigned count = 0;
+    while (heap->kept_count > 0) old[count++] = heap_remove_run(heap, heap->kept_count - 1);
+    while (count > 0) give_run(old[--count]);
 }
 
 static const char *verify_run(struct kept_run run)

@@ -58,6 +58,7 @@ struct arena {
     size_t units;
     size_t free_units;
     size_t dirty_units;
+    size_t purging_units;   /* occupied by who purges, without memory */
     size_t dense_units;
     size_t huge_superslabs;
     size_t run_units;       /* taken back in a row; each unit handed out takes RUN_FORGET off */

@@ -14,7 +14,7 @@ struct limits limits = {.soft = SIZE_MAX, .hard = SIZE_MAX, .group = SIZE_MAX, .
 /* Under arena_lock. */
 static size_t held_bytes(void)
 {
-    size_t units = arena.units - arena.free_units + arena.dirty_units;
+    size_t units = arena.units - arena.free_units + arena.dirty_units - arena.purging_units;
     return units * UNIT_SIZE + limits.mapped + record_bytes();
 }
 

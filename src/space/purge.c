@@ -4,7 +4,8 @@
  *       arena_purge_run().
  * Locks: RANK_PURGE throughout; RANK_ARENA to pick units and to put them back, never across a system call.
  *
- * Units being purged count as occupied. They return as zero, or as dirty when the system refused.
+ * Units being purged count as occupied, those without memory not as held (limit.c). They return as zero, or as dirty
+ * when the system refused.
  *
  * The last memory of a SuperSlab goes with one call for all of it, those units included that have none: so the system
  * frees its page table, too (since Linux 6.14). Where there is one, it gives no huge page.
@@ -39,6 +40,7 @@ static struct purge_item pick(struct superslab *s, uint32_t dirty)
     bool last = s->occupied == 0 && dirty == s->dirty;
     struct purge_item item = {.superslab = s, .units = last ? UINT32_MAX : dirty, .dirty = dirty};
     item.forbid_huge = superslab_forget_huge(s);
+    arena.purging_units += bit_count(item.units & ~dirty);
     superslab_change(s, s->occupied | item.units, s->dirty & ~dirty);
     return item;
 }
@@ -109,6 +111,7 @@ static size_t purge_item(struct purge_item *item)
 static void put_back(const struct purge_item *item)
 {
     struct superslab *s = item->superslab;
+    arena.purging_units -= bit_count(item->units & ~item->dirty);
     superslab_change(s, s->occupied & ~item->units, s->dirty | item->refused);
 }
 

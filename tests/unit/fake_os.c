@@ -319,6 +319,7 @@ bool os_purge(void *p, size_t size)
     __atomic_store_n(&fake.purged, p, __ATOMIC_RELAXED);
     __atomic_store_n(&fake.purged_size, size, __ATOMIC_RELAXED);
     __atomic_add_fetch(&fake.now_ns, fake.purge_ns, __ATOMIC_SEQ_CST);
+    if (fake.while_purging) fake.while_purging();
     if (fake_fails(FAKE_PURGE)) return false;
     int saved = errno;
     bool done = madvise(p, size, MADV_DONTNEED) == 0;
@@ -392,6 +393,7 @@ void os_wait(const uint32_t *word, uint32_t value)
 {
     int saved = errno;
     __atomic_add_fetch(&fake.waits, 1, __ATOMIC_SEQ_CST);
+    if (fake.while_waiting) fake.while_waiting();
     (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
     errno = saved;
 }

@@ -286,6 +286,36 @@ static void it_goes_before_a_long_run_comes(void)
     require_sound();
 }
 
+/* Others hold the arena's lock. Who recalls this thread meanwhile takes what it keeps. */
+static unsigned waited;
+static uint32_t kept_while_waiting;
+
+static void recall_this_one(void)
+{
+    waited++;
+    kept_while_waiting += kept_units();
+    store_relaxed(&arena_lock.word, 0);
+}
+
+static void nothing_is_kept_while_it_waits_to_release_them(void)
+{
+    void *p[3];
+    start();
+    void *more = do_malloc(MORE * 3);
+    do_free(more); /* what it takes to have one, but for the arena's lock */
+    for (unsigned i = 0; i < array_length(p); i++) p[i] = do_malloc(TWO);
+    for (unsigned i = 0; i < array_length(p); i++) do_free(p[i]);
+    require(kept_units() == array_length(p) * 2);
+    fake.while_waiting = recall_this_one;
+    store_relaxed(&arena_lock.word, 2);
+    more = do_malloc(MORE * 3);
+    fake.while_waiting = NULL;
+    require(waited > 0 && kept_while_waiting == 0, "%u waits, %u units kept", waited, kept_while_waiting);
+    require(kept_units() == 0 && more);
+    do_free(more);
+    require_sound();
+}
+
 static void none_is_kept_without_a_delay(void)
 {
     option_set(OPTION_purge_delay, 0);
@@ -418,6 +448,7 @@ int main(void)
         TEST(who_only_takes_and_frees_runs_follows_a_trim),
         TEST(it_goes_with_the_bins),
         TEST(it_goes_before_a_long_run_comes),
+        TEST(nothing_is_kept_while_it_waits_to_release_them),
         TEST(none_is_kept_without_a_delay),
         TEST(less_is_kept_beside_a_limit),
         TEST(a_finished_thread_leaves_it_for_the_next),

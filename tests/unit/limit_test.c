@@ -42,6 +42,33 @@ static void what_is_held_is_what_statistics_say(void)
     require(limits.mapped == 0, "%zu", limits.mapped);
 }
 
+static size_t held_while_purging;
+
+static void look_at_held(void)
+{
+    size_t held = limit_held();
+    if (held > held_while_purging) held_while_purging = held;
+}
+
+/* A SuperSlab of which one unit has memory goes back as a whole. */
+static void what_goes_back_is_not_held_twice(void)
+{
+    start();
+    void *p = do_malloc(UNIT_SIZE * 20);
+    do_free(p);
+    (void)hak_purge();
+    p = do_malloc(UNIT_SIZE * 20);
+    do_free(p);
+    held_while_purging = 0;
+    size_t before = limit_held();
+    fake.while_purging = look_at_held;
+    (void)hak_purge();
+    fake.while_purging = NULL;
+    require(held_while_purging > 0 && held_while_purging <= before, "%zu, then %zu", before, held_while_purging);
+    require(limit_held() < before);
+    require_exact();
+}
+
 static void refusals_of_the_system_leave_the_sum_exact(void)
 {
     start();
@@ -275,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_is_held_is_what_statistics_say),
+        TEST(what_goes_back_is_not_held_twice),
         TEST(refusals_of_the_system_leave_the_sum_exact),
         TEST(a_mapping_that_cannot_grow_leaves_the_sum_exact),
         TEST(requests_above_the_hard_limit_get_enomem),

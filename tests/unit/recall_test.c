@@ -246,6 +246,15 @@ static void a_visit_that_waited_for_the_flush_is_one(void)
     end_other(thread);
 }
 
+/* So with what a thread that takes and frees nothing but runs does now and then: mail goes into its bins. */
+static void duties_that_waited_for_the_flush_count(void)
+{
+    do_free(do_malloc(1));
+    my_heap()->flushed = true;
+    heap_follow_duties(my_heap());
+    require(!my_heap()->flushed);
+}
+
 static void a_thread_that_runs_keeps_its_bins(void)
 {
     pthread_t thread = start_other();
@@ -347,6 +356,7 @@ int main(void)
         TEST(a_sleepers_bins_are_flushed),
         TEST(a_sleeper_is_looked_at_once),
         TEST(a_visit_that_waited_for_the_flush_is_one),
+        TEST(duties_that_waited_for_the_flush_count),
         TEST(a_thread_that_runs_keeps_its_bins),
         TEST(a_busy_thread_keeps_its_bins),
         TEST(a_number_of_another_process_is_nobodys),
