@@ -265,7 +265,10 @@ COLD static size_t give_up(struct chunk *c)
     size_t bytes = c->size;
     tagmap_set(c->base, bytes / UNIT_SIZE, TAG_NONE, 0);
     if (!unreserve(c->base, bytes)) {
-        if (tagmap_claim(c->base, bytes)) return 0;
+        if (tagmap_claim(c->base, bytes)) {
+            tagmap_set(c->base, bytes / UNIT_SIZE, TAG_FREE, 0);
+            return 0;
+        }
         bytes = 0;
     }
     forget_superslabs(c, 0);

@@ -161,6 +161,21 @@ static void a_refused_return_leaves_the_chunk(void)
     require(fake.address_bytes >= bytes);
 }
 
+/* So that a second free of what lay there is still known as one. */
+static void a_refused_return_leaves_the_tags(void)
+{
+    fake.address_limit = SIZE_MAX;
+    require(tagmap_init() && !tagmap.windowed, "a window's are there already");
+    take_many();
+    give_many(0);
+    fake_fail(FAKE_UNMAP, 1, FAKE_FOR_GOOD);
+    require(arena_release() == 0);
+    fake_fail_nothing();
+    for (unsigned i = 0; i < SPANS; i++)
+        require(tag_offset(tagmap_get((void *)taken[i].base)) == TAG_FREE, "span %u", i);
+    require_whole();
+}
+
 /* A chunk of start() has 64 MiB, 32 SuperSlabs. */
 static void a_free_end_is_charged_no_more(void)
 {
@@ -332,6 +347,7 @@ int main(void)
         TEST(the_shortest_chunks_go_back),
         TEST(long_runs_take_addresses_again),
         TEST(a_refused_return_leaves_the_chunk),
+        TEST(a_refused_return_leaves_the_tags),
         TEST(a_free_end_is_charged_no_more),
         TEST(maps_go_with_what_they_describe),
         TEST(maps_that_cannot_go_stay_writable),
