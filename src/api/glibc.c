@@ -67,9 +67,9 @@ COLD HAK_API struct mallinfo2 mallinfo2(void)
         .arena = stats.arena_bytes,
         .ordblks = stats.free_blocks,
         .hblks = stats.mapping_count,
-        .hblkhd = stats.mapping_bytes,
-        .uordblks = stats.total.live - stats.mapping_bytes,
-        .fordblks = stats.arena_bytes - (stats.total.live - stats.mapping_bytes),
+        .hblkhd = stats.mapping_live,
+        .uordblks = stats.total.live - stats.mapping_live,
+        .fordblks = stats.arena_bytes - (stats.total.live - stats.mapping_live),
         .keepcost = stats.total.dirty - stats.kept_bytes,
     };
 }
@@ -123,7 +123,7 @@ static void print_sizes(FILE *stream, const struct stats *stats)
 
 COLD static void print_totals(FILE *stream, const struct stats *stats)
 {
-    size_t in_use = stats->total.live - stats->mapping_bytes;
+    size_t in_use = stats->total.live - stats->mapping_live;
     fprintf(stream, "<total type=\"fast\" count=\"0\" size=\"0\"/>\n");
     fprintf(stream, "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n", stats->free_blocks,
             stats->arena_bytes - in_use);
@@ -149,7 +149,7 @@ COLD HAK_API int malloc_info(int options, FILE *stream)
     print_system(stream, &stats);
     fputs("</heap>\n", stream);
     print_totals(stream, &stats);
-    fprintf(stream, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", stats.mapping_count, stats.mapping_bytes);
+    fprintf(stream, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", stats.mapping_count, stats.mapping_live);
     print_system(stream, &stats);
     fputs("</malloc>\n", stream);
     return 0;

@@ -78,6 +78,7 @@ static void add_large(struct stats *stats)
     if ((ptrdiff_t)stats->total.live < 0) stats->total.live = 0; /* a run changed hands between two looks */
     if ((ptrdiff_t)stats->total.free_in_slabs < 0) stats->total.free_in_slabs = 0;
     stats->mapping_bytes = usage.mapping_live + usage.mapping_slack;
+    stats->mapping_live = usage.mapping_live;
     stats->mapping_count = usage.mapping_count;
     stats->kept_bytes = usage.kept;
     stats->total.live += usage.mapping_live;

@@ -25,7 +25,8 @@ struct stats {
     size_t absent_bytes;   /* of these, given back */
     size_t reserve_bytes;  /* units kept by heaps */
     size_t run_bytes;      /* units of large blocks */
-    size_t mapping_bytes;  /* live mappings */
+    size_t mapping_bytes;  /* live mappings, */
+    size_t mapping_live;   /* and their blocks */
     size_t mapping_count;
     size_t kept_bytes;     /* freed mappings kept */
     size_t arena_bytes;    /* all units */

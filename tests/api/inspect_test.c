@@ -29,6 +29,7 @@ static struct mallinfo2 look(struct hak_stats *s)
     hak_stats(s);
     struct mallinfo2 m = mallinfo2();
     expect(in_use(&m) == s->live, "uordblks %zu + hblkhd %zu, live %zu", m.uordblks, m.hblkhd, s->live);
+    expect(m.uordblks <= m.arena, "arena %zu, uordblks %zu", m.arena, m.uordblks);
     expect(m.arena == m.uordblks + m.fordblks, "arena %zu, uordblks %zu, fordblks %zu", m.arena, m.uordblks, m.fordblks);
     expect(m.arena + m.hblkhd <= s->mapped + s->records, "arena %zu + hblkhd %zu, mapped %zu", m.arena, m.hblkhd, s->mapped);
     expect(m.keepcost <= m.fordblks, "keepcost %zu, fordblks %zu", m.keepcost, m.fordblks);
@@ -53,6 +54,23 @@ static void mallinfo2_moves_by_what_was_allocated(void)
         expect(in_use(&after) == in_use(&before), "size %zu: %zu became %zu", sizes[i], in_use(&before), in_use(&after));
     }
     claim("mallinfo2_moves_by_what_was_allocated_and_agrees_with_hak_stats");
+}
+
+/* A mapping may have more addresses than its block has bytes. */
+static void room_in_mappings_is_not_in_use(void)
+{
+    struct hak_stats s;
+    struct mallinfo2 before = look(&s);
+    void *volatile aligned = aligned_alloc(2 << 20, 1 << 20);
+    void *volatile growing = malloc(3 << 20);
+    growing = realloc(growing, 100 << 20);
+    struct mallinfo2 held = look(&s);
+    size_t live = usable(aligned) + usable(growing);
+    expect(aligned && growing && in_use(&held) - in_use(&before) == live, "%zu, not %zu", in_use(&held) - in_use(&before), live);
+    free(aligned);
+    free(growing);
+    look(&s);
+    claim("room_in_mappings_is_not_in_use");
 }
 
 static void mallinfo_is_mallinfo2_in_ints(struct mallinfo (*small)(void), const char *name)
@@ -81,6 +99,7 @@ int main(void)
 {
     if (!runs_on_hakmem()) return done_testing();
     mallinfo2_moves_by_what_was_allocated();
+    room_in_mappings_is_not_in_use();
     mallinfo_is_mallinfo2_in_ints(mallinfo, "mallinfo");
     mallinfo_is_mallinfo2_in_ints(__libc_mallinfo, "__libc_mallinfo");
     mallopt_knows_glibcs_parameters(mallopt, "mallopt");
