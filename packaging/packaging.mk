@@ -4,6 +4,8 @@
 #   BINDIR      default $(PREFIX)/bin: the tool, where it could be built (cli/cli.mk)
 #   LIBDIR      default $(PREFIX)/lib
 #   INCLUDEDIR  default $(PREFIX)/include
+#   DOCDIR      default $(PREFIX)/share/doc/hakmem
+#   MANDIR      default $(PREFIX)/share/man
 #   DESTDIR     put in front of every path while installing, for packagers
 #
 # From the top Makefile: VERSION, LIB_SO, LIB_A, CLI. The soname is read from the library itself.
@@ -33,6 +35,10 @@ sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(I
 	-e "s|@INCLUDEDIR_FROM_CMAKEDIR@|$$(realpath -ms --relative-to='$(CMAKEDIR)' '$(INCLUDEDIR)')|"
 endef
 
+# Names of files, or folders, below a folder of the target.
+IN_FOLDER = $(patsubst %,'$(DESTDIR)$(1)/%',$(2))
+DOC_FOLDERS := $(shell find docs -mindepth 1 -type d -printf '%P\n' 2>/dev/null | sort -r)
+
 .PHONY: install uninstall
 
 install: $(LIB_SO) $(LIB_A) $(CLI)
@@ -59,6 +65,11 @@ uninstall:
 	rm -f '$(DESTDIR)$(LIBDIR)'/libhakmem.so '$(DESTDIR)$(LIBDIR)'/libhakmem.so.[0-9]* '$(DESTDIR)$(LIBDIR)'/libhakmem.a
 	rm -f '$(DESTDIR)$(BINDIR)'/hakmem
 	rm -f '$(DESTDIR)$(PCDIR)'/hakmem.pc
-	rm -rf '$(DESTDIR)$(CMAKEDIR)' '$(DESTDIR)$(INCLUDEDIR)/hakmem' '$(DESTDIR)$(DOCDIR)'
+	rm -f $(call IN_FOLDER,$(CMAKEDIR),hakmem-config.cmake hakmem-config-version.cmake)
+	rm -f $(call IN_FOLDER,$(INCLUDEDIR)/hakmem,$(notdir $(wildcard include/hakmem/*.h)))
+	rm -f $(call IN_FOLDER,$(DOCDIR),grafana.json $(INSTALLED_DOCS:docs/%=%))
+	@# Folders only where nothing else is in them: the deepest first.
+	@rmdir $(call IN_FOLDER,$(DOCDIR),$(DOC_FOLDERS)) '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(CMAKEDIR)' \
+		'$(DESTDIR)$(INCLUDEDIR)/hakmem' 2>/dev/null || true
 	for file in $(notdir $(INSTALLED_MANS)); do rm -f "$(DESTDIR)$(MANDIR)/man$${file##*.}/$$file" || exit 1; done
 	@[ -n '$(DESTDIR)' ] || ldconfig 2>/dev/null || true
