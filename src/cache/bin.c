@@ -261,7 +261,7 @@ void heap_free_visit(struct heap *heap, unsigned class, void *p)
     visit_duties(heap);
     if (c->capacity == 0) c->capacity = bin_first_capacity(class); /* the bin's first call is a free */
     bool only_frees = c->mallocs == mallocs;
-    bool tears = only_frees && class_may_be_torn_down(class) && unlikely(arena_run_is_torn_down());
+    bool tears = only_frees && class_may_be_torn_down(class) && unlikely(arena_burst_is_torn_down());
     if (!tears) c->torn_down = false;
     if (!only_frees || c->limit == 0) c->limit = c->capacity;
     if (c->left_set >= c->limit && !tears) bin_overflow(heap, class, only_frees);

@@ -41,8 +41,8 @@ uint16_t bin_first_capacity(unsigned class);
  * left the cache, and no free shall wait for many of them. */
 void bin_overflow(struct heap *heap, unsigned class, bool only_frees);
 
-/* A long run of frees is given back, and the program may fall silent after it. One larger block keeps a slab of up to
- * half a MiB; small ones keep as much only together. */
+/* What a long burst frees is given back, and the program may fall silent after it. One larger block keeps a slab of up
+ * to half a MiB; small ones keep as much only together. */
 ALWAYS_INLINE bool class_may_be_torn_down(unsigned class)
 {
     return class_stride(class) > DENSE_STRIDE_MAX;

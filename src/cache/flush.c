@@ -3,7 +3,7 @@
  * Uses: bin.h, heap, inbox, tagmap, option. Locks: under heap->lock; called by visits, and by who drains for a heap.
  *
  * Capacities adapt: a bin that was refilled and overflows again was too small for what the thread does, so it doubles.
- * In a long run of frees a bin holds less, and one of larger blocks nothing.
+ * In a burst a bin holds less, and one of larger blocks nothing.
  *
  * A list is given back block by block, and each is looked up: what was written to does not lead astray.
  */

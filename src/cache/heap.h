@@ -73,7 +73,7 @@ struct heap_class {
     uint32_t room_set;              /* the budget as the last visit left it */
     uint16_t left_set;
     uint16_t capacity;              /* blocks that the bin may hold; adapts */
-    uint16_t limit;                 /* the same, for now: less in a long run of frees */
+    uint16_t limit;                 /* the same, for now: less in a burst */
     uint32_t mallocs_seen;          /* mallocs at the last trim */
     uint8_t idle;                   /* ticks without a call; and the next three: see sparse.c */
     uint8_t lean;                   /* log of the ticks that it must have been idle */
@@ -124,7 +124,7 @@ struct heap {
     uint32_t work_seen;           /* by who reclaims, at the last look */
     uint32_t trimmed;             /* last trim_epoch that was followed */
     uint32_t trim_class;          /* classes below it follow the next already */
-    uint32_t tear_class;          /* in a long run of frees: classes from it on are torn down already */
+    uint32_t tear_class;          /* in a burst: classes from it on are torn down already */
     struct heap_front **slot;     /* heap_self of its thread; NULL = it has none. Under the lock, as are the next */
     uint32_t thread;              /* its number */
     uint32_t process;             /* and its process's */

@@ -32,7 +32,7 @@ static void poll_sometimes(struct heap *heap, uint32_t weight)
 {
     uint32_t before = heap->work;
     store_relaxed(&heap->work, before + weight);
-    if (unlikely((before ^ heap->work) >= POLL_WEIGHT || arena_run_is_long())) poll_now(heap);
+    if (unlikely((before ^ heap->work) >= POLL_WEIGHT || arena_burst_is_long())) poll_now(heap);
 }
 
 static NOINLINE void poll_after_kept(struct heap *heap)

@@ -147,7 +147,7 @@ bool background_poll(void)
     uint64_t now_ms = os_now_ms();
     if (may_start(now_ms)) background_start(now_ms);
     bool there = load_relaxed(&background.id) != 0 && now_ms < load_relaxed(&background_seen_ms) + round_ms() + LATE_MS;
-    if (there) arena_end_run();
+    if (there) arena_end_burst();
     return there;
 }
 

@@ -13,7 +13,7 @@
 #include "../space/large.h"
 #include "pressure.h"
 
-enum { RUN_DELAY_MAX_MS = 10000 }; /* who wants memory kept for longer wants it kept in long runs of frees, too */
+enum { BURST_DELAY_MAX_MS = 10000 }; /* who wants memory kept for longer wants it kept in bursts, too */
 
 uint32_t reclaim_request;     /* shared; who takes it does the work */
 
@@ -77,12 +77,12 @@ static uint64_t delay_now(void)
     return pressure_delay((uint64_t)option_get(OPTION_purge_delay));
 }
 
-static void follow_run(void)
+static void follow_burst(void)
 {
-    if (delay_now() <= RUN_DELAY_MAX_MS)
-        arena_purge_run(os_now_ms());
+    if (delay_now() <= BURST_DELAY_MAX_MS)
+        arena_purge_burst(os_now_ms());
     else
-        arena_end_run();
+        arena_end_burst();
 }
 
 /* A tick that is due, or the next step of its pass. true = more is left. */
@@ -102,7 +102,7 @@ bool reclaim_poll(void)
 {
     if (request_followed()) return false;
     bool more = work_by_date();
-    if (arena_run_is_long()) follow_run(); /* with what a tick has brought home; no other visit may come */
+    if (arena_burst_is_long()) follow_burst(); /* with what a tick has brought home; no other visit may come */
     return more;
 }
 
@@ -110,7 +110,7 @@ void reclaim_left(void)
 {
     uint64_t now_ms = os_now_ms();
     heap_dissolve_parked();
-    if (delay_now() > RUN_DELAY_MAX_MS) return;
+    if (delay_now() > BURST_DELAY_MAX_MS) return;
     arena_purge_left(now_ms);
     (void)large_purge_left(now_ms);
 }

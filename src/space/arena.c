@@ -16,7 +16,7 @@ enum {
     LOOKS_PER_BUCKET = 8,
     HUGE_AFTER = 8 * SUPERSLAB_UNITS, /* dense units before the next are expected */
     HUGE_SUPERSLABS_MAX = 1 << 13,
-    RUN_FORGET = 8,
+    BURST_FORGET = 8,
 };
 
 struct lock arena_lock = {.rank = RANK_ARENA};
@@ -139,8 +139,8 @@ static struct superslab *find_superslab(unsigned count, uint32_t *run)
 /* `dirty` of them have memory from earlier; a huge page that was just filled is none. */
 static void count_taken(unsigned count, unsigned dirty)
 {
-    size_t run = load_relaxed(&arena.run_units);
-    store_relaxed(&arena.run_units, run > RUN_FORGET * count ? run - RUN_FORGET * count : 0);
+    size_t burst = load_relaxed(&arena.burst_units);
+    store_relaxed(&arena.burst_units, burst > BURST_FORGET * count ? burst - BURST_FORGET * count : 0);
     arena.clean_units += count - dirty;
 }
 
@@ -330,7 +330,7 @@ ALWAYS_INLINE void give_counted(uintptr_t base, uint32_t record, unsigned count,
 {
     tagmap_set(base, count, TAG_FREE, record);
     lock_acquire(&arena_lock);
-    counter_add(&arena.run_units, count);
+    counter_add(&arena.burst_units, count);
     if (size > 0) {
         uncount_run(size, count);
         counter_add(&arena.runs.frees, 1);

@@ -101,11 +101,10 @@ bool arena_purge_step(bool begin, bool *more);
  * false = there are no more, or another thread purges now. */
 bool arena_purge_empty(void);
 
-/* Gives memory back, idle or not, but for 3 MiB, while a long run of frees goes on: who frees 8 MiB and more without
- * taking some may fall silent next, and then nobody would. In steps, of half a millisecond for as long as the frees
- * are of small blocks. When the program soon takes it again, as much is kept for a while, longer each time. Does not
- * wait. */
-void arena_purge_run(uint64_t now_ms);
+/* Gives memory back, idle or not, but for 3 MiB, while a long burst goes on: who frees 8 MiB and more without taking
+ * some may fall silent next, and then nobody would. In steps, of half a millisecond for as long as the frees are of
+ * small blocks. When the program soon takes it again, as much is kept for a while, longer each time. Does not wait. */
+void arena_purge_burst(uint64_t now_ms);
 
 /* The same where nobody will look after it any more, however it came to be free. */
 void arena_purge_left(uint64_t now_ms);
@@ -114,13 +113,13 @@ void arena_purge_left(uint64_t now_ms);
 void arena_end_pause(uint64_t now_ms);
 
 /* Somebody else will give it back: nobody shall look again before 8 MiB more are free. */
-void arena_end_run(void);
+void arena_end_burst(void);
 
-/* A hint without a lock: arena_purge_run() may have something to do. */
-bool arena_run_is_long(void);
+/* A hint without a lock: arena_purge_burst() may have something to do. */
+bool arena_burst_is_long(void);
 
-/* A hint without a lock: a long run of frees goes on, and is given back, if not at this moment. */
-bool arena_run_is_torn_down(void);
+/* A hint without a lock: a long burst goes on, and is given back, if not at this moment. */
+bool arena_burst_is_torn_down(void);
 
 /* Looks at the next 64 SuperSlabs, and gives up to four that are in use to the last page a huge page each. Returns how
  * many. By one thread. */

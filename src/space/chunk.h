@@ -61,7 +61,7 @@ struct arena {
     size_t purging_units;   /* occupied by who purges, without memory */
     size_t dense_units;
     size_t huge_superslabs;
-    size_t run_units;       /* taken back in a row; each unit handed out takes RUN_FORGET off */
+    size_t burst_units;     /* taken back in a row; each unit handed out takes BURST_FORGET off */
     uint64_t clean_units;   /* handed out without memory, so far */
     struct run_counters runs;
     struct list dirty_list; /* SuperSlabs with dirty units, oldest first */

@@ -1,7 +1,7 @@
 /* purge.c - gives the memory of idle units back to the system.
  *
  * Uses: arena, chunk, freemap, os. Callers: through arena_purge(), arena_purge_step(), arena_purge_empty() and
- *       arena_purge_run().
+ *       arena_purge_burst().
  * Locks: RANK_PURGE throughout; RANK_ARENA to pick units and to put them back, never across a system call.
  *
  * Units being purged count as occupied, those without memory not as held (limit.c). They return as zero, or as dirty
@@ -17,13 +17,13 @@
 
 enum {
     PURGE_BATCH = 32,
-    STEP_NS = 400 * 1000,   /* what a visit may take of a program's time, and a SuperSlab more */
-    RUN_UNITS_MIN = 128,    /* 8 MiB freed in a row, and as much with memory */
-    RUN_UNITS_KEPT = 48,    /* and what a pause keeps */
-    RUN_STEP = 4,           /* units given back for each that was freed, at least */
-    RUN_UNIT_MS = 1,        /* between giving back and taking again; either costs some 30 us, so this is some 5 % */
-    RUN_PAUSE_MS = 4000,    /* doubles each time */
-    RUN_PAUSES_MAX = 4,
+    STEP_NS = 400 * 1000,     /* what a visit may take of a program's time, and a SuperSlab more */
+    BURST_UNITS_MIN = 128,    /* 8 MiB freed in a row, and as much with memory */
+    BURST_UNITS_KEPT = 48,    /* and what a pause keeps */
+    BURST_STEP = 4,           /* units given back for each that was freed, at least */
+    BURST_UNIT_MS = 1,        /* between giving back and taking again; either costs some 30 us, so this is some 5 % */
+    BURST_PAUSE_MS = 4000,    /* doubles each time */
+    BURST_PAUSES_MAX = 4,
 };
 
 struct purge_item {
@@ -177,20 +177,20 @@ bool arena_purge_empty(void)
     return count == PURGE_BATCH;
 }
 
-/* ---- long runs of frees ---- */
+/* ---- bursts ---- */
 
-/* What was given back in runs, and whether that was wrong. Under RANK_PURGE. */
+/* What was given back in bursts, and whether that was wrong. Under RANK_PURGE. */
 static struct {
-    size_t seen;           /* the run's length when it was looked at last */
+    size_t seen;           /* the burst's length when it was looked at last */
     size_t units;          /* given back since half of it was taken again */
     uint64_t clean_units;  /* arena.clean_units at the end of that */
     uint64_t at_ms;        /* and the time */
     unsigned pauses;
     uint64_t pause_end_ms;
-} run_purge;
+} burst_purge;
 
 /* What a pause keeps: as much as was taken again. Written under RANK_PURGE, read as a hint. */
-static size_t run_kept = RUN_UNITS_KEPT;
+static size_t burst_kept = BURST_UNITS_KEPT;
 
 /* All dirty units of the SuperSlab that has some for the longest time. Under both locks. Returns bytes. */
 static size_t purge_oldest(void)
@@ -199,58 +199,58 @@ static size_t purge_oldest(void)
     struct superslab *s = container_of(arena.dirty_list.next, struct superslab, dirty_link);
     struct purge_item item = pick(s, s->dirty);
     size_t bytes = purge_items(&item, 1);
-    run_purge.units += bytes / UNIT_SIZE;
+    burst_purge.units += bytes / UNIT_SIZE;
     return bytes;
 }
 
 /* The program has taken half of it again. When that was soon, it will do so again, and a pause begins. Under both
  * locks. */
-static void look_back_at_run(uint64_t now_ms)
+static void look_back_at_burst(uint64_t now_ms)
 {
-    bool again = run_purge.units > 0 && arena.clean_units - run_purge.clean_units >= run_purge.units / 2;
+    bool again = burst_purge.units > 0 && arena.clean_units - burst_purge.clean_units >= burst_purge.units / 2;
     if (!again) return;
-    bool soon = now_ms - run_purge.at_ms < run_purge.units * RUN_UNIT_MS;
+    bool soon = now_ms - burst_purge.at_ms < burst_purge.units * BURST_UNIT_MS;
     if (soon) {
-        if (run_purge.pauses < RUN_PAUSES_MAX) run_purge.pauses++;
-        run_purge.pause_end_ms = now_ms + ((uint64_t)RUN_PAUSE_MS << run_purge.pauses);
-        store_relaxed(&run_kept, run_kept + run_purge.units);
-    } else if (run_purge.pauses > 0) {
-        run_purge.pauses--;
+        if (burst_purge.pauses < BURST_PAUSES_MAX) burst_purge.pauses++;
+        burst_purge.pause_end_ms = now_ms + ((uint64_t)BURST_PAUSE_MS << burst_purge.pauses);
+        store_relaxed(&burst_kept, burst_kept + burst_purge.units);
+    } else if (burst_purge.pauses > 0) {
+        burst_purge.pauses--;
     }
-    run_purge.units = 0;
+    burst_purge.units = 0;
 }
 
 static bool is_worth_a_purge(size_t dirty)
 {
-    return dirty > load_relaxed(&run_kept) + RUN_UNITS_MIN - RUN_UNITS_KEPT;
+    return dirty > load_relaxed(&burst_kept) + BURST_UNITS_MIN - BURST_UNITS_KEPT;
 }
 
 /* A third of what is held, or the program may only replace one large block by the next. */
-static bool is_long(size_t run)
+static bool is_long(size_t burst)
 {
     size_t used = load_relaxed(&arena.units) - load_relaxed(&arena.free_units);
-    return 3 * run >= used + load_relaxed(&arena.dirty_units);
+    return 3 * burst >= used + load_relaxed(&arena.dirty_units);
 }
 
-bool arena_run_is_long(void)
+bool arena_burst_is_long(void)
 {
-    size_t run = load_relaxed(&arena.run_units);
-    return run >= RUN_UNITS_MIN && is_worth_a_purge(load_relaxed(&arena.dirty_units)) && is_long(run);
+    size_t burst = load_relaxed(&arena.burst_units);
+    return burst >= BURST_UNITS_MIN && is_worth_a_purge(load_relaxed(&arena.dirty_units)) && is_long(burst);
 }
 
-bool arena_run_is_torn_down(void)
+bool arena_burst_is_torn_down(void)
 {
-    size_t run = load_relaxed(&arena.run_units);
-    return run >= RUN_UNITS_MIN && load_relaxed(&run_kept) == RUN_UNITS_KEPT && is_long(run);
+    size_t burst = load_relaxed(&arena.burst_units);
+    return burst >= BURST_UNITS_MIN && load_relaxed(&burst_kept) == BURST_UNITS_KEPT && is_long(burst);
 }
 
 /* What a step gives back however long it takes: some times what was freed since the last one. So little is left when
- * the run ends, though its first step finds all that had gathered before it was long. Under both locks. */
+ * the burst ends, though its first step finds all that had gathered before it was long. Under both locks. */
 static size_t step_units(void)
 {
-    size_t seen = run_purge.seen;
-    size_t run = run_purge.seen = load_relaxed(&arena.run_units);
-    return is_long(seen) && run > seen ? RUN_STEP * (run - seen) : 0;
+    size_t seen = burst_purge.seen;
+    size_t burst = burst_purge.seen = load_relaxed(&arena.burst_units);
+    return is_long(seen) && burst > seen ? BURST_STEP * (burst - seen) : 0;
 }
 
 /* Goes on beyond `least` units until its time is over. Under both locks. Ends: what is purged is dirty no more, and
@@ -259,43 +259,43 @@ static void purge_down(uint64_t now_ms, size_t least)
 {
     uint64_t start = os_now_ns();
     size_t units = 1;
-    for (size_t sum = 0; units > 0 && arena.dirty_units > run_kept && (sum < least || is_early(start)); sum += units)
+    for (size_t sum = 0; units > 0 && arena.dirty_units > burst_kept && (sum < least || is_early(start)); sum += units)
         units = purge_oldest() / UNIT_SIZE;
-    run_purge.clean_units = arena.clean_units;
-    run_purge.at_ms = now_ms;
+    burst_purge.clean_units = arena.clean_units;
+    burst_purge.at_ms = now_ms;
 }
 
-void arena_end_run(void)
+void arena_end_burst(void)
 {
-    store_relaxed(&arena.run_units, 0);
+    store_relaxed(&arena.burst_units, 0);
 }
 
 void arena_end_pause(uint64_t now_ms)
 {
-    if (likely(load_relaxed(&run_kept) == RUN_UNITS_KEPT) || !lock_try_peer(&purge_lock)) return;
-    if (now_ms >= run_purge.pause_end_ms) {
-        store_relaxed(&run_kept, RUN_UNITS_KEPT);
-        arena_end_run(); /* of long ago, perhaps */
+    if (likely(load_relaxed(&burst_kept) == BURST_UNITS_KEPT) || !lock_try_peer(&purge_lock)) return;
+    if (now_ms >= burst_purge.pause_end_ms) {
+        store_relaxed(&burst_kept, BURST_UNITS_KEPT);
+        arena_end_burst(); /* of long ago, perhaps */
     }
     lock_release_peer(&purge_lock);
 }
 
-static void purge_run(uint64_t now_ms, bool all)
+static void purge_burst(uint64_t now_ms, bool all)
 {
     if (!lock_try_peer(&purge_lock)) return;
     lock_acquire(&arena_lock);
-    look_back_at_run(now_ms);
+    look_back_at_burst(now_ms);
     purge_down(now_ms, all ? SIZE_MAX : step_units());
     lock_release(&arena_lock);
     lock_release_peer(&purge_lock);
 }
 
-void arena_purge_run(uint64_t now_ms)
+void arena_purge_burst(uint64_t now_ms)
 {
-    if (arena_run_is_long()) purge_run(now_ms, false);
+    if (arena_burst_is_long()) purge_burst(now_ms, false);
 }
 
 void arena_purge_left(uint64_t now_ms)
 {
-    if (is_worth_a_purge(load_relaxed(&arena.dirty_units))) purge_run(now_ms, true);
+    if (is_worth_a_purge(load_relaxed(&arena.dirty_units))) purge_burst(now_ms, true);
 }

@@ -92,7 +92,7 @@ static void rare_operation(struct play *play, uint32_t i)
     }
 }
 
-/* Long runs of one kind, so that bins overflow and run dry. */
+/* Long phases, mostly of one kind, so that bins overflow and run dry. */
 static void operate(struct play *play, uint32_t step)
 {
     bool filling = step / 400 % 2 == 0;

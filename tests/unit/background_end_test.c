@@ -78,14 +78,14 @@ static void what_is_taken_again_at_once_stays(void)
     uint64_t last_ms = 0, unmaps = 0;
     take_and_leave(start_all());
     for (unsigned i = 0; i < 20; i++) {
-        if (i == 2) last_ms = run_purge.at_ms, unmaps = fake.calls[FAKE_UNMAP];
+        if (i == 2) last_ms = burst_purge.at_ms, unmaps = fake.calls[FAKE_UNMAP];
         fake.now_ms += PAUSE_MS;
         pthread_t thread = start_sleeper();
         visit();
         require(fake.thread_starts == i + 2);
         take_and_leave(thread);
     }
-    require(run_purge.pauses == 1 && run_purge.at_ms == last_ms && fake.calls[FAKE_UNMAP] == unmaps);
+    require(burst_purge.pauses == 1 && burst_purge.at_ms == last_ms && fake.calls[FAKE_UNMAP] == unmaps);
     require(mapped.kept_bytes >= 100 * MIB);
 }
 

@@ -25,7 +25,7 @@ static void random_calls(unsigned seed, size_t size_max, unsigned steps)
     unsigned bias = 50;
     for (unsigned step = 0; step < steps; step++) {
         unsigned i = (unsigned)rand_r(&random) % HELD;
-        if (step % 512 == 0) bias = (unsigned)rand_r(&random) % 100; /* runs of mallocs, runs of frees */
+        if (step % 512 == 0) bias = (unsigned)rand_r(&random) % 100; /* more mallocs for a while, or more frees */
         if (!held[i] && (unsigned)rand_r(&random) % 100 < bias) {
             size_t size = (size_t)rand_r(&random) % size_max;
             held[i] = do_malloc(size);

@@ -106,19 +106,19 @@ static void address_space_ends_anywhere(void)
 }
 
 /* Memory that the program has locked cannot be purged, that beside it can: some of a SuperSlab goes back, no more. */
-static void a_long_run_of_frees_ends_where_purges_are_refused_in_part(void)
+static void a_burst_ends_where_purges_are_refused_in_part(void)
 {
-    enum { RUN_BLOCKS = 800, SIZE = 100000 };
-    static void *p[RUN_BLOCKS];
-    for (unsigned i = 0; i < RUN_BLOCKS; i++) p[i] = do_malloc(SIZE);
+    enum { BURST_BLOCKS = 800, SIZE = 100000 };
+    static void *p[BURST_BLOCKS];
+    for (unsigned i = 0; i < BURST_BLOCKS; i++) p[i] = do_malloc(SIZE);
     fake_fail_every(FAKE_PURGE, 2);
     uint64_t before = fake.calls[FAKE_PURGE];
-    for (unsigned i = 0; i < RUN_BLOCKS; i++)
+    for (unsigned i = 0; i < BURST_BLOCKS; i++)
         if (i % 4 > 0) do_free(p[i]); /* stretches of six units */
     uint64_t purges = fake.calls[FAKE_PURGE] - before;
-    require(purges > 0 && purges < 10 * RUN_BLOCKS, "%lu purges", purges);
+    require(purges > 0 && purges < 10 * BURST_BLOCKS, "%lu purges", purges);
     fake_fail_nothing();
-    for (unsigned i = 0; i < RUN_BLOCKS; i += 4) do_free(p[i]);
+    for (unsigned i = 0; i < BURST_BLOCKS; i += 4) do_free(p[i]);
     require_sound();
 }
 
@@ -147,7 +147,7 @@ int main(void)
         TEST(each_call_fails_in_a_window),
         TEST(many_failures_leave_the_heap_whole),
         TEST(address_space_ends_anywhere),
-        TEST(a_long_run_of_frees_ends_where_purges_are_refused_in_part),
+        TEST(a_burst_ends_where_purges_are_refused_in_part),
     };
     return run_unit_tests(tests);
 }

@@ -189,7 +189,7 @@ static void realloc_keeps_the_block_at_the_limit(void)
 static void realloc_grows_in_place_into_what_is_given_back(void)
 {
     start();
-    require(option_set(OPTION_purge_delay, RUN_DELAY_MAX_MS + 1)); /* it stays, until it is needed */
+    require(option_set(OPTION_purge_delay, BURST_DELAY_MAX_MS + 1)); /* it stays, until it is needed */
     void *p = malloc_mapping(20 * MIB), *cached = do_malloc(10 * MIB);
     do_free(cached);
     allow_more(0);

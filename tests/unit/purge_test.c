@@ -159,7 +159,7 @@ static void refused_purges_of_many_superslabs_end(void)
 }
 
 /* As where a program has freed memory that it had locked: some units of each SuperSlab are refused, others not. */
-static void a_long_run_that_is_refused_in_part_ends(void)
+static void a_long_burst_that_is_refused_in_part_ends(void)
 {
     enum { MANY = 8, MIDDLE = SUPERSLAB_UNITS / 2 };
     static struct span whole[MANY];
@@ -169,9 +169,9 @@ static void a_long_run_that_is_refused_in_part_ends(void)
         arena_give(whole[i].base, whole[i].record, MIDDLE);
         arena_give(whole[i].base + (MIDDLE + 1) * UNIT_SIZE, whole[i].record + MIDDLE + 1, MIDDLE - 1);
     }
-    require(arena_run_is_long());
+    require(arena_burst_is_long());
     fake_fail_every(FAKE_PURGE, 2);
-    arena_purge_run(fake.now_ms);
+    arena_purge_burst(fake.now_ms);
     require(fake.failures[FAKE_PURGE] >= MANY && dirty_units() < MANY * MIDDLE, "%zu", dirty_units());
     require_whole();
 }
@@ -222,7 +222,7 @@ int main(void)
         TEST(a_purge_refused_in_part_calls_no_stale_unit_clean),
         TEST(more_superslabs_than_a_batch_are_purged),
         TEST(refused_purges_of_many_superslabs_end),
-        TEST(a_long_run_that_is_refused_in_part_ends),
+        TEST(a_long_burst_that_is_refused_in_part_ends),
         TEST(random_use_keeps_the_invariants),
     };
     return run_unit_tests(tests);

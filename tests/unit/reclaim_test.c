@@ -1,5 +1,5 @@
-/* reclaim_test.c - memory goes back by date, on demand, and when memory is out; a refusal loses nothing. In a long run
- * of frees: purge_run_test.c.
+/* reclaim_test.c - memory goes back by date, on demand, and when memory is out; a refusal loses nothing. In a burst
+ * of frees: purge_burst_test.c.
  */
 #include "dirty.h"
 

@@ -1,27 +1,27 @@
-/* purge_run_test.c - memory goes back in a long run of frees, in case the program falls silent then; who takes it again
+/* purge_burst_test.c - memory goes back in a burst of frees, in case the program falls silent then; who takes it again
  * pays for it ever less often.
  */
 #include "dirty.h"
 
-enum { RUN_BLOCKS = 4000 };
+enum { BURST_BLOCKS = 4000 };
 
-static void *run_block[RUN_BLOCKS];
+static void *burst_block[BURST_BLOCKS];
 
-static void fill_run(size_t size)
+static void take_blocks(size_t size)
 {
-    for (unsigned i = 0; i < RUN_BLOCKS; i++) run_block[i] = do_malloc(size);
+    for (unsigned i = 0; i < BURST_BLOCKS; i++) burst_block[i] = do_malloc(size);
 }
 
-static void free_run(void)
+static void free_in_a_burst(void)
 {
-    for (unsigned i = 0; i < RUN_BLOCKS; i++) do_free(run_block[i]);
+    for (unsigned i = 0; i < BURST_BLOCKS; i++) do_free(burst_block[i]);
 }
 
 static void falls_silent(size_t size)
 {
-    fill_run(size);
-    free_run();
-    require(dirty_units() <= RUN_UNITS_MIN + 16, "%zu units", dirty_units());
+    take_blocks(size);
+    free_in_a_burst();
+    require(dirty_units() <= BURST_UNITS_MIN + 16, "%zu units", dirty_units());
     require_sound();
 }
 
@@ -42,12 +42,12 @@ static void a_program_that_falls_silent_keeps_few_runs(void)
 
 static void mix(uint64_t seed)
 {
-    for (unsigned i = RUN_BLOCKS; i > 1; i--) {
+    for (unsigned i = BURST_BLOCKS; i > 1; i--) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         unsigned other = (unsigned)((seed >> 33) % i);
-        void *p = run_block[i - 1];
-        run_block[i - 1] = run_block[other];
-        run_block[other] = p;
+        void *p = burst_block[i - 1];
+        burst_block[i - 1] = burst_block[other];
+        burst_block[other] = p;
     }
 }
 
@@ -62,10 +62,10 @@ static size_t held_units(void)
 static void blocks_that_are_freed_last_keep_no_slabs(void)
 {
     static const size_t sizes[] = {2500, 9000, 12000, 16000, 20000, 24000, 28000, 32000};
-    for (unsigned i = 0; i < RUN_BLOCKS; i++) run_block[i] = do_malloc(sizes[i % 8]);
+    for (unsigned i = 0; i < BURST_BLOCKS; i++) burst_block[i] = do_malloc(sizes[i % 8]);
     mix(1);
-    free_run();
-    require(held_units() <= RUN_UNITS_MIN + 16, "%zu units", held_units());
+    free_in_a_burst();
+    require(held_units() <= BURST_UNITS_MIN + 16, "%zu units", held_units());
     for (unsigned i = 0; i < 8; i++)
         require(my_heap()->class[class_of(sizes[i])].empty == 0, "%zu bytes: a slab stays", sizes[i]);
     require_sound();
@@ -77,8 +77,8 @@ static void blocks_that_are_freed_last_keep_no_slabs(void)
 static void a_program_that_takes_them_again_fills_its_bins(void)
 {
     for (unsigned round = 0; round < 3; round++) {
-        fill_run(9000);
-        free_run();
+        take_blocks(9000);
+        free_in_a_burst();
     }
     require(bin_left(&my_heap()->front.bin[class_of(9000)]) > 0);
     require(!my_heap()->class[class_of(9000)].torn_down);
@@ -90,14 +90,14 @@ static void no_free_takes_long(void)
 {
     uint64_t longest = 0;
     fake.purge_ns = STEP_NS / 16;
-    fill_run(30000);
-    for (unsigned i = 0; i < RUN_BLOCKS; i++) {
+    take_blocks(30000);
+    for (unsigned i = 0; i < BURST_BLOCKS; i++) {
         uint64_t before = fake.now_ns;
-        do_free(run_block[(i * 7) % RUN_BLOCKS]);
+        do_free(burst_block[(i * 7) % BURST_BLOCKS]);
         if (longest < fake.now_ns - before) longest = fake.now_ns - before;
     }
     require(longest <= STEP_NS, "%lu us", longest / 1000);
-    require(dirty_units() <= RUN_UNITS_MIN + 16, "%zu units", dirty_units());
+    require(dirty_units() <= BURST_UNITS_MIN + 16, "%zu units", dirty_units());
     require_sound();
 }
 
@@ -114,24 +114,24 @@ static void where_the_system_is_slow_large_blocks_go_as_they_are_freed(void)
     for (unsigned i = 0; i < 40; i++) p[i] = do_malloc(8 * MIB);
     for (unsigned i = 0; i < 40; i++) memset(p[i], 1, 8 * MIB);
     for (unsigned i = 0; i < 40; i++) do_free(p[i]);
-    require(dirty_units() <= RUN_UNITS_MIN + 16, "%zu units", dirty_units());
+    require(dirty_units() <= BURST_UNITS_MIN + 16, "%zu units", dirty_units());
     require_sound();
 }
 
 static void memory_that_is_taken_again_is_kept(void)
 {
-    fill_run(30000);
-    free_run();
+    take_blocks(30000);
+    free_in_a_burst();
     uint64_t purged = fake.calls[FAKE_PURGE];
     for (unsigned i = 0; i < 100; i++) {
-        fill_run(30000);
-        free_run();
+        take_blocks(30000);
+        free_in_a_burst();
     }
     require(fake.calls[FAKE_PURGE] == purged, "in a pause");
     for (unsigned i = 0; i < 4; i++) {
-        fake.now_ms += RUN_PAUSE_MS << RUN_PAUSES_MAX;
-        fill_run(30000);
-        free_run();
+        fake.now_ms += BURST_PAUSE_MS << BURST_PAUSES_MAX;
+        take_blocks(30000);
+        free_in_a_burst();
     }
     require(fake.calls[FAKE_PURGE] > purged, "for ever");
     require_sound();
@@ -142,9 +142,9 @@ static void pauses_grow(void)
     uint64_t purged_in[3] = {0};
     for (unsigned i = 0; i < 3 * 50; i++) {
         uint64_t before = fake.calls[FAKE_PURGE];
-        require(option_set(OPTION_purge_delay, RUN_DELAY_MAX_MS)); /* nothing by date */
-        fill_run(30000);
-        free_run();
+        require(option_set(OPTION_purge_delay, BURST_DELAY_MAX_MS)); /* nothing by date */
+        take_blocks(30000);
+        free_in_a_burst();
         fake.now_ms += 400;
         purged_in[i / 50] += fake.calls[FAKE_PURGE] != before;
     }
@@ -153,42 +153,42 @@ static void pauses_grow(void)
 }
 
 /* The visit may be the last one. */
-static void a_run_ends_in_the_midst_of_a_pass(void)
+static void a_burst_ends_in_the_midst_of_a_pass(void)
 {
-    fill_run(30000);
-    for (unsigned i = 0; i < RUN_BLOCKS; i++) {
-        store_relaxed(&arena.run_units, 0);
-        do_free(run_block[i]);
+    take_blocks(30000);
+    for (unsigned i = 0; i < BURST_BLOCKS; i++) {
+        store_relaxed(&arena.burst_units, 0);
+        do_free(burst_block[i]);
     }
     require(dirty_units() > 1000);
-    store_relaxed(&arena.run_units, dirty_units());
+    store_relaxed(&arena.burst_units, dirty_units());
     store_relaxed(&stage, STAGE_SPARSE);
     (void)reclaim_poll();
-    require(dirty_units() <= RUN_UNITS_KEPT, "%zu units", dirty_units());
+    require(dirty_units() <= BURST_UNITS_KEPT, "%zu units", dirty_units());
 }
 
 /* 115 MiB twice a minute: taking them again costs a hundredth of a percent, keeping them costs all of them. */
 static void what_is_taken_again_late_goes_back(void)
 {
     for (unsigned i = 0; i < 20; i++) {
-        require(option_set(OPTION_purge_delay, RUN_DELAY_MAX_MS));
+        require(option_set(OPTION_purge_delay, BURST_DELAY_MAX_MS));
         falls_silent(30000);
         fake.now_ms += 30000;
     }
-    require(run_purge.pauses == 0, "%u", run_purge.pauses);
+    require(burst_purge.pauses == 0, "%u", burst_purge.pauses);
 }
 
 /* A churn that takes 16 MiB again, and then everything is freed. */
 static void a_pause_keeps_what_was_taken_again(void)
 {
-    fill_run(30000);
-    for (unsigned i = RUN_BLOCKS / 4; i < RUN_BLOCKS; i++) do_free(run_block[i]);
-    require(run_purge.units > 1000);
-    run_purge.units = 256;
-    for (unsigned i = RUN_BLOCKS / 4; i < RUN_BLOCKS; i++) run_block[i] = do_malloc(30000);
-    free_run();
-    require(run_purge.pauses == 1);
-    require(dirty_units() <= RUN_UNITS_MIN + 256, "%zu units", dirty_units());
+    take_blocks(30000);
+    for (unsigned i = BURST_BLOCKS / 4; i < BURST_BLOCKS; i++) do_free(burst_block[i]);
+    require(burst_purge.units > 1000);
+    burst_purge.units = 256;
+    for (unsigned i = BURST_BLOCKS / 4; i < BURST_BLOCKS; i++) burst_block[i] = do_malloc(30000);
+    free_in_a_burst();
+    require(burst_purge.pauses == 1);
+    require(dirty_units() <= BURST_UNITS_MIN + 256, "%zu units", dirty_units());
     require(dirty_units() >= 256, "%zu units", dirty_units());
 }
 
@@ -196,20 +196,20 @@ static void a_pause_keeps_what_was_taken_again(void)
 static void pauses_shrink(void)
 {
     for (unsigned i = 0; i < 20; i++) {
-        fill_run(30000);
-        free_run();
-        fake.now_ms += RUN_PAUSE_MS / 4;
+        take_blocks(30000);
+        free_in_a_burst();
+        fake.now_ms += BURST_PAUSE_MS / 4;
     }
-    require(run_purge.pauses > 0);
-    for (unsigned i = 0; i < 2 * RUN_PAUSES_MAX; i++) {
-        fake.now_ms += RUN_PAUSE_MS << RUN_PAUSES_MAX;
+    require(burst_purge.pauses > 0);
+    for (unsigned i = 0; i < 2 * BURST_PAUSES_MAX; i++) {
+        fake.now_ms += BURST_PAUSE_MS << BURST_PAUSES_MAX;
         falls_silent(30000);
     }
-    require(run_purge.pauses == 0, "%u", run_purge.pauses);
+    require(burst_purge.pauses == 0, "%u", burst_purge.pauses);
 }
 
 /* One of twenty large blocks is replaced by another. */
-static void a_large_block_that_is_replaced_is_no_run(void)
+static void a_large_block_that_is_replaced_is_no_burst(void)
 {
     void *p[20];
     for (unsigned i = 0; i < 20; i++) p[i] = do_malloc(20 * MIB);
@@ -217,22 +217,22 @@ static void a_large_block_that_is_replaced_is_no_run(void)
         do_free(p[i % 20]);
         p[i % 20] = do_malloc(20 * MIB);
     }
-    require(run_purge.units == 0 && run_purge.pauses == 0);
+    require(burst_purge.units == 0 && burst_purge.pauses == 0);
 }
 
 static void who_wants_memory_for_long_keeps_it(void)
 {
-    require(option_set(OPTION_purge_delay, RUN_DELAY_MAX_MS + 1));
-    fill_run(30000);
-    free_run();
+    require(option_set(OPTION_purge_delay, BURST_DELAY_MAX_MS + 1));
+    take_blocks(30000);
+    free_in_a_burst();
     require(fake.calls[FAKE_PURGE] == 0);
 }
 
-static void a_refusal_ends_the_run(void)
+static void a_refusal_ends_the_burst(void)
 {
-    fill_run(30000);
+    take_blocks(30000);
     fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
-    free_run();
+    free_in_a_burst();
     require(dirty_units() >= 1000);
     fake_fail_nothing();
     fake.now_ms += 1000;
@@ -254,13 +254,13 @@ int main(void)
         TEST(where_the_system_is_slow_large_blocks_go_as_they_are_freed),
         TEST(memory_that_is_taken_again_is_kept),
         TEST(pauses_grow),
-        TEST(a_run_ends_in_the_midst_of_a_pass),
+        TEST(a_burst_ends_in_the_midst_of_a_pass),
         TEST(what_is_taken_again_late_goes_back),
         TEST(a_pause_keeps_what_was_taken_again),
         TEST(pauses_shrink),
-        TEST(a_large_block_that_is_replaced_is_no_run),
+        TEST(a_large_block_that_is_replaced_is_no_burst),
         TEST(who_wants_memory_for_long_keeps_it),
-        TEST(a_refusal_ends_the_run),
+        TEST(a_refusal_ends_the_burst),
     };
     return run_unit_tests(tests);
 }
