@@ -171,9 +171,15 @@ void heap_dissolve_parked(void)
     }
 }
 
+/* The system calls the destructors of all keys in rounds, for as long as some key has a value. What those of the first
+ * round free is still freed by a thread with a heap. */
 static void thread_exit(void *value)
 {
-    detach(value);
+    struct heap *heap = value;
+    bool first = !heap->leaving;
+    heap->leaving = true;
+    if (first && pthread_setspecific(exit_key, heap) == 0) return;
+    detach(heap);
 }
 
 static void note_numbers(struct heap *heap)
@@ -188,6 +194,7 @@ static void introduce(struct heap *heap)
     heap_mine = heap;
     heap->slot = &heap_self;
     heap->flushed = false;
+    heap->leaving = false;
     note_numbers(heap);
 }
 

@@ -128,6 +128,7 @@ struct heap {
     struct heap_front **slot;     /* heap_self of its thread; NULL = it has none. Under the lock, as are the next */
     uint32_t thread;              /* its number */
     uint32_t process;             /* and its process's */
+    bool leaving;                 /* its thread is at its end; by that thread */
     bool flushed;                 /* bins and outbox are empty, and its thread was not here since; under the lock */
     uint32_t busy;                /* its thread is at work on bins or outbox without the lock, and may wait there */
     uint32_t epoch;               /* last cache_epoch that was followed */

@@ -87,6 +87,11 @@ enum front_kind { FRONT_FOREIGN, FRONT_FREED, FRONT_INTERIOR /* of ours, but no 
 enum front_kind front_classify(const void *p);
 size_t front_own_size(const void *p); /* usable size of a block of ours; 0 = it is none */
 
+/* ---- for realloc.c ---- */
+
+/* A large block was resized: what it lost may be the last that is freed for long. */
+void front_poll_after_resize(void);
+
 /* ---- for watched.c: blocks as they come and go, whoever watches ---- */
 
 void *front_plain_aligned(size_t alignment, size_t size);

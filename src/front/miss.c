@@ -22,10 +22,22 @@
  * cost themselves. */
 enum { POLL_WEIGHT = 64, RUN_WEIGHT = 8, MAPPING_WEIGHT = POLL_WEIGHT };
 
+/* true = more is left to do. */
+static bool poll(void)
+{
+    if (background_poll() && likely(!load_relaxed(&reclaim_request))) return false;
+    return reclaim_poll();
+}
+
 static NOINLINE void poll_now(struct heap *heap)
 {
-    if (background_poll() && likely(!load_relaxed(&reclaim_request))) return;
-    if (reclaim_poll()) store_relaxed(&heap->work, heap->work | (POLL_WEIGHT - 1)); /* the next visit, too */
+    if (poll()) store_relaxed(&heap->work, heap->work | (POLL_WEIGHT - 1)); /* the next visit, too */
+}
+
+/* By a thread that has left its heap, or can have none. */
+static NOINLINE void poll_without_heap(void)
+{
+    if (arena_burst_is_long()) (void)poll();
 }
 
 static void poll_sometimes(struct heap *heap, uint32_t weight)
@@ -60,7 +72,15 @@ static struct heap *own_heap(void)
 static void poll_after_large(size_t size)
 {
     struct heap *heap = own_heap();
-    if (heap) poll_sometimes(heap, size > SUPERSLAB_SIZE ? MAPPING_WEIGHT : RUN_WEIGHT);
+    if (likely(heap != NULL))
+        poll_sometimes(heap, size > SUPERSLAB_SIZE ? MAPPING_WEIGHT : RUN_WEIGHT);
+    else
+        poll_without_heap();
+}
+
+void front_poll_after_resize(void)
+{
+    poll_after_large(UNIT_SIZE);
 }
 
 /* ---- malloc ---- */
@@ -257,7 +277,7 @@ static COLD void bad_free(void *p)
     }
 }
 
-/* A visit that has duties is made, whether there is room or not. */
+/* A visit that has duties is made, whether there is room or not. In a window every free comes here. */
 static void own_free(struct heap *heap, uint32_t offset, void *p)
 {
     struct bin *bin = front_bin(&heap->front, offset);
@@ -269,6 +289,7 @@ static void own_free(struct heap *heap, uint32_t offset, void *p)
         pushed = front_push(bin, p);
     if (!pushed) heap_free_visit(heap, class_of_offset(offset), p);
     heap_set_busy(heap, false);
+    if (!pushed) poll_sometimes(heap, 1);
 }
 
 static void slab_free(void *p, struct tag tag)
@@ -280,6 +301,7 @@ static void slab_free(void *p, struct tag tag)
     struct heap *heap = own_heap();
     if (unlikely(!heap)) {
         inbox_post_block(p, tag);
+        poll_without_heap();
     } else if (likely(tag_owner(tag) != heap->front.id)) {
         heap_set_busy(heap, true);
         bool joined = outbox_add(heap, p, tag);

@@ -54,7 +54,10 @@ static void *large_realloc(void *p, struct tag tag, size_t usable, size_t size)
 {
     void *q = size > SMALL_SIZE_MAX ? large_resize(p, tag, size) : NULL;
     pressure_poll();
-    if (q) return q;
+    if (q) {
+        front_poll_after_resize();
+        return q;
+    }
     if (stays(usable, size)) return p;
     return usable < size ? large_move_up(p, tag, usable, size) : move_down(p, size);
 }

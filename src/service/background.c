@@ -26,7 +26,9 @@
 enum {
     STARTING = INT32_MAX,
     UNITS_MIN = 512,             /* 32 MiB: smaller heaps are left to visits */
+    ROUND_MIN_MS = 50,           /* also where memory is all but gone: then visits do not wait for the next round */
     ROUNDS_IDLE_MAX = 8,
+    ROUNDS_AWAITING_MAX = 120,   /* while some thread runs: its bins are emptied when it sleeps, or by nobody */
     RETRY_MS = 10000,            /* after a refusal, and after an end for want of work while there is none */
     LOOK_MS = 1000,
     PAUSE_MS = 100,              /* after an end for want of threads */
@@ -42,7 +44,7 @@ static uint32_t background_rests;     /* 1 = unless there is work: it ended for 
 static uint64_t round_ms(void)
 {
     uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
-    return delay >= 2 ? delay / 2 : 1;
+    return delay / 2 > ROUND_MIN_MS ? delay / 2 : ROUND_MIN_MS;
 }
 
 static bool is_wanted(void)
@@ -85,13 +87,18 @@ static bool sleep_for_round(void)
     return true;
 }
 
+static bool is_of_use(unsigned idle)
+{
+    return is_wanted() && idle < (reclaim_awaits_threads() ? ROUNDS_AWAITING_MAX : ROUNDS_IDLE_MAX);
+}
+
 static int background_main(bool alone)
 {
     heap_self = &heap_exited;
-    unsigned idle = alone ? 0 : ROUNDS_IDLE_MAX;
+    unsigned idle = alone ? 0 : ROUNDS_AWAITING_MAX;
     keep_attend(true);
     heap_allow_files(true);
-    while (is_wanted() && idle < ROUNDS_IDLE_MAX) {
+    while (is_of_use(idle)) {
         store_relaxed(&background_seen_ms, os_now_ms());
         if (!sleep_for_round()) break;
         bool some = reclaim_round(&background_stop);
@@ -99,6 +106,7 @@ static int background_main(bool alone)
         idle = some ? 0 : idle + 1;
     }
     keep_attend(false);
+    pressure_forget();
     store_relaxed(&background_rests, alone && idle >= ROUNDS_IDLE_MAX);
     store_relaxed(&background_next_ms, os_now_ms() + RETRY_MS);
     return 0;
@@ -154,6 +162,7 @@ bool background_poll(void)
 void background_forget(void)
 {
     keep_attend(false);
+    pressure_forget();
     background.id = 0;
     background_next_ms = 0;
     background_rests = 0;

@@ -85,6 +85,11 @@ COLD void pressure_look(void)
     store_relaxed(&group_shortness, (uint32_t)shortness);
 }
 
+void pressure_forget(void)
+{
+    store_relaxed(&group_shortness, MEMORY_ENOUGH);
+}
+
 bool pressure_has_group(void)
 {
     return load_relaxed(&group_limit) != SIZE_MAX;

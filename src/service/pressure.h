@@ -15,6 +15,9 @@ void pressure_start(void);
 /* Looks how near the control group is to its limit, for pressure_delay(). Opens files: for the background thread. */
 void pressure_look(void);
 
+/* Nobody looks any more: what was seen last counts no longer. */
+void pressure_forget(void);
+
 /* true = when last looked at, the group had a limit. */
 bool pressure_has_group(void);
 

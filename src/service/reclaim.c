@@ -115,6 +115,8 @@ void reclaim_left(void)
     (void)large_purge_left(now_ms);
 }
 
+static uint32_t awaited; /* heaps that were not flushed in the last round; by the background thread */
+
 /* Under the heap's lock. */
 static void flush_sleeper(struct heap *heap)
 {
@@ -132,10 +134,12 @@ static void release_idle_heap(struct heap *heap, void *context)
     uint32_t work = load_relaxed(&heap->work);
     bool idle = heap->work_seen == work;
     heap->work_seen = work;
-    if (!idle || heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE) return;
-    if (!lock_try_peer(&heap->lock)) return;
+    if (heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE) return;
+    awaited++;
+    if (!idle || !lock_try_peer(&heap->lock)) return;
     inbox_drain(heap);
     flush_sleeper(heap);
+    awaited -= heap->flushed;
     heap_release_empty(heap);
     lock_release_peer(&heap->lock);
 }
@@ -145,10 +149,16 @@ bool reclaim_has_work(void)
     return arena_has_dirty() || large_has_kept() || !sparse_is_quiet();
 }
 
+bool reclaim_awaits_threads(void)
+{
+    return awaited > 0;
+}
+
 bool reclaim_round(const uint32_t *stop)
 {
     if (request_followed()) return true;
     uint64_t delay = delay_now();
+    awaited = 0;
     heap_each(release_idle_heap, NULL);
     start_tick(delay);
     bool more = take_step(STAGE_NONE);

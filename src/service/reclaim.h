@@ -26,6 +26,9 @@ bool reclaim_has_work(void);
  * threads' mail is taken in and what they keep empty is given back. Returns whether there was something to do. */
 bool reclaim_round(const uint32_t *stop);
 
+/* true = in that round some thread ran, or was at a visit: what it keeps is still there. */
+bool reclaim_awaits_threads(void);
+
 /* Gives back what may serve another call: inboxes are drained, empty slabs and reserves of all heaps retire, dirty
  * units and kept mappings go to the system. Other threads flush their bins with their next call.
  * Returns bytes given back by now. */

@@ -6,6 +6,7 @@
 static void it_ends_when_there_is_nothing_to_do(void)
 {
     pthread_t thread = start_all();
+    fake.threads_sleep = true;
     run_rounds(100);
     require(rounds >= ROUNDS_IDLE_MAX && rounds < 20, "%u rounds", rounds);
     require(!background_poll() && fake.thread_starts == 1, "at once again");

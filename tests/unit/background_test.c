@@ -90,6 +90,7 @@ static void idle_memory_goes_within_three_rounds(void)
 static void one_that_ended_for_want_of_work_is_started_by_work(void)
 {
     pthread_t thread = start_all();
+    fake.threads_sleep = true;
     void *p = do_malloc(60 * MIB);
     uint64_t before = fake.now_ms;
     in_thread(run_main, NULL);
@@ -99,6 +100,51 @@ static void one_that_ended_for_want_of_work_is_started_by_work(void)
     require(!background_poll() && fake.thread_starts == starts, "there is nothing to do");
     do_free(p);
     require(dirty_units() >= 960 && fake.thread_starts == starts + 1 && background_poll());
+    end_sleeper(thread);
+}
+
+static void what_realloc_gives_back_starts_it(void)
+{
+    pthread_t thread = start_all();
+    fake.threads_sleep = true;
+    void *p = do_malloc(60 * MIB);
+    in_thread(run_main, NULL);
+    uint64_t starts = fake.thread_starts;
+    require(!background_poll() && fake.thread_starts == starts);
+    p = do_realloc(p, MIB);
+    require(dirty_units() >= 900 && fake.thread_starts == starts + 1);
+    do_free(p);
+    end_sleeper(thread);
+}
+
+/* Bins cannot be emptied while their thread runs. It may sleep soon, and call nobody any more. */
+static void it_waits_for_threads_that_run(void)
+{
+    pthread_t thread = start_all();
+    (void)hak_purge();
+    do_free(do_malloc(20000));
+    uint64_t before = fake.now_ms;
+    in_thread(run_main, NULL);
+    uint64_t alone = fake.now_ms - before;
+    require(alone >= 30000 && alone <= 120000, "%lu ms", alone);
+    fake.threads_sleep = true;
+    before = fake.now_ms;
+    do_free(do_malloc(60 * MIB));
+    in_thread(run_main, NULL);
+    require(fake.now_ms - before <= 10000, "%lu ms", fake.now_ms - before);
+    end_sleeper(thread);
+}
+
+/* Else who looks next may come never, and the group may have room again. */
+static void what_it_has_seen_of_the_group_ends_with_it(void)
+{
+    pthread_t thread = start_all();
+    fake_set_file("/proc/self/cgroup", "0::/app\n");
+    fake_set_file("/sys/fs/cgroup/app/memory.max", "104857600\n");
+    fake_set_file("/sys/fs/cgroup/app/memory.current", "104000000\n");
+    run_rounds(3);
+    fake_set_file("/sys/fs/cgroup/app/memory.current", "52428800\n");
+    require(pressure_delay(1000) == 1000, "%lu ms", pressure_delay(1000));
     end_sleeper(thread);
 }
 
@@ -123,6 +169,7 @@ static void *free_what_is_others(void *unused)
 static void who_frees_only_what_is_others_starts_it(void)
 {
     pthread_t thread = start_all();
+    fake.threads_sleep = true;
     for (unsigned i = 0; i < array_length(frees_of_others); i++) frees_of_others[i] = do_malloc(30000);
     in_thread(run_main, NULL);
     uint64_t starts = fake.thread_starts;
@@ -267,6 +314,9 @@ int main(void)
         TEST(idle_memory_goes_within_three_rounds),
         TEST(one_that_ended_for_want_of_work_is_started_by_work),
         TEST(who_frees_only_what_is_others_starts_it),
+        TEST(what_realloc_gives_back_starts_it),
+        TEST(it_waits_for_threads_that_run),
+        TEST(what_it_has_seen_of_the_group_ends_with_it),
         TEST(mail_and_spares_of_sleeping_threads_are_taken_in),
         TEST(a_thread_that_works_is_left_alone),
         TEST(a_heap_at_a_visit_is_left_alone),

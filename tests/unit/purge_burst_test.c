@@ -85,6 +85,45 @@ static void a_program_that_takes_them_again_fills_its_bins(void)
     require_sound();
 }
 
+/* What large blocks lose when they shrink, or where they move, is as good as freed. */
+static void shrinking_large_blocks_are_a_burst(void)
+{
+    void *p[10];
+    for (unsigned i = 0; i < array_length(p); i++) p[i] = do_malloc(60 * MIB);
+    for (unsigned i = 0; i < array_length(p); i++) p[i] = do_realloc(p[i], MIB);
+    require(dirty_units() <= BURST_UNITS_MIN + 16, "%zu units", dirty_units());
+    for (unsigned i = 0; i < array_length(p); i++) do_free(p[i]);
+    require_sound();
+}
+
+static void a_large_block_that_grows_out_of_the_arena_is_a_burst(void)
+{
+    void *p = do_malloc(50 * MIB);
+    p = do_realloc(p, 300 * MIB);
+    require(p && dirty_units() <= BURST_UNITS_MIN + 16, "%zu units", dirty_units());
+    do_free(p);
+    require_sound();
+}
+
+/* There no owner is ever the thread's own: each free is a visit. */
+static void start_in_a_window(void)
+{
+    fake.address_limit = 1024 * MIB;
+    require(tagmap_init() && tagmap.windowed);
+}
+
+static void it_is_seen_under_a_limit_of_addresses(void)
+{
+    start_in_a_window();
+    falls_silent(5000);
+}
+
+static void so_it_is_where_blocks_are_in_pools(void)
+{
+    start_in_a_window();
+    falls_silent(30000);
+}
+
 /* A visit stops when its time is over, and what is left then comes with the next ones. */
 static void no_free_takes_long(void)
 {
@@ -249,6 +288,10 @@ int main(void)
         TEST(a_program_that_falls_silent_keeps_few_runs),
         TEST(blocks_that_are_freed_last_keep_no_slabs),
         TEST(a_program_that_takes_them_again_fills_its_bins),
+        TEST(shrinking_large_blocks_are_a_burst),
+        TEST(a_large_block_that_grows_out_of_the_arena_is_a_burst),
+        TEST(it_is_seen_under_a_limit_of_addresses),
+        TEST(so_it_is_where_blocks_are_in_pools),
         TEST(no_free_takes_long),
         TEST(where_the_system_is_slow_little_is_kept_as_well),
         TEST(where_the_system_is_slow_large_blocks_go_as_they_are_freed),
