@@ -1,5 +1,5 @@
 /* foreign_test.c - blocks of glibc's own malloc reach glibc when they are given to hakmem's free, realloc
- * and malloc_usable_size (mission: pointer_from_other_allocator).
+ * and malloc_usable_size.
  *
  * glibc's calls are taken from libc.so.6 by dlsym, as a library loaded with RTLD_DEEPBIND would bind them.
  */

@@ -1,7 +1,7 @@
 /* class_test.c - size classes: every request, every class, every alignment. */
 #include "unit.h"
 
-/* The classes as mission and design list them, written down a second time. */
+/* The classes as the head of class.h lists them, written down a second time. */
 static unsigned list_sizes(uint32_t *size)
 {
     unsigned count = 0;
@@ -19,7 +19,7 @@ static uint32_t slab_bytes(unsigned class)
     return class_units(class) * (uint32_t)UNIT_SIZE;
 }
 
-static void classes_are_those_of_the_design(void)
+static void classes_are_those_of_the_list(void)
 {
     uint32_t size[256];
     unsigned count = list_sizes(size);
@@ -163,7 +163,7 @@ static void small_multiples_of_an_alignment_have_its_classes(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(classes_are_those_of_the_design),
+        TEST(classes_are_those_of_the_list),
         TEST(the_old_steps_stay_classes),
         TEST(every_request_gets_the_smallest_class),
         TEST(the_table_of_small_sizes_agrees),
