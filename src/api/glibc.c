@@ -1,7 +1,7 @@
 /* glibc.c - the names that only glibc has: what old binaries call, what static programs refer to, and mallinfo() with
  * its kin.
  *
- * Uses: hak.c, reclaim, stats. The only file besides foreign.c that uses stdio (malloc_info's stream).
+ * Uses: hak.c, reclaim, stats, message. The only file that uses stdio (malloc_info's stream).
  */
 #include "api.h"
 

@@ -1,6 +1,6 @@
 /* attach.c - threads get heaps, and leave them. See heap.h.
  *
- * Uses: heap, inbox, tagmap, pthread keys. Locks: RANK_REGISTRY for the table of heaps.
+ * Uses: heap, inbox, tagmap, thread, memcheck, pthread keys. Locks: RANK_REGISTRY for the table of heaps.
  *
  * Everything the library needs before its first block is made here, at the first call of the process,
  * whoever makes it: nothing on this way asks libc for memory, the environment or a symbol. pthread_setspecific

@@ -1,6 +1,7 @@
 /* bin.c - visits of the slow side: accounts, budgets, refills, and a look at what is freed. See heap.h.
  *
- * Uses: flush (bin.h), heap, inbox, slab, tagmap, option. Locks: heap->lock for the length of a visit.
+ * Uses: flush (bin.h), heap, inbox, kept, slab, tagmap, option, error, message.
+ * Locks: heap->lock for the length of a visit.
  *
  * A visit finds out from the budget how many calls the hit paths served, does what is due, and sets the
  * budget anew.

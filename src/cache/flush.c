@@ -1,6 +1,7 @@
 /* flush.c - how blocks leave a bin for their slabs, and how many a bin may hold. See heap.h.
  *
- * Uses: bin.h, heap, inbox, tagmap, option. Locks: under heap->lock; called by visits, and by who drains for a heap.
+ * Uses: bin.h, heap, inbox, kept, tagmap, option, error.
+ * Locks: under heap->lock; called by visits, and by who drains for a heap.
  *
  * Capacities adapt: a bin that was refilled and overflows again was too small for what the thread does, so it doubles.
  * In a burst a bin holds less, and one of larger blocks nothing.

@@ -1,6 +1,7 @@
 /* heap.c - the slabs of a heap: placing, taking, adopting, retiring, purging. See heap.h.
  *
- * Uses: slab, arena, density, tagmap. Locks: under heap->lock; takes the common heap's to adopt and to orphan.
+ * Uses: slab, arena, density, tagmap, inbox, error.
+ * Locks: under heap->lock; takes the common heap's to adopt and to orphan.
  */
 #include "heap.h"
 

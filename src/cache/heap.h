@@ -15,7 +15,7 @@
  *
  * I1  left == length of the bin's list; its blocks are used blocks of slabs of that class
  * I2  a slab is in the list of its owner for slab_place_of(slab), and its tags say the owner and the class
- * I3  class.empty is the number of slabs with used == 0
+ * I3  class.empty is the number of slabs with carved blocks, none of them used
  * I4  what was allocated less what was freed == used blocks less those in bins and on their way; on their way
  *     are, summed over all heaps, remote_frees + returned - arrived
  * I5  the units of kept runs are handed out and tagged as theirs, and their records are no blocks'; kept_units is
@@ -75,9 +75,9 @@ struct heap_class {
     uint16_t capacity;              /* blocks that the bin may hold; adapts */
     uint16_t limit;                 /* the same, for now: less in a burst */
     uint32_t mallocs_seen;          /* mallocs at the last trim */
-    uint8_t idle;                   /* ticks without a call; and the next three: see sparse.c */
+    uint8_t idle;                   /* ticks without a call; this, lean, revived and seen: see sparse.c */
     uint8_t lean;                   /* log of the ticks that it must have been idle */
-    uint32_t empty;                 /* slabs without a used block */
+    uint32_t empty;                 /* slabs with carved blocks, none of them used */
     bool refilled;                  /* since the last flush */
     bool torn_down;                 /* keeps nothing, until the next malloc */
     bool revived;                   /* absent blocks were needed since the last sweep */

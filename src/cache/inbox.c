@@ -1,6 +1,6 @@
 /* inbox.c - see inbox.h.
  *
- * Uses: heap, tagmap. Locks: as inbox.h says; takes the common heap's to free into orphans.
+ * Uses: heap, tagmap, option, error. Locks: as inbox.h says; takes the common heap's to free into orphans.
  */
 #include "inbox.h"
 

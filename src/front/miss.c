@@ -1,6 +1,6 @@
 /* miss.c - what malloc and free do when they do not hit, in the order of likelihood.
  *
- * Uses: cache, large, reclaim, pressure, foreign, watched. Callers: front.h, api.
+ * Uses: cache, arena, large, background, reclaim, pressure, foreign, watched, option, error. Callers: front.h, api.
  * Locks: each step takes and releases its own; none is held between steps.
  */
 #include <errno.h>

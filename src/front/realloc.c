@@ -1,6 +1,6 @@
 /* realloc.c - resizing: in place where the class, the run or the mapping allows it, else by copying.
  *
- * Uses: large, pressure, foreign, front, watched. Callers: api. Locks: none held across steps.
+ * Uses: large, pressure, foreign, front, watched, error. Callers: api. Locks: none held across steps.
  */
 #include <errno.h>
 

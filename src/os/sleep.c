@@ -3,10 +3,11 @@
  * Uses: os. Callers: through thread.h. Opens a file: for the background thread only.
  * Locks: none.
  *
- * A thread that waits in a system call which this library has not made has ended whatever it did before in the library,
- * with one exception: a signal may have interrupted it there, and the handler may wait. Then the kernel has saved where
- * it was on the stack of the handler, as a frame of known shape. So the stack is searched for one whose program counter
- * is ours. In a static program all of its code counts as ours.
+ * A thread that waits in a system call is not in the middle of a hit, with one exception: a signal may have interrupted
+ * it there, and the handler may wait. Then the kernel has saved where it was on the stack of the handler, as a frame of
+ * known shape. So the stack is searched for one whose program counter is ours. In a static program all of its code
+ * counts as ours. The library's own system calls are made off the hit path only; there the thread holds the heap's
+ * lock, is marked busy, or has its books right.
  *
  * Handlers may run on a stack of their own, be interrupted by others, and switch stacks by hand. So the search must go
  * from where the thread is to the end of the stack that it began on, and each frame that it meets must lead to a part

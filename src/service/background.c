@@ -1,6 +1,6 @@
 /* background.c - see background.h.
  *
- * Uses: heap, reclaim, pressure, arena, keep, option, thread. Locks: none of its own.
+ * Uses: heap, recall, reclaim, pressure, arena, keep, option, thread. Locks: none of its own.
  *
  * Started late: by a visit, when other threads are there already and the heap is large enough for anybody to care. It
  * does a round twice in purge_delay, and ends when it found nothing to do for a while: a visit starts it again, and one

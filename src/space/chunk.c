@@ -1,6 +1,6 @@
 /* chunk.c - see chunk.h.
  *
- * Uses: tagmap, record, freemap, density, option, os. Locks: none; the caller holds RANK_ARENA.
+ * Uses: tagmap, record, freemap, density, option, os, aligned. Locks: none; the caller holds RANK_ARENA.
  */
 #include "chunk.h"
 

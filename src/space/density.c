@@ -1,6 +1,6 @@
 /* density.c - see density.h.
  *
- * Uses: os. Locks: none.
+ * Uses: option, os. Locks: none.
  */
 #include "density.h"
 

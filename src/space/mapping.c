@@ -1,6 +1,6 @@
 /* mapping.c - see mapping.h.
  *
- * Uses: density, huge, keep, limit, tagmap, record, option, os.
+ * Uses: density, huge, keep, limit, tagmap, record, option, os, aligned.
  * Locks: RANK_LARGE, never across a system call that maps or unmaps.
  */
 #include "mapping.h"
