@@ -99,11 +99,13 @@ HAK_API int hak_limit_set(size_t soft, size_t hard) HAK_NOTHROW;
 HAK_API void hak_limit_callback(void (*call)(size_t held, size_t soft, void *context), void *context) HAK_NOTHROW;
 
 /* All in bytes. Exact when no other thread is inside the allocator; else each figure is from a moment
- * during the call.  mapped == live + cached + dirty + purged + (slack of slabs, carved or not). */
+ * during the call. mapped == live + cached + free_in_slabs + dirty + purged.
+ * `free_in_slabs`: free blocks (carved or not) and remainders inside slabs, without their purged pages, and what large
+ * blocks are rounded up by or have as room to grow. */
 struct hak_stats {
     size_t live;          /* usable bytes of the blocks that the program holds */
     size_t cached;        /* free blocks kept in thread bins, outboxes and inboxes */
-    size_t free_in_slabs; /* free blocks (carved or not) and remainders inside slabs, without their purged pages */
+    size_t free_in_slabs; /* free blocks and remainders inside slabs, and what large blocks leave of their own */
     size_t dirty;         /* free units and kept mappings that still have RAM */
     size_t purged;        /* address space without RAM: given back, or never used */
     size_t mapped;        /* address space for blocks: the sum of all above */
