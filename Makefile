@@ -3,6 +3,8 @@
 #   make            build/libhakmem.so, build/libhakmem.a; build/hakmem where ncurses' headers are
 #   make demo       install what is missing, build, run real programs beside the system allocator
 #   make check      install what is missing, build, run all tests
+#   make lint       the rules of the project on its own sources
+#   make idle       memory that goes back while nobody calls: all sizes and threads, four minutes
 #   make bench      the benchmarks, beside Debian's allocators
 #   make soak       everything at once for HOURS=2; make briefs: a million short processes
 #   make matrix     3,000 runs of each case of the verification matrix
@@ -16,7 +18,8 @@
 #   make machines   emulated machines: Debian's kernels with other settings, control groups, little memory, on aarch64
 #   make suites     test suites of real programs (CPython, Perl, SQLite, Redis, Git ...), the same verdicts
 #   make models     all states of larger cases of the lock-free protocols' models
-#   make install    PREFIX, DESTDIR
+#   make install    PREFIX, DESTDIR; make uninstall; make clean
+#   make bench-latency, bench-counts, idle-table, thrash-table, server-sim    single measurements: bench/bench.mk
 #
 #   DEBUG=1         no optimisation            CHECKED=1    every invariant after every operation
 #   SANITIZE=thread|address|undefined          CC=clang
