@@ -10,8 +10,8 @@
  *        or `medium`: 2,048 to 131,072 bytes, each as likely as any other
  * ORDER  in which a thread frees: lifo, fifo (the default), random; remote: fifo the blocks of its neighbour
  * LEAVE  blocks of a million that stay, chosen at random; 0 by default
- * HOLD   seconds without a call between the last malloc and the first free; 0 by default. Longer than an allocator's
- *        own thread waits for work: the frees have to wake or to start one.
+ * HOLD   seconds without a call between the last malloc and the first free; 0 by default. Where it is longer than an
+ *        allocator's own thread waits for work, the frees have to wake or to start one.
  *
  * A process that does nothing else starts this one and reads its resident memory (Rss of smaps_rollup). All figures are
  * less the baseline, which is read when the threads have started and the program's own tables (which are no memory of

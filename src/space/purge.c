@@ -1,7 +1,7 @@
 /* purge.c - gives the memory of idle units back to the system.
  *
  * Uses: arena, chunk, freemap, os. Callers: through arena_purge(), arena_purge_step(), arena_purge_empty(),
- *       arena_purge_run() and arena_purge_left().
+ *       arena_purge_burst() and arena_purge_left().
  * Locks: RANK_PURGE throughout; RANK_ARENA to pick units and to put them back, never across a system call.
  *
  * Units being purged count as occupied, those without memory not as held (limit.c). They return as zero, or as dirty
