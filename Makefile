@@ -101,6 +101,7 @@ $(LIB_SO): $(BUILD)/hakmem.o $(CXX_SO) scripts/check-symbols
 $(LIB_A): $(BUILD)/hakmem.o $(CXX_A)
 	@rm -f $@
 	$(AR) rcs $@ $^
+	$(if $(SANITIZE),,scripts/check-symbols $@)
 
 include $(wildcard cli/*.mk bench/*.mk tests/*/*.mk packaging/*.mk)
 

@@ -4,6 +4,7 @@
  * are exported. Each file also compiles alone. docs/TOUR.md walks through them. Only api/cxx.c is an object of its
  * own: a static program without C++ must not pull it in.
  */
+#define HAK_ONE_UNIT 1
 #include "base/config.h"
 
 #ifdef HAK_FAKE_OS

@@ -17,7 +17,14 @@
 #define HIT_PATHS_BEGIN CACHE_ALIGNED /* else what lies before them decides how quick they are */
 #define TLS_INITIAL_EXEC __thread __attribute__((tls_model("initial-exec")))
 
-/* What the linker calls a variable whose own name a program may have as well: in an archive they would meet. */
+/* The library's own names must not meet those of a program that is linked with the archive, or has the source file
+ * compiled in. INTERNAL stands before the declaration of each function that other files call: in the one translation
+ * unit it is static. Data, and what cxx.c calls, have another name for the linker. */
+#ifdef HAK_ONE_UNIT
+#define INTERNAL static UNUSED
+#else
+#define INTERNAL extern
+#endif
 #define LINKED_AS(name) __asm__(name)
 
 /* A second name for a function of this translation unit. */

@@ -12,8 +12,10 @@
 #ifndef HAK_CACHE_FORK_H
 #define HAK_CACHE_FORK_H
 
-void fork_prepare(void);
-void fork_parent(void);
-void fork_child(void);
+#include "../base/compiler.h"
+
+INTERNAL void fork_prepare(void);
+INTERNAL void fork_parent(void);
+INTERNAL void fork_child(void);
 
 #endif

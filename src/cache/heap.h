@@ -147,17 +147,22 @@ struct heap {
 };
 
 /* The heap of this thread; heap_none or heap_exited when it has none. */
-extern TLS_INITIAL_EXEC struct heap_front *heap_self; /* others may put heap_called there */
-extern struct heap_front heap_none;   /* before the first call: attach */
-extern struct heap_front heap_called; /* it has one, heap_mine, and is to visit: see recall.h */
-extern TLS_INITIAL_EXEC struct heap *heap_mine; /* the heap of this thread when heap_self is &heap_called */
-extern struct heap_front heap_exited; /* after the exit handler, or no heap to be had: use the common heap */
+extern TLS_INITIAL_EXEC struct heap_front *heap_self LINKED_AS("hak_heap_self"); /* others may put heap_called there */
+extern struct heap_front heap_none LINKED_AS("hak_heap_none"); /* before the first call: attach */
+/* It has one, heap_mine, and is to visit: see recall.h. */
+extern struct heap_front heap_called LINKED_AS("hak_heap_called");
+/* The heap of this thread when heap_self is &heap_called. */
+extern TLS_INITIAL_EXEC struct heap *heap_mine LINKED_AS("hak_heap_mine");
+/* After the exit handler, or no heap to be had: use the common heap. */
+extern struct heap_front heap_exited LINKED_AS("hak_heap_exited");
 
-extern struct heap *heap_common;      /* NULL until the first call of the process */
-extern struct heap *heap_block[HEAP_BLOCKS]; /* by id; filled from the front, never emptied */
+extern struct heap *heap_common LINKED_AS("hak_heap_common"); /* NULL until the first call of the process */
+/* By id; filled from the front, never emptied. */
+extern struct heap *heap_block[HEAP_BLOCKS] LINKED_AS("hak_heap_block");
 extern uint32_t heap_count LINKED_AS("hak_heap_count"); /* ids given out: 1 ... heap_count */
-extern uint32_t cache_epoch;          /* raised to make all threads flush their caches */
-extern uint32_t trim_epoch;           /* raised to make all threads flush what they do not use */
+extern uint32_t cache_epoch LINKED_AS("hak_cache_epoch"); /* raised to make all threads flush their caches */
+/* Raised to make all threads flush what they do not use. */
+extern uint32_t trim_epoch LINKED_AS("hak_trim_epoch");
 
 ALWAYS_INLINE struct heap *heap_of(struct heap_front *front)
 {
@@ -193,18 +198,18 @@ ALWAYS_INLINE uint32_t bin_left(const struct bin *bin)
 
 /* ---- heap.c: slabs of a heap; under its lock ---- */
 
-void heap_init(struct heap *heap, uint32_t id);
+INTERNAL void heap_init(struct heap *heap, uint32_t id);
 
 /* Blocks for the bin of a class: at least one, about `want`. count 0 = memory is out. */
-struct chain heap_take(struct heap *heap, unsigned class, uint32_t want);
+INTERNAL struct chain heap_take(struct heap *heap, unsigned class, uint32_t want);
 
 /* Looks through the free blocks of a slab that is marked, or of the one that the next block of a class comes from, and
  * reports those that were written to. */
-void heap_check_slab(struct heap *heap, struct slab *s);
-void heap_check_next(struct heap *heap, unsigned class);
+INTERNAL void heap_check_slab(struct heap *heap, struct slab *s);
+INTERNAL void heap_check_next(struct heap *heap, unsigned class);
 
 /* Gives a used block of a slab of this heap back; one that is not used is reported. */
-void heap_give(struct heap *heap, struct slab *s, uint32_t index);
+INTERNAL void heap_give(struct heap *heap, struct slab *s, uint32_t index);
 
 /* The same, most often at once. */
 ALWAYS_INLINE void heap_give_one(struct heap *heap, struct slab *s, uint32_t index)
@@ -222,33 +227,33 @@ ALWAYS_INLINE struct slab *slab_of(struct tag tag, const void *block, unsigned c
 
 /* Gives back the pages of a slab that only free blocks overlap, if there are a few; an empty slab retires. Returns
  * bytes given back. */
-size_t heap_purge_slab(struct heap *heap, struct slab *s);
+INTERNAL size_t heap_purge_slab(struct heap *heap, struct slab *s);
 
 /* Retires the empty slabs of a class, the spare, too. */
-void heap_release_class(struct heap *heap, unsigned class);
+INTERNAL void heap_release_class(struct heap *heap, unsigned class);
 
 /* Retires all empty slabs and the reserve. */
-void heap_release_empty(struct heap *heap);
+INTERNAL void heap_release_empty(struct heap *heap);
 
 /* Makes all slabs of `heap` orphans; or the surplus: of the partly used ones all but one of each class. Both take
  * the common heap's lock. */
-void heap_orphan_slabs(struct heap *heap);
-void heap_orphan_surplus(struct heap *heap);
+INTERNAL void heap_orphan_slabs(struct heap *heap);
+INTERNAL void heap_orphan_surplus(struct heap *heap);
 
 /* Checks I2, I3 and every slab; I1. NULL = they hold. */
-const char *heap_verify_slabs(struct heap *heap);
-const char *heap_verify_bins(struct heap *heap);
+INTERNAL const char *heap_verify_slabs(struct heap *heap);
+INTERNAL const char *heap_verify_bins(struct heap *heap);
 
 /* ---- bin.c and flush.c: visits, refill and flush ---- */
 
 /* malloc found its bin empty. NULL = memory is out. */
-void *heap_malloc_visit(struct heap *heap, unsigned class);
+INTERNAL void *heap_malloc_visit(struct heap *heap, unsigned class);
 
 /* malloc by a thread without a heap. NULL = memory is out. */
-void *heap_common_malloc(unsigned class);
+INTERNAL void *heap_common_malloc(unsigned class);
 
 /* free found its bin without room; the push was counted and did not happen. */
-void heap_free_visit(struct heap *heap, unsigned class, void *p);
+INTERNAL void heap_free_visit(struct heap *heap, unsigned class, void *p);
 
 /* true = a visit would have more to do than its own. */
 ALWAYS_INLINE bool heap_has_duties(const struct heap *heap)
@@ -257,39 +262,41 @@ ALWAYS_INLINE bool heap_has_duties(const struct heap *heap)
 }
 
 /* Does them; by the heap's thread, without the lock. */
-void heap_follow_duties(struct heap *heap);
+INTERNAL void heap_follow_duties(struct heap *heap);
 
 /* Takes over what the hit paths counted since the last visit. */
-void bin_account(struct heap *heap, unsigned class);
+INTERNAL void bin_account(struct heap *heap, unsigned class);
 
 /* Most bytes that bins grow to from now on, and half of that for kept runs; never more than by default, and bins not
  * less than they start with. */
-void bin_bound(size_t bytes);
+INTERNAL void bin_bound(size_t bytes);
 
 /* Gives all bins back to their slabs, and kept runs to the arena; see kept.h. */
-void heap_flush_bins(struct heap *heap);
+INTERNAL void heap_flush_bins(struct heap *heap);
 
 /* ---- attach.c: threads and their heaps ---- */
 
 /* A heap for this thread, made or found at its first call; NULL = none to be had: use the common heap. */
-struct heap *heap_attach(void);
+INTERNAL struct heap *heap_attach(void);
 
 /* In the child of a fork: this thread has another number. */
-void heap_renumber(void);
+INTERNAL void heap_renumber(void);
 
 /* Dissolves parked heaps: their blocks go home and their slabs become orphans. */
-void heap_dissolve_parked(void);
+INTERNAL void heap_dissolve_parked(void);
 
 /* Calls visit for every heap that ever lived, the common one included, without a lock. */
-void heap_each(void (*visit)(struct heap *heap, void *context), void *context);
+INTERNAL void heap_each(void (*visit)(struct heap *heap, void *context), void *context);
 
-struct heap *heap_at(uint32_t id);
+INTERNAL struct heap *heap_at(uint32_t id);
 
-extern uint32_t heap_threads;           /* that have a heap now */
-extern void (*heap_when_alone)(void);   /* called by a thread that leaves its heap when at most one other has one */
+extern uint32_t heap_threads LINKED_AS("hak_heap_threads"); /* that have a heap now */
+/* Called by a thread that leaves its heap when at most one other has one. */
+extern void (*heap_when_alone)(void) LINKED_AS("hak_heap_when_alone");
+
 /* Highest id given out; 0 = there is no heap yet. */
-uint32_t heap_last_id(void);
+INTERNAL uint32_t heap_last_id(void);
 
-extern struct lock registry_lock; /* for fork */
+extern struct lock registry_lock LINKED_AS("hak_registry_lock"); /* for fork */
 
 #endif

@@ -51,7 +51,7 @@ ALWAYS_INLINE void slot_push(struct outbox_slot *slot, void *p)
 }
 
 /* What outbox_add() does where no chain waits that the block can join. */
-void outbox_add_miss(struct heap *heap, void *p, struct tag tag);
+INTERNAL void outbox_add_miss(struct heap *heap, void *p, struct tag tag);
 
 /* A block of another heap was freed by `heap`'s thread. Here it joins a chain that waits, unless that is full with it,
  * or was the last to join already. true = that was all. */
@@ -68,20 +68,20 @@ ALWAYS_INLINE bool outbox_add(struct heap *heap, void *p, struct tag tag)
 }
 
 /* A block from `heap`'s bin goes back to a slab that has another owner by now. Under heap->lock. */
-void outbox_return(struct heap *heap, void *p, struct tag tag);
+INTERNAL void outbox_return(struct heap *heap, void *p, struct tag tag);
 
 /* Posts everything that waits in the outbox. By the heap's thread, or when it has none. */
-void outbox_post_all(struct heap *heap);
+INTERNAL void outbox_post_all(struct heap *heap);
 
 /* A block was freed by a thread without a heap: goes to its owner at once. */
-void inbox_post_block(void *p, struct tag tag);
+INTERNAL void inbox_post_block(void *p, struct tag tag);
 
 /* Takes in what has arrived: the heap's own thread into bins and slabs, others into slabs. Under heap->lock. */
-void inbox_drain(struct heap *heap);
+INTERNAL void inbox_drain(struct heap *heap);
 
 /* Opens the inbox of a heap that gets a thread; closes it when the thread is gone, forwarding what is in
  * it. Close after the slabs have other owners. Under heap->lock. */
-void inbox_open(struct heap *heap);
-void inbox_close(struct heap *heap);
+INTERNAL void inbox_open(struct heap *heap);
+INTERNAL void inbox_close(struct heap *heap);
 
 #endif

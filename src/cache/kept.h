@@ -15,20 +15,21 @@
 #include "../space/large.h"
 #include "heap.h"
 
-extern uint32_t kept_units_most; /* what a heap may keep: KEPT_UNITS, less beside a limit; shared */
+/* What a heap may keep: KEPT_UNITS, less beside a limit; shared. */
+extern uint32_t kept_units_most LINKED_AS("hak_kept_units_most");
 
 /* Where there is no place: the oldest go to the arena. */
-void heap_displace_runs(struct heap *heap, struct kept_run run);
+INTERNAL void heap_displace_runs(struct heap *heap, struct kept_run run);
 
 /* A run of KEPT_LONG units or more was looked for in vain. Those of other lengths go to the arena, unless the last one
  * was looked for in vain, too. */
-void heap_want_run(struct heap *heap, unsigned units);
+INTERNAL void heap_want_run(struct heap *heap, unsigned units);
 
 /* All go to the arena. */
-void heap_release_runs(struct heap *heap);
+INTERNAL void heap_release_runs(struct heap *heap);
 
 /* Checks heap I5. NULL = it holds. */
-const char *heap_verify_runs(const struct heap *heap);
+INTERNAL const char *heap_verify_runs(const struct heap *heap);
 
 ALWAYS_INLINE void heap_push_run(struct heap *heap, struct kept_run run)
 {

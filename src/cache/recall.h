@@ -19,11 +19,11 @@
 #include "heap.h"
 
 /* Makes the heap's thread visit with its next call. false = it has no thread, or that is about to change. */
-bool heap_recall(struct heap *heap);
+INTERNAL bool heap_recall(struct heap *heap);
 
 /* The same. true = the thread sleeps: bins, kept runs and outbox are in nobody's hands as long as the lock is held.
  * Opens a file: by the background thread only; true of no heap elsewhere. */
-bool heap_sleeps(struct heap *heap);
+INTERNAL bool heap_sleeps(struct heap *heap);
 
 /* By the heap's thread, around what it does without the lock where it may come to wait. */
 ALWAYS_INLINE void heap_set_busy(struct heap *heap, bool busy)
@@ -34,6 +34,6 @@ ALWAYS_INLINE void heap_set_busy(struct heap *heap, bool busy)
 }
 
 /* By the background thread, when it begins and ends. */
-void heap_allow_files(bool allowed);
+INTERNAL void heap_allow_files(bool allowed);
 
 #endif

@@ -13,19 +13,19 @@
 #include "../os/lock.h"
 
 /* A hint without a lock: the process has so much memory that a pass may find something. */
-bool sparse_is_due(void);
+INTERNAL bool sparse_is_due(void);
 
 /* Begins a pass unless one is under way, or goes on with it for about 0.1 ms, and tells whether more is left. One pass
  * a tick, or idle time is not what it should be. Does not wait: false = another thread is at it, nothing was done. */
-bool sparse_step(bool begin, bool *more);
+INTERNAL bool sparse_step(bool begin, bool *more);
 
 /* Sweeps every class of all heaps at once, idle or not. Returns bytes given back. */
-size_t sparse_purge_all(void);
+INTERNAL size_t sparse_purge_all(void);
 
 /* A hint: the last pass found nothing but what it had swept before, so there is nothing to do until some thread calls
  * malloc or free. */
-bool sparse_is_quiet(void);
+INTERNAL bool sparse_is_quiet(void);
 
-extern struct lock sparse_lock; /* for fork */
+extern struct lock sparse_lock LINKED_AS("hak_sparse_lock"); /* for fork */
 
 #endif

@@ -16,6 +16,6 @@ enum error {
 
 /* Prints "hakmem: <fact>: p=<address> size=<class> ..." and aborts, or with HAKMEM_ON_ERROR=report
  * returns: the caller then leaks the block. size 0 = unknown. */
-void error_report(enum error error, const void *p, size_t size);
+INTERNAL void error_report(enum error error, const void *p, size_t size);
 
 #endif

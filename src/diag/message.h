@@ -16,16 +16,16 @@
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
 /* As snprintf with the formats above; returns the length written, without the closing zero. */
-size_t message_format(char *out, size_t size, const char *format, ...) PRINTF_LIKE(3, 4);
-size_t message_format_list(char *out, size_t size, const char *format, va_list list);
+INTERNAL size_t message_format(char *out, size_t size, const char *format, ...) PRINTF_LIKE(3, 4);
+INTERNAL size_t message_format_list(char *out, size_t size, const char *format, va_list list);
 
 /* Prints "hakmem: <text>\n". */
-void message_print(const char *format, ...) PRINTF_LIKE(1, 2);
+void message_print(const char *format, ...) LINKED_AS("hak_message_print") PRINTF_LIKE(1, 2);
 
 /* Prints the text as it is, for tables and reports. */
-void message_raw(const char *format, ...) PRINTF_LIKE(1, 2);
+INTERNAL void message_raw(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* Prints "hakmem: internal error: <text>" and aborts: an invariant of our own is broken. */
-_Noreturn void message_fatal(const char *format, ...) PRINTF_LIKE(1, 2);
+INTERNAL _Noreturn void message_fatal(const char *format, ...) PRINTF_LIKE(1, 2);
 
 #endif

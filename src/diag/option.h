@@ -19,7 +19,7 @@ enum { ON_ERROR_ABORT = 0, ON_ERROR_REPORT = 1 };
 enum { BACKGROUND_AUTO = 0, BACKGROUND_OFF = 1, BACKGROUND_ON = 2 };
 enum { THP_AUTO = 0, THP_ALWAYS = 1, THP_NEVER = 2 };
 
-extern long option_value[OPTION_COUNT];
+extern long option_value[OPTION_COUNT] LINKED_AS("hak_option_value");
 
 ALWAYS_INLINE long option_get(enum option option)
 {
@@ -27,18 +27,18 @@ ALWAYS_INLINE long option_get(enum option option)
 }
 
 /* The option of that name ("purge_delay"), or -1. */
-int option_find(const char *name);
+INTERNAL int option_find(const char *name);
 
 /* true = set; false = out of range, nothing changed. */
-bool option_set(enum option option, long value);
+INTERNAL bool option_set(enum option option, long value);
 
 /* false = may only be given at start. */
-bool option_is_settable(enum option option);
+INTERNAL bool option_is_settable(enum option option);
 
 /* Takes the HAKMEM_* variables over; each bad value costs one line on standard error. */
-void option_read_environment(void);
+INTERNAL void option_read_environment(void);
 
 /* Prints every option with its value. */
-void option_print_all(void);
+INTERNAL void option_print_all(void);
 
 #endif

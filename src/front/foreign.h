@@ -11,10 +11,10 @@
 #include "../base/compiler.h"
 
 /* Remembers where the break segment begins, which is where libc's allocator works. */
-void foreign_init(void);
+INTERNAL void foreign_init(void);
 
-void foreign_free(void *p);
-void *foreign_realloc(void *p, size_t size);
-size_t foreign_usable_size(const void *p);
+INTERNAL void foreign_free(void *p);
+INTERNAL void *foreign_realloc(void *p, size_t size);
+INTERNAL size_t foreign_usable_size(const void *p);
 
 #endif

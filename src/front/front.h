@@ -11,11 +11,11 @@
 
 #include "../cache/heap.h"
 
-void *front_malloc_medium(size_t size);
-void *front_malloc_miss(size_t size);
-void front_free_miss(void *p);
-void front_free_full(void *p, uint64_t offset);
-void front_free_sized_full(void *p, uint64_t offset, size_t size);
+void *front_malloc_medium(size_t size) LINKED_AS("hak_front_malloc_medium");
+void *front_malloc_miss(size_t size) LINKED_AS("hak_front_malloc_miss");
+void front_free_miss(void *p) LINKED_AS("hak_front_free_miss");
+void front_free_full(void *p, uint64_t offset) LINKED_AS("hak_front_free_full");
+void front_free_sized_full(void *p, uint64_t offset, size_t size) LINKED_AS("hak_front_free_sized_full");
 
 ALWAYS_INLINE struct bin *front_bin(struct heap_front *self, size_t offset)
 {
@@ -74,28 +74,28 @@ ALWAYS_INLINE void front_free_sized(void *p, size_t size)
 
 /* ---- the other calls, in miss.c and realloc.c; as the standard ones of their names ---- */
 
-void *front_calloc(size_t count, size_t size);
-void *front_aligned(size_t alignment, size_t size); /* alignment is a power of two */
-void *front_realloc(void *p, size_t size);
+INTERNAL void *front_calloc(size_t count, size_t size);
+void *front_aligned(size_t alignment, size_t size) LINKED_AS("hak_front_aligned"); /* alignment is a power of two */
+INTERNAL void *front_realloc(void *p, size_t size);
 /* Reports a block of ours that has less than `size` bytes, or another alignment; others have no size. */
-void front_check_size(const void *p, size_t alignment, size_t size);
-size_t front_usable_size(const void *p);
-bool front_owns(const void *p);
+INTERNAL void front_check_size(const void *p, size_t alignment, size_t size);
+INTERNAL size_t front_usable_size(const void *p);
+INTERNAL bool front_owns(const void *p);
 
 /* What a pointer is, as far as its unit tells. */
 enum front_kind { FRONT_FOREIGN, FRONT_FREED, FRONT_INTERIOR /* of ours, but no block starts there */, FRONT_LIVE };
-enum front_kind front_classify(const void *p);
-size_t front_own_size(const void *p); /* usable size of a block of ours; 0 = it is none */
+INTERNAL enum front_kind front_classify(const void *p);
+INTERNAL size_t front_own_size(const void *p); /* usable size of a block of ours; 0 = it is none */
 
 /* ---- for realloc.c ---- */
 
 /* A large block was resized: what it lost may be the last that is freed for long. */
-void front_poll_after_resize(void);
+INTERNAL void front_poll_after_resize(void);
 
 /* ---- for watched.c: blocks as they come and go, whoever watches ---- */
 
-void *front_plain_aligned(size_t alignment, size_t size);
-void front_plain_free(void *p);
-size_t front_plain_size(const void *p);
+INTERNAL void *front_plain_aligned(size_t alignment, size_t size);
+INTERNAL void front_plain_free(void *p);
+INTERNAL size_t front_plain_size(const void *p);
 
 #endif

@@ -27,11 +27,11 @@ ALWAYS_INLINE bool is_watched(void)
 }
 
 /* As the calls without watched_; alignment is a power of two or 0. */
-void *watched_malloc(size_t size, size_t alignment, bool zeroed);
-void *watched_realloc(void *p, size_t size);
-void watched_free(void *p);
+INTERNAL void *watched_malloc(size_t size, size_t alignment, bool zeroed);
+INTERNAL void *watched_realloc(void *p, size_t size);
+INTERNAL void watched_free(void *p);
 
 /* The bytes of a block of ours; 0 = it is none. */
-size_t watched_size(const void *p);
+INTERNAL size_t watched_size(const void *p);
 
 #endif

@@ -9,6 +9,6 @@
 
 /* `size` bytes at a multiple of `alignment` from get(), which is os_map or os_reserve. 0 = refused. What sticks out is
  * unmapped; if that fails it only costs addresses. */
-uintptr_t os_aligned(void *get(size_t bytes), size_t size, size_t alignment);
+INTERNAL uintptr_t os_aligned(void *get(size_t bytes), size_t size, size_t alignment);
 
 #endif

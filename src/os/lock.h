@@ -34,14 +34,15 @@ struct lock {
     uint32_t rank; /* enum lock_rank; never changes */
 };
 
-extern const void *lock_fork_thread; /* lock_this_thread() of the one inside fork; NULL = none */
+/* Lock_this_thread() of the one inside fork; NULL = none. */
+extern const void *lock_fork_thread LINKED_AS("hak_lock_fork_thread");
 
 /* Tells threads apart; the same in a forked child. */
-const void *lock_this_thread(void);
-bool lock_is_fork_thread(void);
-void lock_wait(struct lock *lock);
-void lock_rank_push(const struct lock *lock);
-void lock_rank_pop(const struct lock *lock);
+INTERNAL const void *lock_this_thread(void);
+INTERNAL bool lock_is_fork_thread(void);
+INTERNAL void lock_wait(struct lock *lock);
+INTERNAL void lock_rank_push(const struct lock *lock);
+INTERNAL void lock_rank_pop(const struct lock *lock);
 
 /* A peer is a lock beside others of its rank: a try, or fork's. Its rank is not looked at. */
 ALWAYS_INLINE void lock_acquire_peer(struct lock *lock)

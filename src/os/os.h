@@ -11,75 +11,75 @@
 
 /* ---- memory ---- */
 
-size_t os_page_size(void);
+INTERNAL size_t os_page_size(void);
 
 /* Address space without memory: unreadable, or reading as zero. NULL = refused. */
-void *os_reserve(size_t size);
-void *os_reserve_readable(size_t size);
+INTERNAL void *os_reserve(size_t size);
+INTERNAL void *os_reserve_readable(size_t size);
 
 /* Makes part of a reservation writable. false = refused, nothing has changed. */
-bool os_commit(void *p, size_t size);
+INTERNAL bool os_commit(void *p, size_t size);
 
 /* Undoes that: contents, memory and what is charged for it go. false = refused, nothing has changed. */
-bool os_uncommit(void *p, size_t size);
+INTERNAL bool os_uncommit(void *p, size_t size);
 
 /* Zeroed, writable memory. NULL = refused. */
-void *os_map(size_t size);
+INTERNAL void *os_map(size_t size);
 
 /* Gives a mapping and its addresses back. false = refused (too many mappings), all is still there. */
-bool os_unmap(void *p, size_t size);
+INTERNAL bool os_unmap(void *p, size_t size);
 
 /* Grows or shrinks a mapping made by os_map where it is. false = refused, nothing changed. */
-bool os_remap(void *p, size_t size, size_t new_size);
+INTERNAL bool os_remap(void *p, size_t size, size_t new_size);
 
 /* Grows it at another place, which a reservation of new_size holds. false = refused: the mapping is as it was; the
  * reservation is given back, or, where nobody can tell whether it is still there, left. */
-bool os_remap_to(void *p, size_t size, size_t new_size, void *to);
+INTERNAL bool os_remap_to(void *p, size_t size, size_t new_size, void *to);
 
 /* Gives the memory back and keeps the addresses; they read as zero. false = refused: contents are
  * as they were. */
-bool os_purge(void *p, size_t size);
+INTERNAL bool os_purge(void *p, size_t size);
 
 /* Huge pages, where the system has them: allowed or forbidden for memory that is touched from now on. A hint; each
  * change of mind within a mapping costs the process one of its mappings. */
-void os_allow_huge(void *p, size_t size, bool allow);
+INTERNAL void os_allow_huge(void *p, size_t size, bool allow);
 
 /* true = the page at p has memory. */
-bool os_has_memory(const void *p);
+INTERNAL bool os_has_memory(const void *p);
 
 /* Fills `size` bytes without memory with one huge page, and forbids them another. false = there was none: they have
  * a small page or none. `size` and p are multiples of a huge page, or it fails. */
-bool os_fill_huge(void *p, size_t size);
+INTERNAL bool os_fill_huge(void *p, size_t size);
 
 /* Pages with memory among these. size is at most 2 MiB. */
-size_t os_count_present(const void *p, size_t size);
+INTERNAL size_t os_count_present(const void *p, size_t size);
 
 /* true = the system's setting is `never`, which os_collapse() would not keep to. Opens a file. */
-bool os_forbids_huge(void);
+INTERNAL bool os_forbids_huge(void);
 
 /* Copies `size` bytes that are in use into a huge page, in place; as the other as to size and p. Bytes without memory
  * become zero. false = there was none, or the system cannot (before Linux 6.1), or a seccomp filter may kill for it. */
-bool os_collapse(void *p, size_t size);
+INTERNAL bool os_collapse(void *p, size_t size);
 
 /* Copies from an address that may not be mapped. false = it is not. */
-bool os_peek(const void *p, void *out, size_t size);
+INTERNAL bool os_peek(const void *p, void *out, size_t size);
 
 /* Most address space that the process may have (RLIMIT_AS); SIZE_MAX = no limit. */
-size_t os_address_limit(void);
+INTERNAL size_t os_address_limit(void);
 
 /* true = memory that was given back and stays mapped counts against a limit of the process (RLIMIT_AS, RLIMIT_DATA), or
  * of a system that does not overcommit. */
-bool os_memory_is_charged(void);
+INTERNAL bool os_memory_is_charged(void);
 
 /* Once, when the library is loaded: looks how the system commits memory. Before, it is taken to overcommit. Not later:
  * a program may have forbidden itself to open files by then. Nor by a mapping that only an overcommitting system
  * grants: under mlockall(MCL_FUTURE) all of it would be filled.
  * `environment` is the program's, where libc may not have its own yet. */
-void os_start(char **environment);
+INTERNAL void os_start(char **environment);
 
 /* Reads a text file from its beginning, as much as fits with a closing zero; without stdio. false = it cannot be read.
  * When the library is loaded, and later only on a thread of its own. */
-bool os_read_text(const char *path, char *text, size_t size);
+INTERNAL bool os_read_text(const char *path, char *text, size_t size);
 
 /* What is known of the memory of the process's control group (cgroup v2) and those around it. In cgroup.c. */
 struct os_pressure {
@@ -90,29 +90,29 @@ struct os_pressure {
 };
 
 /* Opens files: see os_read_text(). What cannot be read counts as no limit and no pressure. */
-void os_pressure(struct os_pressure *out);
+INTERNAL void os_pressure(struct os_pressure *out);
 
 /* Its limit alone, for which fewer files will do. */
-size_t os_memory_limit(void);
+INTERNAL size_t os_memory_limit(void);
 
 /* End of the program's break segment, where libc's own allocator lives. hakmem never moves it. */
-uintptr_t os_break(void);
+INTERNAL uintptr_t os_break(void);
 
 /* Where that segment begins, or a little before: the end of the program's own data. Nothing else lies between. Where
  * that is not known, `seen`, a result of os_break() from before libc's allocator was used. */
-uintptr_t os_break_start(uintptr_t seen);
+INTERNAL uintptr_t os_break_start(uintptr_t seen);
 
 /* ---- time, threads, process ---- */
 
-uint64_t os_now_ms(void); /* monotonic, coarse (a few ms); libc's, which makes no system call */
-uint64_t os_now_ns(void); /* monotonic, fine; as the other, where the processor has a clock */
-void os_wait(const uint32_t *word, uint32_t value); /* sleeps while *word == value; may wake early */
-void os_wake_one(const uint32_t *word);
-const char *os_environment(const char *name); /* NULL in a setuid program */
-bool os_environment_has_prefix(const char *prefix);
+INTERNAL uint64_t os_now_ms(void); /* monotonic, coarse (a few ms); libc's, which makes no system call */
+INTERNAL uint64_t os_now_ns(void); /* monotonic, fine; as the other, where the processor has a clock */
+INTERNAL void os_wait(const uint32_t *word, uint32_t value); /* sleeps while *word == value; may wake early */
+INTERNAL void os_wake_one(const uint32_t *word);
+INTERNAL const char *os_environment(const char *name); /* NULL in a setuid program */
+INTERNAL bool os_environment_has_prefix(const char *prefix);
 
 /* Writes to standard error. Incomplete writes are tried again; errors are not reported anywhere. */
-void os_print(const char *text, size_t length);
-_Noreturn void os_abort(void);
+INTERNAL void os_print(const char *text, size_t length);
+_Noreturn void os_abort(void) LINKED_AS("hak_os_abort");
 
 #endif

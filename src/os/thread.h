@@ -22,24 +22,24 @@ struct os_thread {
 /* Runs main() on a thread, with every thread-local variable of this library zero. One start at a time. alone = its
  * table of descriptors is its own; else it should end, for it could not open a file unseen.
  * false = refused, by the system or because this is no place for a thread: a setuid program, a sandbox, a sanitizer. */
-bool os_thread_start(struct os_thread *thread, int (*main)(bool alone));
+INTERNAL bool os_thread_start(struct os_thread *thread, int (*main)(bool alone));
 
 /* Waits until the thread with this number is gone. */
-void os_thread_join(const struct os_thread *thread, uint32_t id);
+INTERNAL void os_thread_join(const struct os_thread *thread, uint32_t id);
 
 /* Sleeps while *word == value, up to a time. */
-void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms);
+INTERNAL void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms);
 
 /* The calling thread's number, and its process's. */
-uint32_t os_thread_number(void);
-uint32_t os_process_number(void);
+INTERNAL uint32_t os_thread_number(void);
+INTERNAL uint32_t os_process_number(void);
 
 /* true = the thread with this number waits in a system call, and no signal has stopped it in code of this library. The
  * call may be one of ours. `storage` is a thread-local variable of the thread. Opens a file. */
-bool os_thread_sleeps(uint32_t number, const void *storage);
+INTERNAL bool os_thread_sleeps(uint32_t number, const void *storage);
 
 /* By that thread: the process has given up rights since the thread was made, which it would still hold, or has given
  * itself a seccomp filter that holds for it, too. */
-bool os_thread_outlives_rights(void);
+INTERNAL bool os_thread_outlives_rights(void);
 
 #endif

@@ -8,9 +8,9 @@
 #include "../base/compiler.h"
 
 /* Called at visits: starts the thread when there is reason to. true = it does the work of reclaim_poll(). */
-bool background_poll(void);
+INTERNAL bool background_poll(void);
 
 /* In a forked child, where it is not. */
-void background_forget(void);
+INTERNAL void background_forget(void);
 
 #endif

@@ -10,24 +10,24 @@
 #include "../space/limit.h"
 
 /* Once, after the options were read: sets the limits that they tell, and what caches may hold beside a limit. */
-void pressure_start(void);
+INTERNAL void pressure_start(void);
 
 /* Looks how near the control group is to its limit, for pressure_delay(). Opens files: for the background thread. */
-void pressure_look(void);
+INTERNAL void pressure_look(void);
 
 /* Nobody looks any more: what was seen last counts no longer. */
-void pressure_forget(void);
+INTERNAL void pressure_forget(void);
 
 /* true = when last looked at, the group had a limit. */
-bool pressure_has_group(void);
+INTERNAL bool pressure_has_group(void);
 
 /* The purge delay as it counts now: a tenth of it when memory gets short, 0 when it is all but gone. Looks at words and
  * at what is held. */
-uint64_t pressure_delay(uint64_t delay);
+INTERNAL uint64_t pressure_delay(uint64_t delay);
 
 /* Gives back what can be had and tells the program: the soft limit was crossed, or the group's comes near.
  * Keeps errno. */
-void pressure_follow(void);
+INTERNAL void pressure_follow(void);
 
 /* To be called after each allocation that may have taken units or mappings. */
 ALWAYS_INLINE void pressure_poll(void)
@@ -36,9 +36,9 @@ ALWAYS_INLINE void pressure_poll(void)
 }
 
 /* What pressure_follow() calls, never twice at a time; NULL = nothing. */
-void pressure_set_callback(void (*call)(size_t held, size_t soft, void *context), void *context);
+INTERNAL void pressure_set_callback(void (*call)(size_t held, size_t soft, void *context), void *context);
 
 /* In a forked child: a call that another thread was in will not come to its end. */
-void pressure_child(void);
+INTERNAL void pressure_child(void);
 
 #endif

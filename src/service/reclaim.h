@@ -9,32 +9,32 @@
 
 /* Anybody asks for reclaim_all() by storing 1 here, also from outside of the process (block.h): the next poll
  * or round follows. */
-extern uint32_t reclaim_request;
+extern uint32_t reclaim_request LINKED_AS("hak_reclaim_request");
 
 /* Called at visits: once per half purge_delay idle memory goes back, units and then pages inside slabs, a step at each
  * call. Returns whether there is more to do: then the next visit should call again. */
-bool reclaim_poll(void);
+INTERNAL bool reclaim_poll(void);
 
 /* The background thread is gone, and with it all other threads: the program may make no further call. Gives back what
  * it leaves, unless the program is known to take it again soon. */
-void reclaim_left(void);
+INTERNAL void reclaim_left(void);
 
 /* true = something may go back, now or when it was idle for long enough. */
-bool reclaim_has_work(void);
+INTERNAL bool reclaim_has_work(void);
 
 /* The whole of a tick at once, by a thread that calls it twice in purge_delay; leaves early when *stop is set. Sleeping
  * threads' mail is taken in and what they keep empty is given back. Returns whether there was something to do. */
-bool reclaim_round(const uint32_t *stop);
+INTERNAL bool reclaim_round(const uint32_t *stop);
 
 /* true = in that round some thread ran, or was at a visit: what it keeps is still there. */
-bool reclaim_awaits_threads(void);
+INTERNAL bool reclaim_awaits_threads(void);
 
 /* Gives back what may serve another call: inboxes are drained, empty slabs and reserves of all heaps retire, dirty
  * units and kept mappings go to the system. Other threads flush their bins with their next call.
  * Returns bytes given back by now. */
-size_t reclaim_units(void);
+INTERNAL size_t reclaim_units(void);
 
 /* The same, and pages inside slabs, which only the system can use for something else. */
-size_t reclaim_all(void);
+INTERNAL size_t reclaim_all(void);
 
 #endif

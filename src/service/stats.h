@@ -33,15 +33,15 @@ struct stats {
     size_t free_blocks;    /* in slabs, carved, and free units: what mallinfo calls chunks */
 };
 
-void stats_collect(struct stats *stats);
+INTERNAL void stats_collect(struct stats *stats);
 
 /* One screen on standard error. */
-void stats_print(void);
+INTERNAL void stats_print(void);
 
 /* Compares every counter with the walked truth; prints "counters ok" or each that differs. */
-bool stats_verify_counters(void);
+INTERNAL bool stats_verify_counters(void);
 
 /* Every invariant of the whole heap. NULL = they hold. */
-const char *stats_verify_all(void);
+INTERNAL const char *stats_verify_all(void);
 
 #endif

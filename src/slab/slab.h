@@ -94,7 +94,7 @@ ALWAYS_INLINE size_t slab_granule_size(const struct slab *s)
 }
 
 /* Blocks that overlap any of these granules, below `limit`. */
-uint32_t slab_blocks_over(const struct slab *s, uint32_t granules, uint32_t limit);
+INTERNAL uint32_t slab_blocks_over(const struct slab *s, uint32_t granules, uint32_t limit);
 
 ALWAYS_INLINE uint32_t slab_absent_count(const struct slab *s)
 {
@@ -102,25 +102,25 @@ ALWAYS_INLINE uint32_t slab_absent_count(const struct slab *s)
 }
 
 /* The granules with memory that no used block overlaps, and that may go. */
-uint32_t slab_find_vacant(const struct slab *s);
+INTERNAL uint32_t slab_find_vacant(const struct slab *s);
 
 /* Makes vacant granules absent: the caller then gives their memory back. */
-void slab_make_absent(struct slab *s, uint32_t granules);
+INTERNAL void slab_make_absent(struct slab *s, uint32_t granules);
 
 /* Makes the blocks of absent granules free again, but for those that overlap other absent ones. */
-void slab_restore(struct slab *s, uint32_t granules);
+INTERNAL void slab_restore(struct slab *s, uint32_t granules);
 
 /* The same for a granule or a few, as many as it takes to have a block. Some carved blocks must be absent. */
-void slab_revive(struct slab *s);
+INTERNAL void slab_revive(struct slab *s);
 
 /* Blocks are going to be carved: their granules get memory, where they have none. */
-void slab_make_present(struct slab *s, uint32_t first, uint32_t count);
+INTERNAL void slab_make_present(struct slab *s, uint32_t first, uint32_t count);
 
 /* true = this block is absent. */
-bool slab_has_absent(const struct slab *s, uint32_t index);
+INTERNAL bool slab_has_absent(const struct slab *s, uint32_t index);
 
 /* Why I4 does not hold, or NULL. */
-const char *slab_verify_absent(const struct slab *s);
+INTERNAL const char *slab_verify_absent(const struct slab *s);
 
 /* ---- slab.c ---- */
 
@@ -130,10 +130,10 @@ ALWAYS_INLINE uint32_t slab_free_count(const struct slab *s)
 }
 
 /* Makes the span, just taken from the arena, a slab with no block carved. Its tags are the caller's. */
-struct slab *slab_init(const struct span *span, unsigned class);
+INTERNAL struct slab *slab_init(const struct span *span, unsigned class);
 
 /* Before the units go back: the map is cleared. No block may be used. */
-void slab_retire(struct slab *s);
+INTERNAL void slab_retire(struct slab *s);
 
 /* The index of the block that begins at p; NO_BLOCK = none that has been carved does. */
 ALWAYS_INLINE uint32_t slab_index(const struct slab *s, const void *p)
@@ -162,11 +162,11 @@ ALWAYS_INLINE void *slab_block(const struct slab *s, uint32_t index)
 }
 
 /* Cuts up to `want` blocks, at least one; touches only these. s must not be carved to the end. */
-struct chain slab_carve(struct slab *s, uint32_t want);
+INTERNAL struct chain slab_carve(struct slab *s, uint32_t want);
 
 /* Takes up to `want` free blocks, at least one, the lowest first; touches only these, and a single one not at all. Some
  * must be free. */
-struct chain slab_take(struct slab *s, uint32_t want);
+INTERNAL struct chain slab_take(struct slab *s, uint32_t want);
 
 /* A word of the map. */
 ALWAYS_INLINE uint64_t *slab_word(const struct slab *s, unsigned word)
@@ -187,13 +187,13 @@ ALWAYS_INLINE bool slab_is_free(const struct slab *s, uint32_t index)
 }
 
 /* Puts a used block back. false = it is free or absent: nothing is changed. */
-bool slab_give(struct slab *s, uint32_t index);
+INTERNAL bool slab_give(struct slab *s, uint32_t index);
 
 /* The first free block of a marked slab that was written to since it was freed, or NULL. */
-const void *slab_find_written(const struct slab *s);
+INTERNAL const void *slab_find_written(const struct slab *s);
 
 /* A free block that cannot be trusted is used from now on, by nobody. */
-void slab_withdraw(struct slab *s, uint32_t index);
+INTERNAL void slab_withdraw(struct slab *s, uint32_t index);
 
 /* Puts a used block back where that changes no place: others are free, and others are used. false = not done. */
 ALWAYS_INLINE bool slab_give_one(struct slab *s, uint32_t index)
@@ -216,6 +216,6 @@ ALWAYS_INLINE enum slab_place slab_place_of(const struct slab *s)
 }
 
 /* Checks I1 ... I5; I5 where the option is on. NULL = they hold, else which does not. */
-const char *slab_verify(const struct slab *s);
+INTERNAL const char *slab_verify(const struct slab *s);
 
 #endif

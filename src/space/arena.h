@@ -54,79 +54,79 @@ enum {
 };
 
 /* Once, after the options were read: chunks that are there already follow HAKMEM_THP. */
-void arena_start(void);
+INTERNAL void arena_start(void);
 
 /* A run of `count` (1 ... 32) units. dense = all of it will be written. false = the system refuses memory, or the limit
  * of the process does (limit.h); so with the other two calls that take units. */
-bool arena_take(unsigned count, bool dense, struct span *span);
+INTERNAL bool arena_take(unsigned count, bool dense, struct span *span);
 
 /* The same for a block of `size` bytes, which is counted. */
-bool arena_take_run(unsigned count, size_t size, struct span *span);
+INTERNAL bool arena_take_run(unsigned count, size_t size, struct span *span);
 
 /* All of the map of a unit that is handed out is going to be used; see freemap.h. It shall be zero again when the unit
  * is given back: the memory of its rest may go back with the unit's. */
-void arena_note_map(uint32_t record);
+INTERNAL void arena_note_map(uint32_t record);
 
 /* A run of `count` (33 ... LONG_UNITS_MAX) units for a block of `size` bytes, which is counted. dense = all of it will
  * be written; it may get huge pages where it has no memory, as it is touched. Its dirty units are those of dirty[i],
  * bit j, for unit i * SUPERSLAB_UNITS + j; span->dirty says nothing. grow = also at the price of memory that stays
  * charged. false = the system refuses, or no chunk is that large. */
-bool arena_take_long(unsigned count, size_t size, bool dense, bool grow, struct span *span,
+INTERNAL bool arena_take_long(unsigned count, size_t size, bool dense, bool grow, struct span *span,
                      uint32_t dirty[LONG_SUPERSLABS_MAX]);
 
 /* Takes `count` units back; their tags become TAG_FREE. */
-void arena_give(uintptr_t base, uint32_t record, unsigned count);
+INTERNAL void arena_give(uintptr_t base, uint32_t record, unsigned count);
 
 /* The same, all of a block of `size` bytes. */
-void arena_give_run(uintptr_t base, uint32_t record, unsigned count, size_t size);
+INTERNAL void arena_give_run(uintptr_t base, uint32_t record, unsigned count, size_t size);
 
 /* Extends a run of `count` units by `more`, in place. false = they are not free. */
-bool arena_extend(uint32_t record, unsigned count, unsigned more);
+INTERNAL bool arena_extend(uint32_t record, unsigned count, unsigned more);
 
 /* A block's size changes, or its units, or both. */
-void arena_recount_run(size_t size, unsigned units, size_t new_size, unsigned new_units);
+INTERNAL void arena_recount_run(size_t size, unsigned units, size_t new_size, unsigned new_units);
 
 /* Gives the addresses of chunks back of which nothing is handed out, where a mapping found no room, and the charge for
  * free ends of the others, where it counts. Returns bytes. */
-size_t arena_release(void);
+INTERNAL size_t arena_release(void);
 
 /* Gives dirty units back to the system: those that were idle for the purge delay, or all. Returns bytes. */
-size_t arena_purge(bool all);
+INTERNAL size_t arena_purge(bool all);
 
 /* The same in steps of half a millisecond: begins a pass over the units that were idle for the purge delay, or goes on
  * with it, and tells whether more is left. Does not wait: false = another thread purges now, and nothing was done. */
-bool arena_purge_step(bool begin, bool *more);
+INTERNAL bool arena_purge_step(bool begin, bool *more);
 
 /* Gives back up to 32 SuperSlabs of which nothing is in use, but for their first units, idle or not. Does not wait.
  * false = there are no more, or another thread purges now. */
-bool arena_purge_empty(void);
+INTERNAL bool arena_purge_empty(void);
 
 /* Gives memory back, idle or not, but for 3 MiB, while a long burst goes on: who frees 8 MiB and more without taking
  * some may fall silent next, and then nobody would. In steps, of half a millisecond for as long as the frees are of
  * small blocks. When the program soon takes it again, as much is kept for a while, longer each time. Does not wait. */
-void arena_purge_burst(uint64_t now_ms);
+INTERNAL void arena_purge_burst(uint64_t now_ms);
 
 /* The same where nobody will look after it any more, however it came to be free. */
-void arena_purge_left(uint64_t now_ms);
+INTERNAL void arena_purge_left(uint64_t now_ms);
 
 /* Now and then: the while may be over. */
-void arena_end_pause(uint64_t now_ms);
+INTERNAL void arena_end_pause(uint64_t now_ms);
 
 /* Somebody else will give it back: nobody shall look again before 8 MiB more are free. */
-void arena_end_burst(void);
+INTERNAL void arena_end_burst(void);
 
 /* A hint without a lock: arena_purge_burst() may have something to do. */
-bool arena_burst_is_long(void);
+INTERNAL bool arena_burst_is_long(void);
 
 /* A hint without a lock: a long burst goes on, and is given back, if not at this moment. */
-bool arena_burst_is_torn_down(void);
+INTERNAL bool arena_burst_is_torn_down(void);
 
 /* Looks at the next 64 SuperSlabs, and gives up to four that are in use to the last page a huge page each. Returns how
  * many. By one thread. */
-unsigned arena_collapse(void);
+INTERNAL unsigned arena_collapse(void);
 
 /* A hint without a lock: some unit is free and has memory. */
-bool arena_has_dirty(void);
+INTERNAL bool arena_has_dirty(void);
 
 struct arena_usage {
     size_t units;       /* in SuperSlabs so far */
@@ -135,18 +135,19 @@ struct arena_usage {
     struct run_counters runs; /* but for those in runs that heaps have kept */
 };
 
-void arena_usage(struct arena_usage *usage);
+INTERNAL void arena_usage(struct arena_usage *usage);
 
 /* A hint without a lock: units in SuperSlabs so far. */
-size_t arena_units(void);
+INTERNAL size_t arena_units(void);
 
 /* true = the address lies in a unit that the arena has, handed out or not. Slow. */
-bool arena_contains(const void *p);
+INTERNAL bool arena_contains(const void *p);
 
 /* Checks I1 ... I5. NULL = they hold, else which does not. Other threads must be held out. */
-const char *arena_verify(void);
+INTERNAL const char *arena_verify(void);
 
-extern struct lock arena_lock; /* for fork; as is the next */
-extern struct lock purge_lock; /* one thread purges at a time; held while memory is given back */
+extern struct lock arena_lock LINKED_AS("hak_arena_lock"); /* for fork; as is the next */
+/* One thread purges at a time; held while memory is given back. */
+extern struct lock purge_lock LINKED_AS("hak_purge_lock");
 
 #endif

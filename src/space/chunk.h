@@ -51,7 +51,7 @@ struct chunk {
 };
 
 /* By record block; NULL = the block is not a chunk's. */
-extern struct chunk *chunk_of_block[RECORD_BLOCKS];
+extern struct chunk *chunk_of_block[RECORD_BLOCKS] LINKED_AS("hak_chunk_of_block");
 
 /* Under arena_lock, as are all SuperSlabs. */
 struct arena {
@@ -68,19 +68,19 @@ struct arena {
     uint32_t tick;
 };
 
-extern struct arena arena;
+extern struct arena arena LINKED_AS("hak_arena");
 
 /* Sets both maps of a SuperSlab, and moves it to where it then belongs. In arena.c. */
-void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty);
+INTERNAL void superslab_change(struct superslab *s, uint32_t occupied, uint32_t dirty);
 
 /* Takes one of which nothing is handed out from where it is, and empties it. In arena.c. */
-void superslab_leave(struct superslab *s);
+INTERNAL void superslab_leave(struct superslab *s);
 
 /* Huge pages will be forbidden there, and what it has of them may be split. true = they were allowed. */
-bool superslab_forget_huge(struct superslab *s);
+INTERNAL bool superslab_forget_huge(struct superslab *s);
 
 /* A SuperSlab never used before, not yet in a bucket. NULL = the system refuses. */
-struct superslab *chunk_next_superslab(void);
+INTERNAL struct superslab *chunk_next_superslab(void);
 
 /* SuperSlabs that lie one behind the other, for a long run. */
 struct stretch {
@@ -90,23 +90,23 @@ struct stretch {
 
 /* A stretch whose first `count` units are free, where the most of them are dirty. What a chunk has committed stays
  * charged: where that counts, it is made more only if `grow` says so. false = there is none. */
-bool chunk_find_long(unsigned count, bool grow, struct stretch *stretch);
+INTERNAL bool chunk_find_long(unsigned count, bool grow, struct stretch *stretch);
 
 /* Gives the addresses of all chunks back to the system of which nothing is handed out, and of the others what is
  * charged for their free ends, where it is. Returns bytes. */
-size_t chunk_give_up_free(void);
+INTERNAL size_t chunk_give_up_free(void);
 
 /* To be told of each SuperSlab that becomes entirely free, or is no longer. */
-void chunk_count_empty(const struct superslab *s, bool empty);
+INTERNAL void chunk_count_empty(const struct superslab *s, bool empty);
 
-struct superslab *chunk_superslab_of(uint32_t record);
+INTERNAL struct superslab *chunk_superslab_of(uint32_t record);
 
 /* true = the record is a unit's, in a SuperSlab in use. */
-bool chunk_has(uint32_t record);
+INTERNAL bool chunk_has(uint32_t record);
 
 /* Checks I5 of arena.h. */
-bool chunk_verify(void);
+INTERNAL bool chunk_verify(void);
 
-void chunk_each_superslab(void (*visit)(struct superslab *s, void *context), void *context);
+INTERNAL void chunk_each_superslab(void (*visit)(struct superslab *s, void *context), void *context);
 
 #endif

@@ -12,25 +12,25 @@
 #ifndef HAK_SPACE_DENSITY_H
 #define HAK_SPACE_DENSITY_H
 
-#include "../base/config.h"
+#include "../base/compiler.h"
 
 /* true = at least a sixth of the pages of the next block will probably be touched. */
-bool density_expected(void);
+INTERNAL bool density_expected(void);
 
 /* true = a SuperSlab of the next block that is to have huge pages is to be watched instead. */
-bool density_wants_lesson(void);
+INTERNAL bool density_wants_lesson(void);
 
 /* true = the lessons say that little of a block is touched. */
-bool density_is_low(void);
+INTERNAL bool density_is_low(void);
 
 /* A SuperSlab without memory was handed out in small pages: the next density_expected() will look at it. */
-void density_watch(uintptr_t superslab);
+INTERNAL void density_watch(uintptr_t superslab);
 
 /* true = nearly all of the next slab of the class will probably be touched. unit = of a slab of which every block was
  * handed out, and whose memory came as it was touched; 0 = there is none to look at. */
-bool density_of_slab(unsigned class, uintptr_t unit);
+INTERNAL bool density_of_slab(unsigned class, uintptr_t unit);
 
 /* true = nearly all of this block was touched: what it grows by will be, too. */
-bool density_is_high(uintptr_t base, size_t size);
+INTERNAL bool density_is_high(uintptr_t base, size_t size);
 
 #endif

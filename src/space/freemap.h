@@ -24,19 +24,19 @@ _Static_assert(FREEMAP_WORDS - RECORD_MAP_WORDS <= FREEMAP_REST_WORDS, "a map ha
 
 /* A reservation for `books` bytes that begin with the records of `units` units, counted as records, and for the rests
  * of their maps in front of it. What is behind the records is zeroed and writable. NULL = refused. */
-void *freemap_map(size_t units, size_t books);
+INTERNAL void *freemap_map(size_t units, size_t books);
 
 /* Makes the rests of the first `units` units writable, where those of the first `ready` are. `record` is the number of
  * the first unit's record. false = refused. */
-bool freemap_commit(uint32_t record, size_t ready, size_t units);
+INTERNAL bool freemap_commit(uint32_t record, size_t ready, size_t units);
 
 /* The reverse: of `ready` units the first `units` stay writable, and what goes is charged no more. Nobody may have
  * those that go. false = refused, all stay. */
-bool freemap_uncommit(uint32_t record, size_t ready, size_t units);
+INTERNAL bool freemap_uncommit(uint32_t record, size_t ready, size_t units);
 
 /* Gives the memory of the rests of maps back, of `units` units from one on. Nobody else may have them, or take them
  * meanwhile. */
-void freemap_purge(uint32_t record, size_t units);
+INTERNAL void freemap_purge(uint32_t record, size_t units);
 
 /* Bytes of the rests of the first `units` units, which end at the first record. */
 ALWAYS_INLINE size_t freemap_rests(size_t units)

@@ -12,12 +12,12 @@
 #include "../base/compiler.h"
 
 /* true = the next opportunity is worth a try. Each false lets one pass. */
-bool huge_at_hand(void);
+INTERNAL bool huge_at_hand(void);
 
 /* Gives a SuperSlab without memory one huge page. false = there was none, or small pages have left a page table. */
-bool huge_fill(uintptr_t superslab);
+INTERNAL bool huge_fill(uintptr_t superslab);
 
 /* Replaces the small pages of a SuperSlab by a huge one, copying them. false = some are missing, or there was none. */
-bool huge_collapse(uintptr_t superslab);
+INTERNAL bool huge_collapse(uintptr_t superslab);
 
 #endif

@@ -12,18 +12,18 @@
 #include "../base/compiler.h"
 
 /* true = a freed mapping of `size` bytes is worth keeping beside `kept` others, of `kept_bytes`. */
-bool keep_is_wise(size_t size, unsigned kept, size_t kept_bytes, uint64_t now_ms);
+INTERNAL bool keep_is_wise(size_t size, unsigned kept, size_t kept_bytes, uint64_t now_ms);
 
 /* true = so much is too much to keep, now that nobody attends to it. */
-bool keep_is_left(size_t kept_bytes, uint64_t now_ms);
+INTERNAL bool keep_is_left(size_t kept_bytes, uint64_t now_ms);
 
 /* A mapping of `size` bytes was made, since none of those kept was right. */
-void keep_missed(size_t size, uint64_t now_ms);
+INTERNAL void keep_missed(size_t size, uint64_t now_ms);
 
 /* Whether a thread of ours gives back what is kept, also when the program makes no call. */
-void keep_attend(bool attended);
+INTERNAL void keep_attend(bool attended);
 
 /* At most so many bytes are kept, where a limit makes memory scarce. */
-void keep_bound(size_t bytes);
+INTERNAL void keep_bound(size_t bytes);
 
 #endif

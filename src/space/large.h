@@ -41,10 +41,10 @@ _Static_assert(sizeof(struct large) == CACHE_LINE, "it fits a record");
 
 /* A block of at least `size` bytes. `alignment` is a power of two. With `zeroed` all bytes read as zero.
  * NULL = the system refuses. */
-void *large_alloc(size_t size, size_t alignment, bool zeroed);
+INTERNAL void *large_alloc(size_t size, size_t alignment, bool zeroed);
 
 /* Frees the block that `tag` describes. false = p is not the start of a live block. */
-bool large_free(void *p, struct tag tag);
+INTERNAL bool large_free(void *p, struct tag tag);
 
 /* The units of a run for a block of `size` bytes. */
 ALWAYS_INLINE unsigned large_units(size_t size)
@@ -69,7 +69,7 @@ ALWAYS_INLINE size_t large_retire(struct large *l)
 }
 
 /* true = the tag is of a retired run. */
-bool large_is_retired(struct tag tag);
+INTERNAL bool large_is_retired(struct tag tag);
 
 /* Makes a retired run a block again, of a size that its units were made for. It has old contents. Returns the size
  * that the block has. */
@@ -79,26 +79,26 @@ ALWAYS_INLINE size_t large_reuse(struct large *l, size_t size)
 }
 
 /* true = the tag of a large block or kept mapping describes p: it starts there, or p lies in it. */
-bool large_contains(const void *p, struct tag tag);
+INTERNAL bool large_contains(const void *p, struct tag tag);
 
 /* true = p lies in a live or kept mapping, of which only the first unit has a tag. Slow. */
-bool large_holds(const void *p);
+INTERNAL bool large_holds(const void *p);
 
 /* Usable size; 0 = p is not the start of a live block. */
-size_t large_usable_size(const void *p, struct tag tag);
+INTERNAL size_t large_usable_size(const void *p, struct tag tag);
 
 /* Resizes in place, or by moving the mapping; a run that is outgrown becomes a mapping. NULL = cannot, p is as it was.
  * p must be live. */
-void *large_resize(void *p, struct tag tag, size_t size);
+INTERNAL void *large_resize(void *p, struct tag tag, size_t size);
 
 /* Gives kept mappings back: those that were idle for a tick, or all. Returns bytes. */
-size_t large_purge(bool all);
+INTERNAL size_t large_purge(bool all);
 
 /* All of them, if they are too many to be kept where nobody looks after them any more. Returns bytes. */
-size_t large_purge_left(uint64_t now_ms);
+INTERNAL size_t large_purge_left(uint64_t now_ms);
 
 /* A hint without a lock: some freed mapping is kept. */
-bool large_has_kept(void);
+INTERNAL bool large_has_kept(void);
 
 struct large_usage {
     struct run_counters runs; /* but for blocks in runs that heaps have kept */
@@ -109,11 +109,11 @@ struct large_usage {
     size_t mallocs, frees;  /* of mappings, so far */
 };
 
-void large_usage(struct large_usage *usage);
+INTERNAL void large_usage(struct large_usage *usage);
 
 /* Checks I1 and I2. NULL = they hold. Other threads must be held out. */
-const char *large_verify(void);
+INTERNAL const char *large_verify(void);
 
-extern struct lock large_lock; /* for fork */
+extern struct lock large_lock LINKED_AS("hak_large_lock"); /* for fork */
 
 #endif

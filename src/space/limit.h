@@ -31,7 +31,7 @@ struct limits {
 
 enum crossing { CROSSED_SOFT = 1, CROSSED_GROUP = 2 };
 
-extern struct limits limits;
+extern struct limits limits LINKED_AS("hak_limits");
 
 ALWAYS_INLINE bool limit_is_set(void)
 {
@@ -44,28 +44,28 @@ ALWAYS_INLINE bool limit_is_passed(void)
 }
 
 /* In bytes; 0 = none. What is held already stays. */
-void limit_set(size_t soft, size_t hard);
+INTERNAL void limit_set(size_t soft, size_t hard);
 
 /* In bytes; SIZE_MAX = none. */
-void limit_set_group(size_t group);
+INTERNAL void limit_set_group(size_t group);
 
 /* What could be given back was, after CROSSED_GROUP: sets the next mark. */
-void limit_follow_group(void);
+INTERNAL void limit_follow_group(void);
 
 /* true = `more` bytes may be held. Under arena_lock. */
-bool limit_allows(size_t more);
+INTERNAL bool limit_allows(size_t more);
 
 /* The same and does not count as crossing a limit, for what would only be welcome. Under arena_lock. */
-bool limit_has_room(size_t more);
+INTERNAL bool limit_has_room(size_t more);
 
 /* Counts `more` bytes of mappings. false = they may not be held, and nothing was counted. */
-bool limit_map(size_t more);
-void limit_unmap(size_t less);
+INTERNAL bool limit_map(size_t more);
+INTERNAL void limit_unmap(size_t less);
 
 /* What is held, in bytes. */
-size_t limit_held(void);
+INTERNAL size_t limit_held(void);
 
 /* The same in percent of so many bytes, up to 100; of SIZE_MAX, no limit, 0. */
-unsigned limit_percent(size_t of);
+INTERNAL unsigned limit_percent(size_t of);
 
 #endif

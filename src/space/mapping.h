@@ -29,20 +29,20 @@ struct mapped {
 extern struct mapped mapped LINKED_AS("hak_mapped");
 
 /* A block of at least `size` bytes. NULL = the system refuses. */
-void *mapping_alloc(size_t size, size_t alignment, bool zeroed);
+INTERNAL void *mapping_alloc(size_t size, size_t alignment, bool zeroed);
 
 /* The same for a block that grows: behind its size there may be room. dense = its contents are expected to fill it. */
-void *mapping_alloc_growing(size_t size, bool dense);
+INTERNAL void *mapping_alloc_growing(size_t size, bool dense);
 
-void mapping_free(struct large *l);
+INTERNAL void mapping_free(struct large *l);
 
 /* Resizes in place or by moving the pages. NULL = cannot, the block is as it was. */
-void *mapping_resize(struct large *l, size_t size);
+INTERNAL void *mapping_resize(struct large *l, size_t size);
 
 /* Fills in what concerns mappings. */
-void mapping_usage(struct large_usage *usage);
+INTERNAL void mapping_usage(struct large_usage *usage);
 
 /* Checks I1 and I2 of large.h. */
-const char *mapping_verify(void);
+INTERNAL const char *mapping_verify(void);
 
 #endif

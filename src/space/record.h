@@ -30,8 +30,9 @@ struct records {
 };
 
 extern struct records records LINKED_AS("hak_records");
-extern struct lock record_lock; /* for fork */
-extern struct record *record_block[RECORD_BLOCKS]; /* block 0 stays empty: number 0 is no record */
+extern struct lock record_lock LINKED_AS("hak_record_lock"); /* for fork */
+/* Block 0 stays empty: number 0 is no record. */
+extern struct record *record_block[RECORD_BLOCKS] LINKED_AS("hak_record_block");
 
 ALWAYS_INLINE struct record *record_at(uint32_t number)
 {
@@ -39,17 +40,17 @@ ALWAYS_INLINE struct record *record_at(uint32_t number)
 }
 
 /* Zeroed memory for bookkeeping, in whole pages; counted as records; never given back. NULL = refused. */
-void *record_map(size_t size);
+INTERNAL void *record_map(size_t size);
 
 /* Of a block that is a reservation makes the first `count` records writable, in whole pages, where the first `ready`
  * are. `first` is the number of its first record. false = refused. */
-bool record_commit(uint32_t first, size_t ready, size_t count);
+INTERNAL bool record_commit(uint32_t first, size_t ready, size_t count);
 
 /* Enters them as a block. Returns the number of its first record, or 0 when all block numbers are
  * taken. */
-uint32_t record_block_add(struct record *block);
+INTERNAL uint32_t record_block_add(struct record *block);
 
 /* Bytes mapped for bookkeeping so far, the touched parts of the tag map and of the maps of free blocks not included. */
-size_t record_bytes(void);
+INTERNAL size_t record_bytes(void);
 
 #endif

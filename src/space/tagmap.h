@@ -49,11 +49,11 @@ struct tagmap {
     uint32_t windowed; /* 0 or TAG_WINDOWED */
 };
 
-extern struct lock tagmap_lock; /* for fork */
-extern struct tagmap tagmap; /* written once, by tagmap_init() */
+extern struct lock tagmap_lock LINKED_AS("hak_tagmap_lock"); /* for fork */
+extern struct tagmap tagmap LINKED_AS("hak_tagmap"); /* written once, by tagmap_init() */
 
 /* What is looked up before and without tagmap_init(). */
-extern const uint64_t tagmap_nothing[1];
+extern const uint64_t tagmap_nothing[1] LINKED_AS("hak_tagmap_nothing");
 
 ALWAYS_INLINE size_t tagmap_count(const struct tagmap *map)
 {
@@ -104,13 +104,13 @@ ALWAYS_INLINE uint32_t tag_owner(struct tag tag)
 }
 
 /* Reserves the map. false = not even the smallest window could be had. Call once, locked by the caller. */
-bool tagmap_init(void);
+INTERNAL bool tagmap_init(void);
 
 /* Makes the entries of these addresses writable. In a window, fails when one of them is taken.
  * false = the addresses cannot be used. */
-bool tagmap_claim(uintptr_t base, size_t size);
+INTERNAL bool tagmap_claim(uintptr_t base, size_t size);
 
 /* Sets `units` entries from `base` on. */
-void tagmap_set(uintptr_t base, size_t units, uint32_t word, uint32_t record);
+INTERNAL void tagmap_set(uintptr_t base, size_t units, uint32_t word, uint32_t record);
 
 #endif

@@ -215,6 +215,14 @@ def symbols_are_held(folder, scratch):
     status, text = run(check, stub(scratch, names + ["front_malloc_miss"]))
     extra = re.search("^> front_malloc_miss$", text, re.M)
     ok(status != 0 and extra, "a_library_with_a_name_too_many_is_refused", text)
+    archive = os.path.join(folder, "build/libhakmem.a")
+    status, text = run(check, archive)
+    ok(status == 0, "the_archive_defines_no_name_that_a_program_may_have", text)
+    spoiled = os.path.join(scratch, "spoiled.a")
+    shutil.copy(archive, spoiled)
+    status, text = run("sh", "-c", "cd '%s' && echo 'int arena;' | gcc -xc -c - -o arena.o && ar rs spoiled.a arena.o" % scratch)
+    status, text = run(check, spoiled)
+    ok(status != 0 and re.search("^arena$", text, re.M), "an_archive_with_such_a_name_is_refused", text)
 
 
 def the_build_fails_without_a_symbol(folder):
