@@ -10,8 +10,9 @@ enum { LOOK_MS = 10, SETS_MAX = 32 };
 
 static void must_write(const struct target *target, void *at, const void *from, size_t size)
 {
-    if (!target_write(target, at, from, size))
-        fail(STATUS_NOT_PERMITTED, "not permitted to write to process %d (%s)", (int)target->pid, target->name);
+    if (target_write(target, at, from, size)) return;
+    if (process_has_ended(target->pid)) fail(STATUS_NO_PROCESS, "process %d has ended", (int)target->pid);
+    fail(STATUS_NOT_PERMITTED, "not permitted to write to process %d (%s)", (int)target->pid, target->name);
 }
 
 /* ---- purge ---- */

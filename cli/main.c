@@ -104,6 +104,13 @@ static void print_help(FILE *stream)
           "run\non a library of the same build.\n", stream);
 }
 
+/* A command has ended with `status`. Who reads its output from a file must not take half of it for all. */
+static int written(int status)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) fail(STATUS_FAILED, "standard output: %s", strerror(errno));
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     argp_err_exit_status = STATUS_USAGE;
@@ -113,18 +120,18 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(stdout);
-        return STATUS_DONE;
+        return written(STATUS_DONE);
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         printf("hakmem %s, build %s\n", HAK_VERSION, HAK_BUILD_ID);
-        return STATUS_DONE;
+        return written(STATUS_DONE);
     }
     for (int i = 0; i < COMMANDS; i++) {
         char name[32];
         if (strcmp(argv[1], commands[i].name) != 0) continue;
         snprintf(name, sizeof(name), "hakmem %s", commands[i].name);
         argv[1] = name;
-        return commands[i].main(argc - 1, argv + 1);
+        return written(commands[i].main(argc - 1, argv + 1));
     }
     fail(STATUS_USAGE, "no command '%s'; hakmem --help lists them", argv[1]);
 }

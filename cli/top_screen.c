@@ -2,6 +2,15 @@
 #include "top.h"
 
 #include <ncurses.h>
+#include <poll.h>
+#include <unistd.h>
+
+/* getch() has found no key: none came in time, or the terminal is gone and none will. */
+static bool input_has_ended(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&input, 1, 0) > 0;
+}
 
 static void draw(struct top *t)
 {
@@ -32,6 +41,7 @@ void top_screen(struct top *t)
     for (int key = 0; key != 'q';) {
         draw(t);
         key = getch();
+        if (key == ERR && input_has_ended()) break;
         if (key > 0 && key < 128 && column_of((char)key))
             t->sort = (char)key;
         else

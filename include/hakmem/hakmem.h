@@ -86,15 +86,15 @@ HAK_API size_t hak_purge(void) HAK_NOTHROW;
  * hard: a call that would need more first gives back what can be had, and then returns NULL and ENOMEM; realloc leaves
  * the block as it was. Memory that is freed can be had again.
  * soft: the call that makes the sum larger succeeds, and before it returns, caches are emptied, free memory goes back,
- * and the function of hak_limit_callback is called. The next crossing counts when a sixteenth of the limit was
- * free in between.
+ * and the function of hak_limit_callback is called; where another thread allocates at that moment, that one may do it
+ * instead. The next crossing counts when a sixteenth of the limit was free in between.
  * Returns 0, or EINVAL (nothing is changed) when soft is above hard. Thread-safe.
  * Follows: tcmalloc's MallocExtension::SetMemoryLimit. */
 HAK_API int hak_limit_set(size_t soft, size_t hard) HAK_NOTHROW;
 
 /* Sets the function that is called when the soft limit was crossed, with what is held by now, the limit and
- * `context`, by the thread that crossed it, with no lock of hakmem's held. It may allocate and free, and must return;
- * it is not called again while it runs, in any thread. A call already under way may still use what was set before.
+ * `context`, by the thread that crossed it or one that allocates at that moment, with no lock of hakmem's held. It may
+ * allocate and free, and must return; it is not called again while it runs, in any thread. A call already under way may still use what was set before.
  * NULL: none. Thread-safe. Follows: mimalloc (mi_register_deferred_free), which is called by count. */
 HAK_API void hak_limit_callback(void (*call)(size_t held, size_t soft, void *context), void *context) HAK_NOTHROW;
 

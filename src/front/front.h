@@ -15,6 +15,7 @@ void *front_malloc_medium(size_t size) LINKED_AS("hak_front_malloc_medium");
 void *front_malloc_miss(size_t size) LINKED_AS("hak_front_malloc_miss");
 void front_free_miss(void *p) LINKED_AS("hak_front_free_miss");
 void front_free_full(void *p, uint64_t offset) LINKED_AS("hak_front_free_full");
+void front_free_sized_miss(void *p, size_t size) LINKED_AS("hak_front_free_sized_miss");
 void front_free_sized_full(void *p, uint64_t offset, size_t size) LINKED_AS("hak_front_free_sized_full");
 
 ALWAYS_INLINE struct bin *front_bin(struct heap_front *self, size_t offset)
@@ -67,7 +68,7 @@ ALWAYS_INLINE void front_free_sized(void *p, size_t size)
     const uint64_t *entry = tagmap_entry(p);
     size_t offset = entry_offset(entry);
     if (unlikely(entry_owner(entry) != self->owner))
-        front_free_miss(p);
+        front_free_sized_miss(p, size);
     else if (unlikely(!front_push(front_bin(self, offset), p)))
         front_free_sized_full(p, offset, size);
 }

@@ -372,6 +372,12 @@ void front_check_size(const void *p, size_t alignment, size_t size)
 }
 
 /* The pointer is good: where the program goes on after the report, the block is freed. */
+NOINLINE void front_free_sized_miss(void *p, size_t size)
+{
+    if (option_get(OPTION_failfast)) front_check_size(p, 1, size);
+    front_free_miss(p);
+}
+
 NOINLINE void front_free_sized_full(void *p, uint64_t offset, size_t size)
 {
     if (option_get(OPTION_failfast)) front_check_size(p, 1, size);

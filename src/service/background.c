@@ -26,7 +26,7 @@
 enum {
     STARTING = INT32_MAX,
     UNITS_MIN = 512,             /* 32 MiB: smaller heaps are left to visits */
-    ROUND_MIN_MS = 50,           /* also where memory is all but gone: then visits do not wait for the next round */
+    ROUND_MIN_MS = 50,           /* also where memory is all but gone, unless the program wants it shorter */
     ROUNDS_IDLE_MAX = 8,
     ROUNDS_AWAITING_MAX = 120,   /* while some thread runs: its bins are emptied when it sleeps, or by nobody */
     RETRY_MS = 10000,            /* after a refusal, and after an end for want of work while there is none */
@@ -43,8 +43,11 @@ static uint32_t background_rests;     /* 1 = unless there is work: it ended for 
 
 static uint64_t round_ms(void)
 {
-    uint64_t delay = pressure_delay((uint64_t)option_get(OPTION_purge_delay));
-    return delay / 2 > ROUND_MIN_MS ? delay / 2 : ROUND_MIN_MS;
+    uint64_t wish = (uint64_t)option_get(OPTION_purge_delay);
+    uint64_t least = wish / 2 < ROUND_MIN_MS ? wish / 2 : ROUND_MIN_MS;
+    uint64_t round = pressure_delay(wish) / 2;
+    if (round < least) round = least;
+    return round > 0 ? round : 1;
 }
 
 static bool is_wanted(void)

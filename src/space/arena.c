@@ -13,7 +13,7 @@
 
 enum {
     BUCKETS = SUPERSLAB_UNITS + 1,
-    LOOKS_PER_BUCKET = 8,
+    LOOKS_PER_BUCKET = 8, LOOKS_ALL = INT32_MAX,
     HUGE_AFTER = 8 * SUPERSLAB_UNITS, /* dense units before the next are expected */
     HUGE_SUPERSLABS_MAX = 1 << 13,
     BURST_FORGET = 8,
@@ -89,9 +89,8 @@ static uint32_t find_run(const struct superslab *s, unsigned count)
     return starts ? bit_run(lowest_bit(starts), count) : 0;
 }
 
-static struct superslab *search_bucket(struct list *head, unsigned count, uint32_t *run)
+static struct superslab *search_bucket(struct list *head, unsigned count, unsigned looks, uint32_t *run)
 {
-    unsigned looks = LOOKS_PER_BUCKET;
     for (struct list *l = list_first(head); l != head && looks > 0; l = l->next, looks--) {
         struct superslab *s = container_of(l, struct superslab, bucket_link);
         if ((*run = find_run(s, count))) return s;
@@ -99,7 +98,7 @@ static struct superslab *search_bucket(struct list *head, unsigned count, uint32
     return NULL;
 }
 
-static struct superslab *search(unsigned dirty, unsigned count, uint32_t *run)
+static struct superslab *search(unsigned dirty, unsigned count, unsigned looks, uint32_t *run)
 {
     uint64_t candidates = bucket_used[dirty] >> count << count;
     while (candidates) {
@@ -110,7 +109,7 @@ static struct superslab *search(unsigned dirty, unsigned count, uint32_t *run)
             bucket_used[dirty] &= ~(UINT64_C(1) << i);
             continue;
         }
-        struct superslab *s = search_bucket(head, count, run);
+        struct superslab *s = search_bucket(head, count, looks, run);
         if (s) return s;
     }
     return NULL;
@@ -125,14 +124,16 @@ static void superslab_enter(struct superslab *s)
 /* A SuperSlab, and `count` units in a row that are free there. */
 static struct superslab *find_superslab(unsigned count, uint32_t *run)
 {
-    struct superslab *s = search(1, count, run);
-    if (!s) s = search(0, count, run);
+    struct superslab *s = search(1, count, LOOKS_PER_BUCKET, run);
+    if (!s) s = search(0, count, LOOKS_PER_BUCKET, run);
     for (int tries = 0; !s && tries < 2; tries++) {
         s = chunk_next_superslab();
-        if (!s) return NULL;
+        if (!s) break;
         superslab_enter(s);
         if (!(*run = find_run(s, count))) s = NULL;
     }
+    if (unlikely(!s)) s = search(1, count, LOOKS_ALL, run); /* there is no other to be had */
+    if (unlikely(!s)) s = search(0, count, LOOKS_ALL, run);
     return s;
 }
 

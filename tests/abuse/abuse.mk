@@ -4,7 +4,7 @@
 # statically: that would take a program in C++.
 
 ABUSE_TESTS := foreign_test deepbind_test late_test
-ABUSE_CXX := delete_sized_more
+ABUSE_CXX := delete_sized_more delete_sized_more_large
 ABUSE_C := $(filter-out $(ABUSE_TESTS) deepbind_plugin,$(basename $(notdir $(wildcard tests/abuse/*.c))))
 ABUSE_HEADERS := tests/abuse/abuse.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
 ABUSE_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread

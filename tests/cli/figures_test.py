@@ -268,6 +268,19 @@ class Screens(unittest.TestCase):
             self.assertIn(b"hakmem top:", shown)
             self.assertIn(b"%d" % process.pid, shown)
 
+    def test_top_ends_with_its_input(self):
+        master, slave = pty.openpty()
+        top = subprocess.Popen([TOOL, "top", "--delay", "0.2"], stdin=subprocess.DEVNULL, stdout=slave, stderr=slave,
+                               env={**ENVIRONMENT, "TERM": "xterm"})
+        os.close(slave)
+        try:
+            while os.read(master, 4096):
+                pass
+        except OSError:
+            pass        # the other end is closed
+        self.assertEqual(top.wait(10), 0)
+        os.close(master)
+
     def test_top_shows_rates(self):
         with Process(PROGRAMS / "busy") as busy, Process(PROGRAMS / "known") as known:
             done = hakmem("top", "--once", "--delay", "0.5", "--sort", "m")

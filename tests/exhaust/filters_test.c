@@ -42,7 +42,7 @@ static const struct call {
     CALL(mmap, NEEDED),          CALL(munmap, NEEDED),      CALL(mprotect, NEEDED), CALL(mremap, NEEDED),
     CALL(madvise, NEEDED),       CALL(futex, NEEDED),       CALL(mincore, NEEDED),  CALL(prlimit64, NEEDED),
     CALL(prctl, NEEDED),         CALL(gettid, NEEDED),      CALL(getpid, NEEDED),   CALL(process_vm_readv, NEEDED),
-    CALL(openat, OPTIONAL),      CALL(read, OPTIONAL),      CALL(close, OPTIONAL),  CALL(brk, OPTIONAL),
+    CALL(openat, OPTIONAL),      CALL(read, OPTIONAL),      CALL(close, OPTIONAL),  CALL(brk, NEEDED),
     CALL(clone, OPTIONAL),       CALL(clone3, OPTIONAL),    CALL(vfork, OPTIONAL),  CALL(close_range, OPTIONAL),
     CALL(rt_sigprocmask, OPTIONAL), CALL(geteuid, OPTIONAL), CALL(tgkill, OPTIONAL), CALL(write, OPTIONAL),
     CALL(msync, OPTIONAL),

@@ -1,5 +1,7 @@
 /* unlisted_test.c - once there is a filter that kills, the system layer makes no call that README.md does not list.
  *
+ * One that refuses a listed call changes nothing.
+ *
  * Uses: the layer as includes, so that each function can be called just after the filter came: filters_test, from
  *       outside, would have to hit the moment. A scene is a child; 0 = as it shall be.
  */
@@ -45,6 +47,18 @@ static bool install_for(unsigned calls)
 static bool install(void)
 {
     return install_for(COUNT(killed));
+}
+
+static bool refuse(uint32_t call, int error)
+{
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {.len = COUNT(program), .filter = program};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) == 0;
 }
 
 /* ---- scenes ---- */
@@ -129,6 +143,26 @@ static int a_lost_thread_is_not_waited_for(void)
     return 0;
 }
 
+/* A filter that refuses to read a process's memory, even its own. What is said of addresses stays the same. */
+static int memory_is_read_where_that_is_refused(void)
+{
+    static const int errors[] = {EPERM, ENOSYS};
+    os_start(NULL);
+    char *p = os_map(2 * os_page_size());
+    if (!p || mprotect(p + os_page_size(), os_page_size(), PROT_NONE) != 0) return 1;
+    char *end = p + os_page_size(), out[24];
+    memset(end - 24, 7, 24);
+    for (unsigned i = 0; i <= COUNT(errors); i++) {
+        memset(out, 0, sizeof(out));
+        if (!os_peek(end - 24, out, 24) || out[0] != 7 || out[23] != 7) return 3;
+        if (!os_peek(end - 1, out, 1) || os_peek(end - 1, out, 2) || os_peek(end - 8, out, 16)) return 4;
+        if (os_peek(end, out, 1) || os_peek(NULL, out, 8) || os_peek((void *)16, out, 8)) return 5;
+        if (os_peek((void *)(UINTPTR_MAX - 15), out, 8) || os_peek((void *)(UINTPTR_MAX / 3), out, 8)) return 6;
+        if (i < COUNT(errors) && !refuse(SYS_process_vm_readv, errors[i])) return 2;
+    }
+    return 0;
+}
+
 /* ---- */
 
 static const struct {
@@ -142,6 +176,7 @@ static const struct {
     {"a_thread_ends_whatever_its_rights", a_thread_ends_whatever_its_rights},
     {"a_thread_is_waited_for", a_thread_is_waited_for},
     {"a_lost_thread_is_not_waited_for", a_lost_thread_is_not_waited_for},
+    {"memory_is_read_where_that_is_refused", memory_is_read_where_that_is_refused},
 };
 
 int main(int argc, char **argv)

@@ -337,6 +337,33 @@ static void verify_sees_a_superslab_missing_from_its_bucket(void)
     require_broken(arena_verify(), "arena I2: a SuperSlab is in the wrong bucket");
 }
 
+static void give_units(struct span span, unsigned first, unsigned count)
+{
+    give((struct span){.base = span.base + first * (uintptr_t)UNIT_SIZE, .record = span.record + first}, count);
+}
+
+/* Of those with as many free units only a few are looked at, as long as there are others to be had. */
+static void the_last_room_is_found(void)
+{
+    enum { FULL = 24, UNITS = 8 };
+    struct span all[FULL];
+    fake.address_limit = (size_t)1 << 30;
+    require(tagmap_init());
+    for (unsigned i = 0; i < FULL; i++) all[i] = take(SUPERSLAB_UNITS);
+    fake_fail(FAKE_RESERVE, 1, FAKE_FOR_GOOD);
+    fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
+    struct span span;
+    while (arena_take(1, false, &span)) continue; /* what is left of the chunk */
+    give_units(all[0], 0, 2 * UNITS);
+    for (unsigned i = 1; i < FULL; i++)
+        for (unsigned odd = 0; odd < SUPERSLAB_UNITS; odd += 2) give_units(all[i], odd, 1);
+    require(arena_take(UNITS, false, &span) && span.base == all[0].base);
+    (void)arena_purge(true);
+    require(arena_take(UNITS, false, &span) && span.base == all[0].base + UNITS * UNIT_SIZE, "without memory as well");
+    require(!arena_take(UNITS, false, &span));
+    require(!arena_verify());
+}
+
 static void verify_sees_a_superslab_in_the_wrong_bucket(void)
 {
     struct superslab *s = half_used();
@@ -405,6 +432,7 @@ int main(void)
         TEST(verify_sees_a_unit_occupied_and_dirty),
         TEST(verify_sees_a_unit_stale_and_not_dirty),
         TEST(verify_sees_a_superslab_missing_from_its_bucket),
+        TEST(the_last_room_is_found),
         TEST(verify_sees_a_superslab_in_the_wrong_bucket),
         TEST(verify_sees_a_superslab_missing_from_the_dirty_list),
         TEST(verify_sees_wrong_sums),

@@ -142,7 +142,9 @@ static void what_it_has_seen_of_the_group_ends_with_it(void)
     fake_set_file("/proc/self/cgroup", "0::/app\n");
     fake_set_file("/sys/fs/cgroup/app/memory.max", "104857600\n");
     fake_set_file("/sys/fs/cgroup/app/memory.current", "104000000\n");
-    run_rounds(3);
+    uint64_t before = fake.now_ms;
+    run_rounds(10);
+    require(fake.now_ms - before >= 9 * ROUND_MIN_MS, "%lu ms", fake.now_ms - before);
     fake_set_file("/sys/fs/cgroup/app/memory.current", "52428800\n");
     require(pressure_delay(1000) == 1000, "%lu ms", pressure_delay(1000));
     end_sleeper(thread);
