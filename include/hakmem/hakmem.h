@@ -94,9 +94,9 @@ HAK_API int hak_limit_set(size_t soft, size_t hard) HAK_NOTHROW;
 
 /* Sets the function that is called when the soft limit was crossed, with what is held by now, the limit and
  * `context`, by the thread that crossed it or one that allocates at that moment, with no lock of hakmem's held. It may
- * allocate and free, and must return; it is not called again while it runs, in any thread. A call already under way may
- * still use what was set before. NULL: none. Thread-safe. Follows: mimalloc (mi_register_deferred_free), which is called
- * by count. */
+ * allocate and free, and must return; it is not called again while it runs, in any thread. A call already under way
+ * may still use what was set before. NULL: none. Thread-safe. Follows: mimalloc (mi_register_deferred_free), which is
+ * called by count. */
 HAK_API void hak_limit_callback(void (*call)(size_t held, size_t soft, void *context), void *context) HAK_NOTHROW;
 
 /* All in bytes. Exact when no other thread is inside the allocator; else each figure is from a moment
