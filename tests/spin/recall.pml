@@ -7,13 +7,18 @@
  * where it is looked for. The thread also sleeps between calls, and where it waits for a lock, which leaves no
  * frame.
  *
+ * With RUNS the thread's calls are about kept runs (src/cache/kept.h), and a third thread holds the arena's lock now and
+ * then, for which either of the two may have to wait.
+ *
  * Claims: no block is handed out twice, and none goes home that is in use; bins and outbox are never flushed half
  * written; left is the length of the list then; a sleeper that is not looked at any more has nothing; in the end a
  * thread that sleeps for good has nothing.
  *
  * quick: -DCALLS=3 -DROUNDS=2
+ * quick: -DCALLS=4 -DROUNDS=2 -DRUNS=2
  * full: -DCALLS=8 -DROUNDS=2
  * full: -DCALLS=6 -DROUNDS=3
+ * full: -DCALLS=5 -DROUNDS=3 -DRUNS=2
  * mutant LOOK_FIRST: the thread is called after it was seen asleep
  * mutant FRAMES_ARE_NOT_SOUGHT: a handler that waits counts as sleep
  * mutant OTHER_STACKS_ARE_NOT_SEEN: a frame on a stack of its own hides the one below
@@ -23,6 +28,8 @@
  * mutant RESUME_UNLOCKED: a called thread takes its heap back without the lock
  * mutant VISIT_KEEPS_FLUSHED: a visit that waited for who flushed leaves the heap called flushed
  * mutant FREE_TAKES_OLD_HEAP: a called thread frees into its bin without taking its heap back
+ * mutant RUNS_GO_ONE_BY_ONE (-DCALLS=4 -DROUNDS=2 -DRUNS=2): a thread that waits to give a run has others on the books
+ * mutant RUN_IS_KEPT_BY_OLD_HEAP (-DCALLS=4 -DROUNDS=2 -DRUNS=2): a called thread keeps a run without taking its heap back
  */
 #include "common.h"
 
@@ -221,8 +228,121 @@ inline free_remote()
     SET_BUSY(false)
 }
 
+#ifdef RUNS
+bool run_used[RUNS + 1];    /* the program's */
+bool run_free[RUNS + 1];    /* the arena's */
+byte kept_run[RUNS];
+byte kept_count;
+bool arena_lock;
+
+/* arena_give() */
+inline give_run(r)
+{
+    wait_for(arena_lock);
+    assert(!run_free[r] && !run_used[r]);
+    run_free[r] = true;
+    UNLOCK(arena_lock)
+}
+
+/* heap_take_run(): nothing is waited for. Where there is none, the arena may have one. */
+inline take_run(r)
+{
+    r = NONE;
+    if
+    :: self == FRONT && kept_count > 0 -> signal(); r = kept_run[kept_count - 1]; signal(); kept_count--; signal()
+    :: else ->
+        own_heap();
+        wait_for(arena_lock);
+        d_step {
+            if
+            :: run_free[1] -> r = 1; run_free[1] = false
+            :: run_free[2] -> r = 2; run_free[2] = false
+            :: else
+            fi
+        }
+        UNLOCK(arena_lock)
+    fi;
+    if
+    :: r != NONE -> d_step { assert(!run_used[r] && !run_free[r]); run_used[r] = true }
+    :: else
+    fi
+}
+
+#ifdef MUTANT_RUN_IS_KEPT_BY_OLD_HEAP
+#define MAY_KEEP (true)
+#else
+#define MAY_KEEP (self == FRONT)
+#endif
+
+/* heap_keep_run(), else large_free() */
+inline free_run(r)
+{
+    run_used[r] = false;
+    if
+    :: MAY_KEEP -> signal(); kept_run[kept_count] = r; signal(); kept_count++; signal()
+    :: else -> give_run(r); own_heap()
+    fi
+}
+
+/* heap_release_runs(), which large_malloc() calls without the lock */
+inline release_runs()
+{
+    own_heap();
+    count = 0;
+    do
+    :: kept_count > 0 ->
+        signal(); r = kept_run[kept_count - 1]; signal(); kept_count--; signal();
+#ifdef MUTANT_RUNS_GO_ONE_BY_ONE
+        give_run(r)
+#else
+        old[count] = r; count++
+#endif
+    :: else -> break
+    od;
+    do
+    :: count > 0 -> count--; give_run(old[count])
+    :: else -> break
+    od
+}
+
+inline call()
+{
+    if
+    :: take_run(r)
+    :: run_used[1] -> free_run(1)
+    :: run_used[2] -> free_run(2)
+    :: release_runs()
+    fi
+}
+
+active proctype third()
+{
+    byte turns = 0;
+    do
+    :: turns < 2 -> LOCK(arena_lock); UNLOCK(arena_lock); turns++
+    :: else -> break
+    od
+}
+#else
+inline call()
+{
+    if
+    :: malloc()
+    :: used[1] -> free(1)
+    :: used[2] -> free(2)
+    :: outbox < 1 -> free_remote()
+    fi
+}
+#endif
+
 active proctype thread()
 {
+#ifdef RUNS
+    byte r, count;
+    byte old[RUNS];
+    run_used[1] = true;
+    run_used[2] = true;
+#endif
     byte b, rest;
     byte calls = 0;
     bool pushed;
@@ -230,12 +350,7 @@ active proctype thread()
     home[2] = true;
     do
     :: calls < CALLS ->
-        if
-        :: malloc()
-        :: used[1] -> free(1)
-        :: used[2] -> free(2)
-        :: outbox < 1 -> free_remote()
-        fi;
+        call();
         calls++;
         pause()
     :: else -> break
@@ -292,6 +407,22 @@ inline flush()
     :: else -> break
     od;
     atomic { assert(!outbox_half); outbox = 0 }
+#ifdef RUNS
+    count = 0;
+    do
+    :: kept_count > 0 -> b = kept_run[kept_count - 1]; kept_count--; old[count] = b; count++
+    :: else -> break
+    od;
+    do
+    :: count > 0 ->
+        count--;
+        LOCK(arena_lock);
+        assert(!run_free[old[count]] && !run_used[old[count]]);
+        run_free[old[count]] = true;
+        UNLOCK(arena_lock)
+    :: else -> break
+    od;
+#endif
     flushed = true
 }
 
@@ -320,6 +451,9 @@ active proctype background()
     byte b, count;
     byte rounds = 0;
     bool taken, sleeps;
+#ifdef RUNS
+    byte old[RUNS];
+#endif
     do
     :: rounds < ROUNDS -> round(); rounds++
     :: else -> break
@@ -327,6 +461,9 @@ active proctype background()
     done;
     round();
     d_step { assert(head == NONE && outbox == 0 && left == 0) }
+#ifdef RUNS
+    assert(kept_count == 0)
+#endif
 }
 
 /* Another thread has the common heap's lock for a while. */
