@@ -23,7 +23,7 @@
 enum { POLL_WEIGHT = 64, RUN_WEIGHT = 8, MAPPING_WEIGHT = POLL_WEIGHT };
 
 /* true = more is left to do. */
-static bool poll(void)
+static bool follow_clock(void)
 {
     if (background_poll() && likely(!load_relaxed(&reclaim_request))) return false;
     return reclaim_poll();
@@ -31,13 +31,13 @@ static bool poll(void)
 
 static NOINLINE void poll_now(struct heap *heap)
 {
-    if (poll()) store_relaxed(&heap->work, heap->work | (POLL_WEIGHT - 1)); /* the next visit, too */
+    if (follow_clock()) store_relaxed(&heap->work, heap->work | (POLL_WEIGHT - 1)); /* the next visit, too */
 }
 
 /* By a thread that has left its heap, or can have none. */
 static NOINLINE void poll_without_heap(void)
 {
-    if (arena_burst_is_long()) (void)poll();
+    if (arena_burst_is_long()) (void)follow_clock();
 }
 
 static void poll_sometimes(struct heap *heap, uint32_t weight)
@@ -371,13 +371,13 @@ void front_check_size(const void *p, size_t alignment, size_t size)
     if (unlikely(usable > 0 && (size > usable || !aligned))) error_report(ERROR_wrong_size, p, usable);
 }
 
-/* The pointer is good: where the program goes on after the report, the block is freed. */
 NOINLINE void front_free_sized_miss(void *p, size_t size)
 {
     if (option_get(OPTION_failfast)) front_check_size(p, 1, size);
     front_free_miss(p);
 }
 
+/* The pointer is good: where the program goes on after the report, the block is freed. */
 NOINLINE void front_free_sized_full(void *p, uint64_t offset, size_t size)
 {
     if (option_get(OPTION_failfast)) front_check_size(p, 1, size);

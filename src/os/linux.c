@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
-#include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -174,7 +173,7 @@ static bool is_readable(uintptr_t address)
 {
     struct timespec none = {0};
     uintptr_t word = address & ~(uintptr_t)3;
-    return system_call(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, 0, (long)&none, 0, 0) != -EFAULT;
+    return system_call(SYS_futex, (long)word, WAIT_PRIVATE, 0, (long)&none, 0, 0) != -EFAULT;
 }
 
 /* Where the call is refused. */

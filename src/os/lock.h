@@ -34,7 +34,7 @@ struct lock {
     uint32_t rank; /* enum lock_rank; never changes */
 };
 
-/* Lock_this_thread() of the one inside fork; NULL = none. */
+/* What lock_this_thread() says of the one inside fork; NULL = none. */
 extern const void *lock_fork_thread LINKED_AS("hak_lock_fork_thread");
 
 /* Tells threads apart; the same in a forked child. */
