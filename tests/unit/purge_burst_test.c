@@ -105,7 +105,7 @@ static void a_large_block_that_grows_out_of_the_arena_is_a_burst(void)
     require_sound();
 }
 
-/* There no owner is ever the thread's own: each free is a visit. */
+/* There no owner is ever the thread's own: each free takes the slow way. */
 static void start_in_a_window(void)
 {
     fake.address_limit = 1024 * MIB;
