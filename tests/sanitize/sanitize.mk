@@ -18,9 +18,9 @@ SANITIZE_FLAG_thread := -fsanitize=thread
 SANITIZE_FLAG_address := -fsanitize=address
 SANITIZE_FLAG_undefined := -fsanitize=undefined -fno-sanitize-recover=undefined
 
-SANITIZE_PROGRAMS := $(foreach kind,$(SANITIZE_KINDS),$(addprefix $(SANITIZE_DIR)/$(kind)/,\
-	stress_test model_single_test model_threads_test))
-SANITIZE_PROGRAMS += $(foreach kind,address undefined,$(SANITIZE_DIR)/$(kind)/stress_linux_test)
+SANITIZE_PROGRAMS := $(foreach kind,$(SANITIZE_KINDS),$(addprefix $(SANITIZE_DIR)/$(kind)/,stress_test model_threads_test))
+# One thread has no races.
+SANITIZE_PROGRAMS += $(foreach kind,address undefined,$(addprefix $(SANITIZE_DIR)/$(kind)/,stress_linux_test model_single_test))
 SANITIZE_PROGRAMS += $(foreach kind,thread address,$(SANITIZE_DIR)/$(kind)/alone_test)
 
 ifeq ($(SANITIZE),)
