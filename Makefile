@@ -98,9 +98,9 @@ $(LIB_SO): $(BUILD)/hakmem.o $(CXX_SO) scripts/check-symbols
 	@ln -sf libhakmem.so $(BUILD)/libhakmem.so.0
 	$(if $(SANITIZE),,scripts/check-symbols $@)
 
-$(LIB_A): $(BUILD)/hakmem.o $(CXX_A)
+$(LIB_A): $(BUILD)/hakmem.o $(CXX_A) scripts/check-symbols
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) rcs $@ $(BUILD)/hakmem.o $(CXX_A)
 	$(if $(SANITIZE),,scripts/check-symbols $@)
 
 include $(wildcard cli/*.mk bench/*.mk tests/*/*.mk packaging/*.mk)

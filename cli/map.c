@@ -116,7 +116,9 @@ static void write_svg(const char *path, const struct target *target, const struc
     FILE *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
     if (!out) fail(STATUS_FAILED, "%s: %s", path, strerror(errno));
     draw_svg(out, target, s);
-    if (fflush(out) != 0 || ferror(out) || (out != stdout && fclose(out) != 0)) fail(STATUS_FAILED, "%s: cannot be written", path);
+    bool lost = fflush(out) != 0 || ferror(out);
+    if (out != stdout && fclose(out) != 0) lost = true;
+    if (lost) fail(STATUS_FAILED, "%s: cannot be written", path);
 }
 
 int map_main(int argc, char **argv)

@@ -205,7 +205,8 @@ def test_embedding(folder):
                      "-xc", "-", "src/hakmem.c", "-o", program, "-pthread", text=EMBEDDING)
     ok(not found and run(program).returncode == 0, "the_library_embeds_with_one_source_file", found)
     names = run("nm", "--defined-only", "-g", program).stdout if not found else ""
-    own = {"main", "data_start", "etext", "edata", "end"} | set(re.findall(r"\b_\w+", names))  # the program's, and what every C program has
+    # The program's, and what every C program has.
+    own = {"main", "data_start", "etext", "edata", "end"} | set(re.findall(r"\b_\w+", names))
     taken = sorted(set(re.findall(r" [A-Z] (\w+)$", names, re.M)) - own - set(re.findall(r"\bhak\w+", names)))
     ok("T hak_malloc\n" in names and not taken, "an_embedded_library_defines_only_names_with_hak", taken)
 

@@ -1,5 +1,5 @@
 /* attach_test.c - threads get heaps and leave them: parked, dissolved, refused, and used after the end. */
-#include "dirty.h"
+#include "unit.h"
 
 #include <semaphore.h>
 
@@ -369,33 +369,6 @@ static void *use_late(void *argument)
     return argument;
 }
 
-static pthread_key_t younger_key;
-static unsigned younger_calls;
-
-static void free_value(void *value)
-{
-    younger_calls++;
-    require(heap_self == &my_heap()->front && heap_self != &heap_exited);
-    do_free(value);
-}
-
-static void *use_younger(void *argument)
-{
-    require(pthread_setspecific(younger_key, do_malloc(30 * MIB)) == 0);
-    return argument;
-}
-
-/* What the destructors of a thread's keys free is freed by a thread that has a heap: it may be the process's last. */
-static void destructors_of_other_keys_find_the_heap(void)
-{
-    do_free(do_malloc(1));
-    require(pthread_key_create(&younger_key, free_value) == 0);
-    in_thread(use_younger, NULL);
-    require(younger_calls == 1 && heap_threads == 1);
-    require(dirty_units() <= BURST_UNITS_MIN + 16, "%zu units", dirty_units());
-    require_sound();
-}
-
 static void calls_after_the_exit_handler_use_the_common_heap(void)
 {
     do_free(do_malloc(1));
@@ -516,7 +489,6 @@ int main(void)
         TEST(a_thread_that_only_frees_posts_at_its_end),
         TEST(a_free_can_bring_the_heap_that_owns_the_block),
         TEST(threads_born_and_gone_do_not_grow_the_process),
-        TEST(destructors_of_other_keys_find_the_heap),
         TEST(calls_after_the_exit_handler_use_the_common_heap),
         TEST(without_a_key_threads_use_the_common_heap),
         TEST(a_refused_heap_is_no_memory_and_no_harm),

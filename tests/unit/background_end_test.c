@@ -134,6 +134,33 @@ static void a_thread_made_while_the_others_leave_ends_at_once(void)
     require(rounds == 0);
 }
 
+static pthread_key_t younger_key;
+static unsigned younger_calls;
+
+static void free_value(void *value)
+{
+    younger_calls++;
+    require(heap_self == &my_heap()->front && heap_self != &heap_exited);
+    do_free(value);
+}
+
+static void *use_younger(void *argument)
+{
+    require(pthread_setspecific(younger_key, do_malloc(30 * MIB)) == 0);
+    return argument;
+}
+
+/* What the destructors of a thread's keys free is freed by a thread that has a heap: it may be the process's last. */
+static void destructors_of_other_keys_find_the_heap(void)
+{
+    do_free(do_malloc(1));
+    require(pthread_key_create(&younger_key, free_value) == 0);
+    in_thread(use_younger, NULL);
+    require(younger_calls == 1 && heap_threads == 1);
+    require(dirty_units() <= BURST_UNITS_MIN + 16, "%zu units", dirty_units());
+    require_sound();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +174,7 @@ int main(void)
         TEST(one_of_three_leaves_it),
         TEST(on_outlives_the_threads),
         TEST(a_thread_made_while_the_others_leave_ends_at_once),
+        TEST(destructors_of_other_keys_find_the_heap),
     };
     return run_unit_tests(tests);
 }

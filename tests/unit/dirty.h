@@ -1,6 +1,6 @@
 /* dirty.h - how many free units have memory, for tests of giving it back.
  *
- * Uses: unit.h. Callers: attach_test.c, background_thread.h, purge_burst_test.c, reclaim_test.c, superslabs.h.
+ * Uses: unit.h. Callers: background_thread.h, purge_burst_test.c, reclaim_test.c, superslabs.h.
  */
 #ifndef HAKMEM_TESTS_UNIT_DIRTY_H
 #define HAKMEM_TESTS_UNIT_DIRTY_H
