@@ -6,10 +6,11 @@
  * whoever makes it: nothing on this way asks libc for memory, the environment or a symbol. pthread_setspecific
  * may call calloc, which finds the heap attached already.
  *
- * The key's destructor gives the heap up in the first round that it is called in: how many rounds are left, nobody
- * says. Calls after that, by destructors of other keys, use the common heap. A heap that is given up is parked with
- * all that is in it, for the next thread; when PARKED_MAX wait already, and when memory is wanted back, parked
- * heaps are dissolved.
+ * The key's destructor asks for one more round, for what destructors of other keys free, and gives the heap up then.
+ * Calls after that use the common heap. A heap that is given up is parked with all that is in it, for the next thread;
+ * when PARKED_MAX wait already, and when memory is wanted back, parked heaps are dissolved. How many rounds are left,
+ * nobody says: a thread whose first call comes from one of the last, or that ends without destructors, leaves a heap
+ * behind that knows nothing of it. heap_bury() finds such heaps.
  *
  * I1  a heap is FREE and in the free list, PARKED and in the parked list, LIVE and heap_self of one
  *     thread, or GONE for good
@@ -159,6 +160,25 @@ static void detach(struct heap *heap)
     if (!others && alone) alone();
 }
 
+/* Its thread is gone, and has not said so. Under the lock. */
+static bool is_deserted(const struct heap *heap)
+{
+    if (!heap->slot || load_acquire(&heap->busy) || heap->process != os_process_number()) return false;
+    return !os_thread_exists(heap->thread);
+}
+
+bool heap_bury(struct heap *heap)
+{
+    if (load_relaxed(&heap->state) != HEAP_LIVE || !lock_try_peer(&heap->lock)) return false;
+    bool deserted = is_deserted(heap);
+    if (deserted) heap->slot = NULL; /* nobody else's now */
+    lock_release_peer(&heap->lock);
+    if (!deserted) return false;
+    dissolve(heap);
+    (void)sub_seq(&heap_threads, 1);
+    return true;
+}
+
 void heap_dissolve_parked(void)
 {
     for (;;) {
@@ -171,8 +191,8 @@ void heap_dissolve_parked(void)
     }
 }
 
-/* The system calls the destructors of all keys in rounds, for as long as some key has a value. What those of the first
- * round free is still freed by a thread with a heap. */
+/* The system calls the destructors of all keys in rounds, a few at most, for as long as some key has a value. What those
+ * of the first round free is still freed by a thread with a heap. */
 static void thread_exit(void *value)
 {
     struct heap *heap = value;

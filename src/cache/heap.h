@@ -285,6 +285,9 @@ INTERNAL void heap_renumber(void);
 /* Dissolves parked heaps: their blocks go home and their slabs become orphans. */
 INTERNAL void heap_dissolve_parked(void);
 
+/* The same with a heap whose thread ended and did not leave it. Not the caller's own. true = it was one. */
+INTERNAL bool heap_bury(struct heap *heap);
+
 /* Calls visit for every heap that ever lived, the common one included, without a lock. */
 INTERNAL void heap_each(void (*visit)(struct heap *heap, void *context), void *context);
 

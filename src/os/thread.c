@@ -222,11 +222,16 @@ uint32_t os_process_number(void)
     return (uint32_t)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
 }
 
-/* false = this is a child that was forked without it. A filter that has come since may kill for asking the system. */
+/* A filter may kill for asking the system. */
+bool os_thread_exists(uint32_t number)
+{
+    return system_calls_are_filtered() || system_call(SYS_tgkill, os_process_number(), number, 0, 0, 0, 0) != -ESRCH;
+}
+
+/* false = this is a child that was forked without it. */
 static bool is_there(const struct os_thread *thread, uint32_t id)
 {
-    if (thread->process != os_process_number()) return false;
-    return system_calls_are_filtered() || system_call(SYS_tgkill, thread->process, id, 0, 0, 0, 0) != -ESRCH;
+    return thread->process == os_process_number() && os_thread_exists(id);
 }
 
 /* The system wakes those who wait for a shared word. It does not in the child of a fork that libc did not see. */

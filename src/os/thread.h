@@ -34,6 +34,9 @@ INTERNAL void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms);
 INTERNAL uint32_t os_thread_number(void);
 INTERNAL uint32_t os_process_number(void);
 
+/* false = no thread of this process has this number. Where that cannot be asked it counts as there. */
+INTERNAL bool os_thread_exists(uint32_t number);
+
 /* true = the thread with this number waits in a system call, and no signal has stopped it in code of this library. The
  * call may be one of ours. `storage` is a thread-local variable of the thread. Opens a file. */
 INTERNAL bool os_thread_sleeps(uint32_t number, const void *storage);

@@ -125,6 +125,59 @@ static void destructors_may_allocate(bool from_main, const char *name)
     claim("%s", name);
 }
 
+/* ---- the first call of a thread in one of the last rounds ---- */
+
+static pthread_key_t first_call_key;
+static uintptr_t first_call_round;
+
+static void call_in_one_round(void *value)
+{
+    uintptr_t round = (uintptr_t)value;
+    if (round == first_call_round && !allocator_works(7)) atomic_fetch_add(&bad_blocks, 1);
+    if (round < ROUNDS) pthread_setspecific(first_call_key, (void *)(round + 1));
+}
+
+static void *end_with_a_call(void *unused)
+{
+    pthread_setspecific(first_call_key, (void *)(uintptr_t)1);
+    return unused;
+}
+
+/* A thread may be joined shortly before it is gone. */
+static struct hak_stats stats_when_purged(void)
+{
+    struct hak_stats stats;
+    for (int tries = 0; tries < 1000; tries++) {
+        hak_purge();
+        hak_stats(&stats);
+        if (stats.threads == 1) break;
+        usleep(1000);
+    }
+    return stats;
+}
+
+/* What such threads leave behind is found by a purge, and the next ones use it. */
+static void late_first_calls_lose_no_heap(pthread_key_t key, uintptr_t round, const char *name)
+{
+    struct hak_stats stats;
+    size_t records = 0;
+    first_call_key = key;
+    first_call_round = round;
+    atomic_store(&bad_blocks, 0);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, end_with_a_call, NULL) != 0) bail_out("pthread_create");
+        pthread_join(thread, NULL);
+        stats = stats_when_purged();
+        if (i == 10) records = stats.records;
+    }
+    expect(atomic_load(&bad_blocks) == 0, "%d bad blocks", atomic_load(&bad_blocks));
+    expect(stats.threads == 1, "%zu heaps attached", stats.threads);
+    expect(stats.records == records, "records grew from %zu to %zu bytes", records, stats.records);
+    expect(hak_check(), "the heap is corrupt");
+    claim("%s", name);
+}
+
 static int burn_all_keys(void)
 {
     int taken = 0;
@@ -225,11 +278,18 @@ int main(int argc, char **argv)
     alarm(HANG_SECONDS);
     if (argc == 2 && strcmp(argv[1], "burn") == 0) return burnt_child();
     if (argc == 2 && strcmp(argv[1], "late") == 0) return late_child();
+    pthread_key_t early, late;
     create_keys(0, KEYS / 2); /* their destructors run before hakmem's, unless libc's start has allocated */
+    if (pthread_key_create(&early, call_in_one_round) != 0) bail_out("no key");
     if (!runs_on_hakmem()) return done_testing();
     create_keys(KEYS / 2, KEYS); /* and these after it */
+    if (pthread_key_create(&late, call_in_one_round) != 0) bail_out("no key");
     destructors_may_allocate(false, "key_destructors_may_allocate_and_free_in_all_four_rounds");
     destructors_may_allocate(true, "the_first_call_of_a_thread_may_come_from_a_key_destructor");
+    for (uintptr_t round = 1; round <= ROUNDS; round++) {
+        late_first_calls_lose_no_heap(early, round, "the_first_call_may_come_in_any_round_from_a_key_before_hakmems");
+        late_first_calls_lose_no_heap(late, round, "the_first_call_may_come_in_any_round_from_a_key_behind_hakmems");
+    }
     ok(succeeded(run_self_with("late", NULL), "late"), "blocks_cached_after_the_exit_handler_are_sound_when_others_adopt_their_slab");
     ok(succeeded(run_self_with("burn", NULL), "burn"), "works_when_all_keys_were_taken_before_the_first_call");
     ok(burn_all_keys() > PTHREAD_KEYS_MAX / 2 && threads_work(100), "works_when_all_keys_are_taken_later");

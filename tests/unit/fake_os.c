@@ -436,6 +436,11 @@ uint32_t os_process_number(void)
     return (uint32_t)getpid();
 }
 
+bool os_thread_exists(uint32_t number)
+{
+    return syscall(SYS_tgkill, getpid(), number, 0) == 0;
+}
+
 bool os_thread_sleeps(uint32_t number, const void *storage)
 {
     fake.looks++;

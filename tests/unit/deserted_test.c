@@ -1,0 +1,160 @@
+/* deserted_test.c - heaps of threads that ended and did not leave them; heaps of threads that only seem to have. */
+#include "unit.h"
+
+#include <semaphore.h>
+#include <sys/syscall.h>
+
+enum { BLOCKS = 1000 };
+
+static void *left[BLOCKS];
+
+static void take_blocks(void)
+{
+    for (unsigned i = 0; i < BLOCKS; i++) require((left[i] = do_malloc(16 + i % 700)) != NULL);
+    for (unsigned i = 0; i < BLOCKS; i += 2) do_free(left[i]);
+}
+
+/* No destructor is called, as when the thread's first call comes from the last of them. */
+static void *end_unseen(void *unused)
+{
+    take_blocks();
+    (void)syscall(SYS_exit, 0);
+    return unused;
+}
+
+static void free_blocks(void)
+{
+    for (unsigned i = 1; i < BLOCKS; i += 2) do_free(left[i]);
+}
+
+/* Returns the heap that is left behind. */
+static struct heap *desert_a_heap(void)
+{
+    do_free(do_malloc(1));
+    in_thread(end_unseen, NULL);
+    struct heap *heap = heap_at(heap_last_id());
+    while (os_thread_exists(heap->thread)) sched_yield(); /* it may be joined shortly before it is gone */
+    require(heap_threads == 2 && heap != my_heap() && heap->state == HEAP_LIVE && heap->slot);
+    return heap;
+}
+
+static void require_buried(struct heap *heap)
+{
+    require(heap->state == HEAP_FREE && !heap->slot && heap->inbox == INBOX_CLOSED && heap_threads == 1);
+    free_blocks();
+    require_sound();
+    struct stats stats;
+    stats_collect(&stats);
+    require(stats.total.threads == 1, "%zu threads", stats.total.threads);
+}
+
+static void a_purge_dissolves_deserted_heaps(void)
+{
+    struct heap *heap = desert_a_heap();
+    (void)reclaim_all();
+    require_buried(heap);
+    in_thread((void *(*)(void *))(void *)do_malloc, (void *)100); /* who comes next takes it */
+    require(heap_last_id() == heap->front.id && heap->state == HEAP_PARKED);
+    require_sound();
+}
+
+static void so_does_a_round_once_they_are_idle(void)
+{
+    static const uint32_t stop = 0;
+    struct heap *heap = desert_a_heap();
+    (void)reclaim_round(&stop);
+    require(heap->state == HEAP_LIVE, "it seems to have worked since the last look");
+    (void)reclaim_round(&stop);
+    require_buried(heap);
+    (void)reclaim_round(&stop);
+    require(heap_threads == 1);
+}
+
+static void many_of_them_do_not_grow_the_process(void)
+{
+    size_t after_first = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        struct heap *heap = desert_a_heap();
+        (void)reclaim_all();
+        require_buried(heap);
+        if (i == 10) after_first = fake.address_bytes;
+    }
+    require(fake.address_bytes == after_first && heap_count <= 3, "%u heaps", heap_count);
+}
+
+static void one_that_was_at_work_is_left_alone(void)
+{
+    struct heap *heap = desert_a_heap();
+    heap_set_busy(heap, true); /* its books may be wrong */
+    (void)reclaim_all();
+    require(heap->state == HEAP_LIVE && heap_threads == 2);
+    heap_set_busy(heap, false);
+    (void)reclaim_all();
+    require_buried(heap);
+}
+
+static void one_that_is_locked_is_left_alone(void)
+{
+    struct heap *heap = desert_a_heap();
+    lock_acquire(&heap->lock);
+    require(!heap_bury(heap) && heap->slot);
+    lock_release(&heap->lock);
+    (void)reclaim_all();
+    require_buried(heap);
+}
+
+static void other_processes_threads_are_not_judged(void)
+{
+    struct heap *heap = desert_a_heap();
+    heap->process++; /* a child of a fork that nobody told us of */
+    (void)reclaim_all();
+    require(heap->state == HEAP_LIVE && heap_threads == 2);
+    heap->process--;
+    (void)reclaim_all();
+    require_buried(heap);
+}
+
+static sem_t has_taken, may_end;
+
+static void *wait_with_a_heap(void *heap)
+{
+    take_blocks();
+    *(struct heap **)heap = my_heap();
+    sem_post(&has_taken);
+    while (sem_wait(&may_end) != 0) continue;
+    do_free(do_malloc(50));
+    return NULL;
+}
+
+static void heaps_of_waiting_threads_stay(void)
+{
+    pthread_t thread;
+    struct heap *heap;
+    static const uint32_t stop = 0;
+    do_free(do_malloc(1));
+    require(sem_init(&has_taken, 0, 0) == 0 && sem_init(&may_end, 0, 0) == 0);
+    require(pthread_create(&thread, NULL, wait_with_a_heap, &heap) == 0);
+    while (sem_wait(&has_taken) != 0) continue;
+    (void)reclaim_all();
+    for (unsigned i = 0; i < 3; i++) (void)reclaim_round(&stop);
+    require(heap->state == HEAP_LIVE && heap->slot && heap_threads == 2);
+    sem_post(&may_end);
+    require(pthread_join(thread, NULL) == 0);
+    require(heap->state == HEAP_PARKED && heap_threads == 1);
+    free_blocks();
+    require_sound();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_purge_dissolves_deserted_heaps),
+        TEST(so_does_a_round_once_they_are_idle),
+        TEST(many_of_them_do_not_grow_the_process),
+        TEST(one_that_was_at_work_is_left_alone),
+        TEST(one_that_is_locked_is_left_alone),
+        TEST(other_processes_threads_are_not_judged),
+        TEST(heaps_of_waiting_threads_stay),
+    };
+    return run_unit_tests(tests);
+}
