@@ -53,14 +53,19 @@ CFLAGS := -std=gnu17 -g $(OPTIMIZE) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SA
 CXXFLAGS := -std=c++20 -g -O2 -Wall -Wextra -Werror $(call trap_flags,$(CXX))
 LIB_CFLAGS := $(CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions -fno-plt \
 	-fno-builtin-malloc -fno-semantic-interposition -fcf-protection=none -fno-stack-protector
-LIB_DEFINES = -DHAK_CHECKED=$(CHECKED)
+# A header that comes or goes later makes another library, under another identity.
+HAS_MEMCHECK := $(shell printf '\043include <valgrind/memcheck.h>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo 1)
+LIB_DEFINES = -DHAK_CHECKED=$(CHECKED) -DHAK_MEMCHECK=$(if $(HAS_MEMCHECK),1,0)
 # Sanitizers bring their own malloc: there the library answers to hak_* only.
 ifneq ($(SANITIZE),)
 LIB_DEFINES += -DHAK_REPLACE_LIBC=0
 endif
 
+LIB_LINK = $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -shared -Wl,-soname,libhakmem.so.0 \
+	$(if $(SANITIZE),,-Wl,--version-script=src/api/hakmem.map) -Wl,-z,initfirst -Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro
+
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c src/*/*.h src/*/*.def) include/hakmem/hakmem.h)
-BUILD_ID := $(shell (cat $(SOURCES) src/api/hakmem.map; echo '$(CC) $(LIB_CFLAGS) $(LIB_DEFINES)') | sha256sum | cut -c1-16)
+BUILD_ID := $(shell (cat $(SOURCES) src/api/hakmem.map Makefile; $(CC) --version | head -1; echo '$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(LIB_DEFINES) $(LIB_LINK)') | sha256sum | cut -c1-16)
 
 LIB_SO := $(BUILD)/libhakmem.so
 LIB_A := $(BUILD)/libhakmem.a
@@ -75,7 +80,7 @@ TESTS :=
 
 all: $(LIB_SO) $(LIB_A)
 
-# The object is rebuilt whenever the identity changes, which covers sources and flags alike.
+# The object is rebuilt whenever the identity changes, which covers sources, flags, this file and the compiler alike.
 $(BUILD)/id/$(BUILD_ID):
 	@rm -rf $(BUILD)/id && mkdir -p $(BUILD)/id && touch $@
 
@@ -93,8 +98,7 @@ CXX_SO := $(if $(SANITIZE),,$(BUILD)/cxx.o)
 CXX_A := $(if $(SANITIZE),,$(BUILD)/cxx-archive.o)
 
 $(LIB_SO): $(BUILD)/hakmem.o $(CXX_SO) scripts/check-symbols
-	$(CC) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -shared -Wl,-soname,libhakmem.so.0 $(if $(SANITIZE),,-Wl,--version-script=src/api/hakmem.map) \
-		-Wl,-z,initfirst -Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro $(BUILD)/hakmem.o $(CXX_SO) -o $@ -pthread
+	$(CC) $(LIB_LINK) $(BUILD)/hakmem.o $(CXX_SO) -o $@ -pthread
 	@ln -sf libhakmem.so $(BUILD)/libhakmem.so.0
 	$(if $(SANITIZE),,scripts/check-symbols $@)
 
@@ -117,6 +121,7 @@ check:
 # The longest first, or the last would run alone; three at a time, since many of them wait.
 LONG_TESTS = $(filter %/lint_test.py %/model_threads_test %/model_single_test %/matrix_test.py %/matrix.py %/failure_test \
 	%/refill_switches_superslab %/platforms.py %/redis_test %/gcc_test %/build_is_whole.py %/idle_test.py,$(TESTS))
+check-built: export HAKMEM_LIB := $(abspath $(LIB_SO))
 check-built: all $(TEST_PROGRAMS) $(TESTS)
 	/usr/bin/python3 tests/run.py --jobs 3 $(foreach t,$(LONG_TESTS) $(filter-out $(LONG_TESTS),$(TESTS)),"$(t)")
 

@@ -19,8 +19,8 @@ $(BENCH_PROGRAMS): build/bench/%: bench/%.c bench/bench.h bench/slots.h
 
 # The same programs with hakmem linked in, calling hak_malloc and hak_free, built as the library is: for
 # sanitizers, which keep the standard names for themselves.
-BENCH_LINKED = $(addprefix build/bench/linked/,bench_fixed_size bench_random_mixed larson)
-$(BENCH_LINKED): build/bench/linked/%: bench/%.c bench/bench.h bench/slots.h include/hakmem/hakmem.h $(LIB_A)
+BENCH_LINKED = $(addprefix $(BUILD)/bench/linked/,bench_fixed_size bench_random_mixed larson)
+$(BENCH_LINKED): $(BUILD)/bench/linked/%: bench/%.c bench/bench.h bench/slots.h include/hakmem/hakmem.h $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -include hakmem/hakmem.h -DBENCH_MALLOC=hak_malloc -DBENCH_FREE=hak_free \
 	    -pthread $< $(LIB_A) $(LDFLAGS) -o $@

@@ -191,8 +191,8 @@ void heap_dissolve_parked(void)
     }
 }
 
-/* The system calls the destructors of all keys in rounds, a few at most, for as long as some key has a value. What those
- * of the first round free is still freed by a thread with a heap. */
+/* The system calls the destructors of all keys in rounds, a few at most, for as long as some key has a value. What
+ * those of the first round free is still freed by a thread with a heap. */
 static void thread_exit(void *value)
 {
     struct heap *heap = value;

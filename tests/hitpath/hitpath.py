@@ -228,7 +228,8 @@ def check(args, tap):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="Count the instructions of malloc and free hits.")
-    parser.add_argument("--lib", default="build/libhakmem.so", help="library to count in (default build/libhakmem.so)")
+    parser.add_argument("--lib", default=os.environ.get("HAKMEM_LIB", "build/libhakmem.so"),
+                        help="library to count in (default: what HAKMEM_LIB says, or build/libhakmem.so)")
     parser.add_argument("--program", default="build/tests/hitpath/hitpath", help="the program that makes the hits")
     parser.add_argument("--malloc", type=int, default=16, help="budget of a malloc hit (default 16)")
     parser.add_argument("--free", type=int, default=17, help="budget of a free hit (default 17)")

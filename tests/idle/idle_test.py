@@ -86,7 +86,8 @@ def run_rows(claims, what, rows, library, at_once):
 def parse_arguments():
     parser = argparse.ArgumentParser(description="Shows that idle memory goes back, and that busy memory does not.")
     parser.add_argument("--whole", action="store_true", help="all rows")
-    parser.add_argument("--lib", default="build/libhakmem.so", help="what is preloaded (default build/libhakmem.so)")
+    parser.add_argument("--lib", default=os.environ.get("HAKMEM_LIB", "build/libhakmem.so"),
+                        help="what is preloaded (default: what HAKMEM_LIB says, or build/libhakmem.so)")
     return parser.parse_args()
 
 

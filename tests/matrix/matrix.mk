@@ -11,6 +11,7 @@ ifeq ($(SANITIZE),)
 TESTS += tests/matrix/matrix.py tests/matrix/matrix_test.py
 else
 TESTS += tests/matrix/matrix_linked.py
+check-built: export HAKMEM_MATRIX_BUILD := $(BUILD)
 endif
 
 # A script has no recipe, but it needs what it runs.
@@ -23,6 +24,9 @@ build/tests/matrix/libfaulty_%.so: tests/matrix/faulty.c
 	$(CC) -std=gnu17 -O2 -g -Wall -Wextra -Wshadow -Wundef -Werror -fPIC -shared -fvisibility=hidden \
 	    -DFAULT=FAULT_$$(echo $* | tr a-z A-Z) $< -o $@
 
-.PHONY: matrix
+.PHONY: matrix matrix-linked
+matrix-linked: $(BENCH_LINKED)
+	HAKMEM_MATRIX_BUILD=$(BUILD) tests/matrix/matrix_linked.py
+
 matrix: tests/matrix/matrix.py
-	tests/matrix/matrix.py $(MATRIX_FLAGS)
+	tests/matrix/matrix.py --lib $(LIB_SO) $(MATRIX_FLAGS)

@@ -8,7 +8,7 @@ preloaded and a seed of its own; the program checks the ends of every block. A r
 exits with 0, prints exactly its one line with the parameters it was given and a rate, prints nothing on
 standard error (the dynamic linker would tell there that it could not preload), and ends in time.
 One further run of each case proves from its memory map that the library is in the process.
-With --linked the programs are those of build/bench/linked, which contain hakmem, and nothing is preloaded.
+With --linked the programs are those of bench/linked, which contain hakmem, and nothing is preloaded.
 
 Prints TAP: one result for each case, with run number, seed and signal of each failure, and the bound on
 the crash rate that the runs allow. The larson cases run for --larson-seconds each; --long-runs of them have
@@ -240,7 +240,8 @@ def parse_arguments(arguments):
     parser.add_argument("--seed", type=at_least(int, 0),
                         help="seed of the first run; the others follow it (default: random)")
     parser.add_argument("--build", metavar="DIR", default="build", help="where bench/ is (default build)")
-    parser.add_argument("--lib", metavar="PATH", default="build/libhakmem.so", help="library to preload")
+    parser.add_argument("--lib", metavar="PATH", default=os.environ.get("HAKMEM_LIB", "build/libhakmem.so"),
+                        help="library to preload (default: what HAKMEM_LIB says, or build/libhakmem.so)")
     parser.add_argument("--linked", action="store_true", help="run the programs that have hakmem linked in")
     return parser.parse_args(arguments)
 

@@ -9,7 +9,6 @@ PROGRAM_WITNESS := build/tests/programs/witness.so
 ifeq ($(SANITIZE),)
 TESTS += $(sort $(wildcard tests/programs/*_test))
 TEST_PROGRAMS += $(PROGRAM_WITNESS)
-check-built: export HAKMEM_LIB := $(abspath $(LIB_SO))
 endif
 
 $(PROGRAM_WITNESS): tests/programs/witness.c

@@ -6,8 +6,8 @@ missing from a link, and an old binary was run in place of the one that should h
 
 Shown: every file that the library is compiled from counts in its identity; the shared library, and a program
 linked with the archive, answer hak_build_id() with the hash of sources and flags, computed here once more;
-touching a source, the list of symbols or a flag changes the identity and rebuilds, touching nothing
-rebuilds nothing; and a library with a symbol missing, or one too many, is refused.
+touching a source, the list of symbols, a flag or how it is linked changes the identity and rebuilds, touching
+nothing rebuilds nothing; and a library with a symbol missing, or one too many, is refused.
 
 usage: tests/regress/build_is_whole.py      from the repository root, after make. A variant is named by the
 environment: CC, DEBUG, CHECKED.
@@ -72,10 +72,11 @@ def variable(folder, name, *arguments):
 def hash_of(folder):
     """The identity, from the Makefile's lists but without its shell line."""
     digest = hashlib.sha256()
-    for path in variable(folder, "SOURCES").split() + ["src/api/hakmem.map"]:
+    for path in variable(folder, "SOURCES").split() + ["src/api/hakmem.map", "Makefile"]:
         with open(os.path.join(folder, path), "rb") as file:
             digest.update(file.read())
-    words = [variable(folder, name) for name in ("CC", "LIB_CFLAGS", "LIB_DEFINES")]
+    digest.update(run(variable(folder, "CC"), "--version")[1].splitlines(keepends=True)[0].encode())
+    words = [variable(folder, name) for name in ("CC", "CPPFLAGS", "LIB_CFLAGS", "LIB_DEFINES", "LIB_LINK")]
     status, text = run("sh", "-c", "echo '%s'" % " ".join(words))       # as the shell of the Makefile sees it
     assert status == 0, text
     digest.update(text.encode())
@@ -162,6 +163,9 @@ def is_refreshed(folder, seen):
     return good, "%s %s" % (now, text)
 
 
+LINKED = ("-Wl,-z,initfirst", "-Wl,-z,initfirst -Wl,-z,combreloc") # what is linked otherwise
+
+
 def changes_rebuild(folder):
     path = os.path.join(folder, "build/libhakmem.so")
     before, seen = stamp(folder), {id_of_shared(path)}
@@ -175,6 +179,13 @@ def changes_rebuild(folder):
         ok(*with_name("touching %s rebuilds under another identity" % source, is_refreshed(folder, seen)))
         with open(os.path.join(folder, source), "w") as file:
             file.write(original)
+    makefile = os.path.join(folder, "Makefile")
+    original = open(makefile).read()
+    with open(makefile, "w") as file:
+        file.write(original.replace(*LINKED))
+    ok(*with_name("linking otherwise rebuilds under another identity", is_refreshed(folder, seen)))
+    with open(makefile, "w") as file:
+        file.write(original)
     status, text = make(folder, CHEAP)
     ok(status == 0 and id_of_shared(path) == cheap, "the_same_sources_and_flags_have_the_same_identity", text)
 

@@ -20,8 +20,13 @@ TRAP_LEFT_OUT := $(addprefix $(BUILD)/tests/,sanitize/% unit/% fuzz/% valgrind/%
 TRAP_SCRIPTS := tests/exhaust/% tests/limit/% tests/programs/%
 TRAP_TESTS = $(filter-out $(TRAP_LEFT_OUT),$(filter $(BUILD)/% $(TRAP_SCRIPTS),$(TESTS)))
 
-.PHONY: sanitize-tree sanitize-trap trap-tests tree-tests
-sanitize-tree: sanitize-trap tree-tests
+.PHONY: sanitize-tree sanitize-trap sanitize-matrix trap-tests tree-tests
+sanitize-tree: sanitize-trap sanitize-matrix tree-tests
+
+# The benchmarks of the verification matrix with the library linked in.
+sanitize-matrix:
+	$(MAKE) CC=$(SANITIZE_CC) SANITIZE=thread matrix-linked
+	$(MAKE) CC=$(SANITIZE_CC) SANITIZE=address matrix-linked
 
 sanitize-trap:
 	$(MAKE) CC=$(SANITIZE_CC) TRAP=1 trap-tests

@@ -14,7 +14,7 @@ def soak(*arguments):
 
 
 def faulty(kind):
-    return os.path.abspath(os.path.join(BUILD, "tests", "matrix", f"libfaulty_{kind}.so"))
+    return os.path.abspath(os.path.join("build", "tests", "matrix", f"libfaulty_{kind}.so"))
 
 
 def launch(lib):
