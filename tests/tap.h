@@ -9,6 +9,7 @@
  *   expect(cond, "detail", ...) one check of many; a false one prints a "# " line and is remembered
  *   claim("name", ...)          one result for all expect()s since the last claim; red when one was
  *                               false, and when there was none at all
+ *   skip("why", "name", ...)    one result that could not be had here
  *   diag("text", ...)           a remark
  *   plan(n)                     optional: announces the count; done_testing() compares
  *   return done_testing();      prints the count where plan() did not; the exit status, 0 or 1
@@ -122,6 +123,18 @@ tap_claim(const char *file, int line, const char *fmt, ...)
     bool good = tap_result(made > 0 && wrong == 0, file, line, what, fmt, ap);
     va_end(ap);
     return good;
+}
+
+/* Counts as no success. */
+__attribute__((format(printf, 2, 3))) TAP_UNUSED static void skip(const char *why, const char *fmt, ...)
+{
+    char head[32], tail[256];
+    snprintf(head, sizeof head, "ok %d - ", __atomic_add_fetch(&tap_run, 1, __ATOMIC_SEQ_CST));
+    snprintf(tail, sizeof tail, " # SKIP %s", why);
+    va_list ap;
+    va_start(ap, fmt);
+    tap_write(head, fmt, ap, tail);
+    va_end(ap);
 }
 
 #define ok(cond, ...) tap_ok((cond), __FILE__, __LINE__, #cond, __VA_ARGS__)

@@ -34,7 +34,7 @@ class Silent:
     def skip(self, runs): pass
 
 
-def row_of(workload, allocators, rounds=2, timeout=1):
+def row_of(workload, allocators, rounds=2, timeout=10):
     return runner.Runner("build", rounds, timeout, allocators, Silent()).row(workload)
 
 
@@ -179,11 +179,11 @@ class Interrupts(unittest.TestCase):
             rest = process.communicate(timeout=20)[0]
             self.assertEqual(process.returncode, 130, "".join(said) + rest)
             self.assertFalse(json.loads(path.read_text())["finished"])
-            self.assertEqual(left_running(), "")
+            self.assertEqual(left_running(process.pid), "")
 
 
-def left_running():
-    return subprocess.run(["pgrep", "-f", "measure .*libfaulty_hang"], capture_output=True, text=True, check=False).stdout
+def left_running(session):
+    return subprocess.run(["pgrep", "-s", str(session), "-f", "measure .*libfaulty_hang"], capture_output=True, text=True, check=False).stdout
 
 
 if __name__ == "__main__":

@@ -98,6 +98,8 @@ class Refusals(unittest.TestCase):
 
     def test_another_user(self):
         if os.geteuid() != 0:
+            if not os.path.exists("/proc/1/status") or os.stat("/proc/1/status").st_uid != 0:
+                self.skipTest("there is no process of root's to be seen")
             self.assertEqual(said("stat", 1), (4, "hakmem: not permitted to read process 1 of user root: try as root or as that user"))
             return
         with Process(PROGRAMS / "known") as process:

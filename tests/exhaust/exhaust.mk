@@ -7,7 +7,7 @@ EXHAUST_PROGRAMS := $(foreach way,$(EXHAUST_WAYS),$(addprefix $(BUILD)/tests/exh
 EXHAUST_PROGRAMS += $(BUILD)/tests/exhaust/plain/unlisted_test # has the layer in it
 UNIT_EXHAUST = $(BUILD)/tests/unit/failure_pairs_test
 EXHAUST_SCRIPTS := tests/exhaust/inject_test.py tests/exhaust/calls_test.py
-EXHAUST_HEADERS := $(wildcard tests/exhaust/*.h) tests/bootstrap/common.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
+EXHAUST_HEADERS := $(wildcard tests/exhaust/*.h) tests/bootstrap/common.h tests/own_thread.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
 EXHAUST_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread
 
 # As in api.mk: with sanitizers there is no malloc of ours to test.

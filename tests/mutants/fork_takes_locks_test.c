@@ -58,7 +58,7 @@ static int live_in_the_child(void)
 static void fork_while_held(unsigned i)
 {
     pthread_t thread;
-    int status = 0;
+    int status = -1; /* also where there is no child */
     held = locks[i];
     store_release(&ready, 0);
     store_release(&split, 0);

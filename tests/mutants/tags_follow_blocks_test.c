@@ -118,7 +118,7 @@ static int claim_in_a_window(void)
 
 static void windows(void)
 {
-    int status = 0;
+    int status = -1; /* also where there is no child */
     pid_t child = fork();
     if (child == 0) _exit(claim_in_a_window());
     waitpid(child, &status, 0);

@@ -111,7 +111,7 @@ static bool run_threads(void *(*run)(void *))
 /* The parent has not allocated yet, so each child begins with nothing. */
 static bool first_calls_survive(void)
 {
-    int status = 0;
+    int status = -1; /* also where there is no child */
     pid_t child = fork();
     if (child == 0) _exit(run_threads(first_calls) && hak_check() ? 0 : 1);
     waitpid(child, &status, 0);

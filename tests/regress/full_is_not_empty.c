@@ -129,7 +129,7 @@ static void larger_blocks_use_what_smaller_ones_gave_back(void)
 {
     static const int resources[] = {RLIMIT_AS, RLIMIT_DATA};
     for (unsigned i = 0; i < array_length(resources); i++) {
-        int status = 0;
+        int status = -1; /* also where there is no child */
         pid_t child = fork();
         if (child == 0) _exit(run_then_larger(resources[i]));
         waitpid(child, &status, 0);
@@ -143,11 +143,11 @@ static void until_the_system_refuses(size_t size)
     static const char *const fault[] = {"no limit can be set", "no NULL, or errno is not ENOMEM",
                                         "NULL with memory to spare", "a freed block was not to be had again",
                                         "after freeing all, less fits", "the check failed"};
-    int status = 0;
+    int status = -1;
     pid_t child = fork();
     if (child == 0) _exit(run_limited(size));
     waitpid(child, &status, 0);
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    int code = child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     expect(code == 0, "blocks of %zu: %s", size, code >= 10 && code <= 15 ? fault[code - 10] : "the process crashed");
 }
 

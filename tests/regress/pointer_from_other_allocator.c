@@ -71,7 +71,7 @@ static int when_memory_is_out(void)
 
 static void out_of_memory(void)
 {
-    int status = 0;
+    int status = -1; /* also where there is no child */
     pid_t child = fork();
     if (child == 0) _exit(when_memory_is_out());
     waitpid(child, &status, 0);

@@ -110,6 +110,7 @@ _Noreturn static void child(void)
 {
     struct random r = random_stream(seed, births + 1);
     damaged = refused = 0;
+    signal(SIGALRM, SIG_DFL); /* who hangs is ended */
     alarm(300);
     for (unsigned i = 0; i < 2000; i++) turn(&r);
     clear();

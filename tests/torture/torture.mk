@@ -4,7 +4,7 @@
 # Ways as in tests/bootstrap/bootstrap.mk. lto: the library's sources and the test as one program, optimised as a whole.
 
 TORTURE_OUT := $(BUILD)/tests/torture
-TORTURE_HEADERS := tests/torture/torture.h tests/bootstrap/common.h tests/api/weak.h tests/regress/sanitized.h tests/tap.h include/hakmem/hakmem.h
+TORTURE_HEADERS := tests/torture/torture.h tests/bootstrap/common.h tests/own_thread.h tests/api/weak.h tests/regress/sanitized.h tests/tap.h include/hakmem/hakmem.h
 TORTURE_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 TORTURE_CFLAGS = $(CPPFLAGS) -Itests $(CFLAGS) -pthread
 TORTURE_CXXFLAGS = $(CPPFLAGS) -Itests -std=c++17 -O2 -g $(TORTURE_WARNINGS) -pthread $(call trap_flags,$(CXX))
