@@ -23,7 +23,7 @@
 #include "heap.h"
 #include "inbox.h"
 
-enum { PARKED_MAX = 8 };
+enum { PARKED_MAX = 8, BURY_FROM = 64 };
 
 #define NO_BINS {[0 ... TABLE_SIZE_MAX / 8] = BIN_OFFSET}
 
@@ -45,6 +45,7 @@ static struct heap *parked_heaps; /* latest first: its memory is warm */
 static unsigned parked_count;
 static pthread_key_t exit_key;
 static bool has_exit_key;
+static uint32_t bury_next = BURY_FROM; /* heaps, from which on lost ones are looked for; who takes it does that */
 
 struct heap *heap_at(uint32_t id)
 {
@@ -145,6 +146,13 @@ static bool park(struct heap *heap)
     return room;
 }
 
+void heap_count_out(void)
+{
+    bool others = sub_seq(&heap_threads, 1) > 2; /* before the next: pairs with background_start() */
+    void (*alone)(void) = load_seq(&heap_when_alone);
+    if (!others && alone) alone();
+}
+
 static void detach(struct heap *heap)
 {
     lock_acquire(&heap->lock);
@@ -155,9 +163,7 @@ static void detach(struct heap *heap)
     heap_orphan_surplus(heap); /* what the next thread may not need, others do */
     lock_release(&heap->lock);
     if (!park(heap)) dissolve(heap);
-    bool others = sub_seq(&heap_threads, 1) > 2; /* before the next: pairs with background_start() */
-    void (*alone)(void) = load_seq(&heap_when_alone);
-    if (!others && alone) alone();
+    heap_count_out();
 }
 
 /* Its thread is gone, and has not said so. Under the lock. */
@@ -175,8 +181,24 @@ bool heap_bury(struct heap *heap)
     lock_release_peer(&heap->lock);
     if (!deserted) return false;
     dissolve(heap);
-    (void)sub_seq(&heap_threads, 1);
     return true;
+}
+
+static void bury_other(struct heap *heap, void *context)
+{
+    (void)context;
+    if (heap != heap_common && heap_bury(heap)) heap_count_out();
+}
+
+/* Before there are twice as many heaps as were in use when this was done last: without it a program that loses heaps,
+ * and has no thread that looks for them, would have ever more. */
+static void bury_before_growth(void)
+{
+    uint32_t due = load_relaxed(&bury_next);
+    if (load_relaxed(&heap_count) < due || load_relaxed(&free_heaps) || load_relaxed(&parked_heaps)) return;
+    if (!swap_if_acquire(&bury_next, &due, UINT32_MAX)) return;
+    heap_each(bury_other, NULL);
+    store_relaxed(&bury_next, 2 * load_relaxed(&heap_threads) + BURY_FROM);
 }
 
 void heap_dissolve_parked(void)
@@ -191,11 +213,13 @@ void heap_dissolve_parked(void)
     }
 }
 
-/* The system calls the destructors of all keys in rounds, a few at most, for as long as some key has a value. What
+/* A value of a thread that ended without destructors may meet the next thread on its stack: then `heap` is not its own.
+ * The system calls the destructors of all keys in rounds, a few at most, for as long as some key has a value. What
  * those of the first round free is still freed by a thread with a heap. */
 static void thread_exit(void *value)
 {
     struct heap *heap = value;
+    if (!heap_is_own(heap)) return;
     bool first = !heap->leaving;
     heap->leaving = true;
     if (first && pthread_setspecific(exit_key, heap) == 0) return;
@@ -233,6 +257,7 @@ COLD struct heap *heap_attach(void)
     const struct heap_front *self = load_relaxed(&heap_self);
     if (self == &heap_exited) return NULL;
     if (self == &heap_called) return resume(heap_mine);
+    bury_before_growth();
     struct heap *heap = take_heap();
     if (!heap) return NULL;
     lock_acquire(&heap->lock);
@@ -255,6 +280,21 @@ COLD void heap_renumber(void)
     bool has_heap = self->id != 0 || self == &heap_called;
     store_relaxed(&heap_threads, has_heap);
     if (has_heap && heap_mine) note_numbers(heap_mine);
+}
+
+/* I1: the heaps of a list are in that state, and no list is longer than all heaps are many. */
+static const char *verify_list(const struct heap *list, enum heap_state state)
+{
+    uint32_t count = 0;
+    for (; list; list = list->next)
+        if (load_relaxed(&list->state) != state || ++count > heap_count) return "a heap is in a list of another state";
+    return NULL;
+}
+
+const char *heap_verify_lists(void)
+{
+    const char *broken = verify_list(free_heaps, HEAP_FREE);
+    return broken ? broken : verify_list(parked_heaps, HEAP_PARKED);
 }
 
 uint32_t heap_last_id(void)

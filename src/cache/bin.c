@@ -39,7 +39,7 @@ void bin_account(struct heap *heap, unsigned class)
     counter_add(&c->frees, (uint64_t)(int64_t)frees);
     counter_add(&c->mallocs, (uint64_t)(int64_t)mallocs);
     c->room_set = room;
-    c->left_set = (uint16_t)left;
+    c->left_set = left;
 }
 
 /* Pushes up to the next visit, for as long as the frees of a class are examined. */
@@ -61,7 +61,7 @@ void bin_set(struct heap *heap, unsigned class, void *head, uint32_t left)
     if (unlikely(c->examined < EXAMINE_VISITS)) room = examined_room(c, room);
     bin->head = head;
     store_relaxed(&bin->budget, make_budget(room, left));
-    c->left_set = (uint16_t)left;
+    c->left_set = left;
     c->room_set = room;
 }
 
@@ -185,6 +185,15 @@ static void bin_count_pop(struct bin *bin)
     store_relaxed(&bin->budget, bin->budget - 1);
 }
 
+/* From a bin that is not empty. */
+static void *bin_pop(struct bin *bin)
+{
+    void *p = bin->head;
+    bin->head = link_get(p);
+    bin_count_pop(bin);
+    return p;
+}
+
 /* The first block of what is taken goes to the caller. A single one is neither read nor written: it may have no memory
  * yet. */
 static void *bin_refill(struct heap *heap, unsigned class)
@@ -194,8 +203,9 @@ static void *bin_refill(struct heap *heap, unsigned class)
     c->limit = c->capacity;
     c->torn_down = false;
     struct chain chain = heap_take(heap, class, refill_want(c, class));
-    if (chain.count == 0 && inbox_has_mail(heap)) { /* only without HAKMEM_DRAIN */
+    if (chain.count == 0 && inbox_has_mail(heap)) { /* it came just now, or HAKMEM_DRAIN is off */
         inbox_drain(heap);
+        if (heap->front.bin[class].head) return bin_pop(&heap->front.bin[class]);
         chain = heap_take(heap, class, 1);
     }
     if (chain.count == 0) return NULL; /* memory is out */
@@ -208,15 +218,6 @@ static void *bin_refill(struct heap *heap, unsigned class)
     bin_count_pop(&heap->front.bin[class]);
     c->refilled = true;
     return chain.first;
-}
-
-/* From a bin that is not empty. */
-static void *bin_pop(struct bin *bin)
-{
-    void *p = bin->head;
-    bin->head = link_get(p);
-    bin_count_pop(bin);
-    return p;
 }
 
 void *heap_malloc_visit(struct heap *heap, unsigned class)

@@ -71,7 +71,7 @@ struct heap_class {
     uint64_t returned;              /* blocks from the bin that were posted to another heap */
     uint64_t arrived;               /* blocks that other heaps have posted */
     uint32_t room_set;              /* the budget as the last visit left it */
-    uint16_t left_set;
+    uint32_t left_set;
     uint16_t capacity;              /* blocks that the bin may hold; adapts */
     uint16_t limit;                 /* the same, for now: less in a burst */
     uint32_t mallocs_seen;          /* mallocs at the last trim */
@@ -285,8 +285,15 @@ INTERNAL void heap_renumber(void);
 /* Dissolves parked heaps: their blocks go home and their slabs become orphans. */
 INTERNAL void heap_dissolve_parked(void);
 
-/* The same with a heap whose thread ended and did not leave it. Not the caller's own. true = it was one. */
+/* The same with a heap whose thread ended and did not leave it. Not the caller's own. true = it was one, and its thread
+ * is to be counted out. */
 INTERNAL bool heap_bury(struct heap *heap);
+
+/* A thread has a heap no more. Not by the background thread, which may end with it. */
+INTERNAL void heap_count_out(void);
+
+/* Checks I1 of attach.c, under all locks. NULL = it holds. */
+INTERNAL const char *heap_verify_lists(void);
 
 /* Calls visit for every heap that ever lived, the common one included, without a lock. */
 INTERNAL void heap_each(void (*visit)(struct heap *heap, void *context), void *context);

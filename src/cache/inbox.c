@@ -96,7 +96,7 @@ static bool arrive_in_bin(struct heap *heap, unsigned class, const struct chain 
     link_set(chain->last, bin->head);
     bin->head = chain->first;
     store_relaxed(&bin->budget, bin->budget + chain->count);
-    c->left_set = (uint16_t)(c->left_set + chain->count);
+    c->left_set += chain->count;
     counter_add(&c->arrived, chain->count);
     return true;
 }

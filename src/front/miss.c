@@ -22,6 +22,8 @@
  * cost themselves. */
 enum { POLL_WEIGHT = 64, RUN_WEIGHT = 8, MAPPING_WEIGHT = POLL_WEIGHT };
 
+enum { FREES_WITHOUT_HEAP = 32 };
+
 /* true = more is left to do. */
 static bool follow_clock(void)
 {
@@ -61,17 +63,36 @@ static void count_kept(struct heap *heap)
     if (unlikely(work % POLL_WEIGHT == 0)) poll_after_kept(heap);
 }
 
+/* While the heap was made the thread may have slept without a lock, and been called again. Who called then may still be
+ * at its bins: heap_attach() waits for that. */
+static NOINLINE struct heap *attached_heap(void)
+{
+    struct heap *heap;
+    do heap = heap_attach();
+    while (heap && load_relaxed(&heap_self) == &heap_called);
+    return heap;
+}
+
 /* This thread's heap, attached on its first call; NULL = it can have none. */
 static struct heap *own_heap(void)
 {
     struct heap_front *self = load_relaxed(&heap_self);
-    return likely(self->id != 0) ? heap_of(self) : heap_attach();
+    return likely(self->id != 0) ? heap_of(self) : attached_heap();
+}
+
+/* The same, but the first frees of a thread bring it no heap: the C library frees a little behind the last destructor
+ * of a thread, and a heap that comes there would be lost. */
+static struct heap *heap_to_free(void)
+{
+    static TLS_INITIAL_EXEC uint32_t frees;
+    if (load_relaxed(&heap_self) == &heap_none && frees++ < FREES_WITHOUT_HEAP) return NULL;
+    return own_heap();
 }
 
 /* Also for a thread that was called while it slept: what it frees now may be the last for long. */
 static void poll_after_large(size_t size)
 {
-    struct heap *heap = own_heap();
+    struct heap *heap = heap_to_free();
     if (likely(heap != NULL))
         poll_sometimes(heap, size > SUPERSLAB_SIZE ? MAPPING_WEIGHT : RUN_WEIGHT);
     else
@@ -298,7 +319,7 @@ static void slab_free(void *p, struct tag tag)
         bad_free(p);
         return;
     }
-    struct heap *heap = own_heap();
+    struct heap *heap = heap_to_free();
     if (unlikely(!heap)) {
         inbox_post_block(p, tag);
         poll_without_heap();
@@ -380,7 +401,10 @@ NOINLINE void front_free_sized_miss(void *p, size_t size)
 /* The pointer is good: where the program goes on after the report, the block is freed. */
 NOINLINE void front_free_sized_full(void *p, uint64_t offset, size_t size)
 {
-    if (option_get(OPTION_failfast)) front_check_size(p, 1, size);
+    if (option_get(OPTION_failfast)) {
+        heap_set_busy(heap_mine, true); /* the push counts, and did not happen; a report may wait */
+        front_check_size(p, 1, size);
+    }
     front_free_full(p, offset);
 }
 

@@ -135,7 +135,10 @@ static void release_idle_heap(struct heap *heap, void *context)
     bool idle = heap->work_seen == work;
     heap->work_seen = work;
     if (heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE) return;
-    if (idle && heap_bury(heap)) return;
+    if (idle && heap_bury(heap)) {
+        (void)sub_seq(&heap_threads, 1); /* the background thread looks at it next */
+        return;
+    }
     awaited++;
     if (!idle || !lock_try_peer(&heap->lock)) return;
     inbox_drain(heap);
@@ -170,7 +173,10 @@ bool reclaim_round(const uint32_t *stop)
 static void release_heap(struct heap *heap, void *context)
 {
     (void)context;
-    if (!heap_is_own(heap) && heap_bury(heap)) return;
+    if (!heap_is_own(heap) && heap_bury(heap)) {
+        heap_count_out();
+        return;
+    }
     lock_acquire(&heap->lock);
     inbox_drain(heap); /* before the flush: what arrives may go to bins */
     if (heap_is_own(heap) || heap_sleeps(heap)) {

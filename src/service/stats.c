@@ -204,6 +204,7 @@ COLD const char *stats_verify_all(void)
     struct verdict verdict = {NULL};
     fork_prepare(); /* every slow side stands still */
     heap_each(verify_heap, &verdict);
+    if (!verdict.broken) verdict.broken = heap_verify_lists();
     if (!verdict.broken) verdict.broken = arena_verify();
     if (!verdict.broken) verdict.broken = large_verify();
     fork_parent();

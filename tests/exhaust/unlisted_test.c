@@ -15,6 +15,7 @@
 #include "../../src/os/thread.c"
 
 #include "bootstrap/common.h"
+#include "own_thread.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -184,7 +185,11 @@ int main(int argc, char **argv)
     alarm(HANG_SECONDS);
     for (unsigned i = 0; argc > 1 && i < COUNT(scenes); i++)
         if (strcmp(argv[1], scenes[i].name) == 0) _exit(scenes[i].run());
-    for (unsigned i = 0; i < COUNT(scenes); i++)
-        ok(succeeded(run_self_with(scenes[i].name, NULL), scenes[i].name), "%s", scenes[i].name);
+    for (unsigned i = 0; i < COUNT(scenes); i++) {
+        if (scenes[i].run == no_file_is_read && no_own_thread_here())
+            skip("a filter is here already", "%s", scenes[i].name);
+        else
+            ok(succeeded(run_self_with(scenes[i].name, NULL), scenes[i].name), "%s", scenes[i].name);
+    }
     return done_testing();
 }

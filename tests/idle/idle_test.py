@@ -17,6 +17,7 @@ by side, as many as fit into memory. Prints TAP.
 """
 
 import argparse
+import os
 import pathlib
 import sys
 

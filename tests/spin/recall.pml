@@ -25,6 +25,7 @@
  * mutant NEVER_BUSY: what is done without the lock off the hit path is not marked
  * mutant BUSY_BEFORE_LOOK: the mark is read before the look
  * mutant FULL_FREE_IS_NOT_BUSY: a push that failed is undone without the mark
+ * mutant ATTACHED_ONCE: a thread that slept behind the lock under which it took its heap goes on without another look
  * mutant RESUME_UNLOCKED: a called thread takes its heap back without the lock
  * mutant VISIT_KEEPS_FLUSHED: a visit that waited for who flushed leaves the heap called flushed
  * mutant FREE_TAKES_OLD_HEAP: a called thread frees into its bin without taking its heap back
@@ -83,18 +84,26 @@ inline wait_for(lock)
     fi
 }
 
-/* own_heap(): heap_attach(), resume() */
+#ifdef MUTANT_ATTACHED_ONCE
+#define AGAIN break
+#else
+#define AGAIN skip
+#endif
+
+/* own_heap(): heap_attach(), resume(). Behind the lock is code of libc's, where a handler may sleep unseen. */
 inline own_heap()
 {
-    if
+    do
     :: self == CALLED ->
 #ifdef MUTANT_RESUME_UNLOCKED
-        flushed = false; self = FRONT
+        flushed = false; self = FRONT;
 #else
-        wait_for(heap_lock); flushed = false; self = FRONT; UNLOCK(heap_lock)
+        wait_for(heap_lock); flushed = false; self = FRONT; UNLOCK(heap_lock);
 #endif
-    :: else
-    fi
+        pause();
+        AGAIN
+    :: else -> break
+    od
 }
 
 /* front_malloc(): b == NONE: a miss */

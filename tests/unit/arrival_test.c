@@ -301,6 +301,47 @@ static void without_drain_mail_waits_until_memory_is_out(void)
     require(!inbox_has_mail(me));
 }
 
+/* Mail that comes while memory is out, in the middle of a visit: what arrives in the bin that is to be filled stays there,
+ * though slabs that it empties would serve. */
+static void what_arrives_while_memory_is_out_is_kept(void)
+{
+    enum { COUNT = 200, LARGE = 1024, LARGE_COUNT = 4 * UNIT_SIZE / LARGE };
+    unsigned class = class_of(64);
+    static void *large[LARGE_COUNT];
+    struct span span;
+    start_with_capacity(class, COUNT);
+    require(option_set(OPTION_drain, 0));
+    take_many(class, COUNT);
+    for (unsigned i = 0; i < LARGE_COUNT; i++) large[i] = take(owner, class_of(LARGE));
+    fake_fail(FAKE_RESERVE, 1, FAKE_FOR_GOOD);
+    fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
+    while (arena_take(1, false, &span)) continue;
+    for (struct chain chain; (chain = heap_take(owner, class, 1000)).count > 0;)
+        owner->class[class].mallocs += chain.count;
+    for (unsigned i = 0; i < LARGE_COUNT; i++) outbox(large[i]);
+    send(COUNT);
+    be(owner);
+    require(do_malloc(64) != NULL);
+    require(bin_left(&owner->front.bin[class]) == COUNT - 1, "%u are left", bin_left(&owner->front.bin[class]));
+    require(owner->class[class].arrived == COUNT && heap_verify_bins(owner) == NULL);
+}
+
+/* A bin can be filled by mail and emptied by hits for long before anybody looks at it. */
+static void arrivals_are_counted_however_many_come_between_two_visits(void)
+{
+    unsigned count = 20000;
+    start();
+    for (unsigned i = 0; i < count; i++) held[i] = do_malloc(16);
+    for (unsigned round = 0; round < 5; round++) {
+        in_thread(free_held, &count);
+        drain(me);
+        for (unsigned i = 0; i < count; i++) held[i] = do_malloc(16);
+    }
+    require_sound();
+    (void)free_held(&count);
+    require_home();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +360,8 @@ int main(void)
         TEST(a_visit_drains_into_all_bins),
         TEST(a_raised_epoch_leaves_nothing_of_what_arrived_in_bins),
         TEST(without_drain_mail_waits_until_memory_is_out),
+        TEST(what_arrives_while_memory_is_out_is_kept),
+        TEST(arrivals_are_counted_however_many_come_between_two_visits),
     };
     return run_unit_tests(tests);
 }

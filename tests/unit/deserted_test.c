@@ -114,6 +114,122 @@ static void other_processes_threads_are_not_judged(void)
     require_buried(heap);
 }
 
+static void *do_nothing(void *unused)
+{
+    return unused;
+}
+
+/* The C library does not clear a thread's keys where it ended without destructors: the next one on that stack ends with
+ * its value. */
+static void the_next_thread_on_the_stack_gives_up_no_heap(void)
+{
+    struct heap *heap = desert_a_heap();
+    (void)reclaim_all();
+    require(heap->state == HEAP_FREE);
+    for (unsigned i = 0; i < 4; i++) in_thread(do_nothing, NULL);
+    require(heap->state == HEAP_FREE && parked_count == 0 && heap_threads == 1);
+    require_buried(heap);
+}
+
+static void a_heap_in_a_wrong_list_is_found(void)
+{
+    struct heap *heap = desert_a_heap();
+    (void)reclaim_all();
+    parked_heaps = heap;
+    require(!hak_check());
+    parked_heaps = NULL;
+    free_heaps->next = free_heaps;
+    require(!hak_check(), "a ring");
+    free_heaps->next = NULL;
+    require_buried(heap);
+}
+
+static unsigned threads_alone;
+
+static void count_alone(void)
+{
+    threads_alone++;
+}
+
+static void a_purge_tells_that_this_thread_is_alone(void)
+{
+    (void)desert_a_heap();
+    heap_when_alone = count_alone;
+    (void)reclaim_all();
+    require(threads_alone == 1);
+}
+
+/* Nobody purges, and no round is made. */
+static void heaps_that_are_lost_do_not_pile_up(void)
+{
+    do_free(do_malloc(1));
+    for (unsigned i = 0; i < 10 * BURY_FROM; i++) {
+        in_thread(end_unseen, NULL);
+        while (os_thread_exists(heap_at(heap_last_id())->thread)) sched_yield();
+        free_blocks();
+    }
+    require(heap_count <= 2 * BURY_FROM, "%u heaps", heap_count);
+    (void)reclaim_all();
+    require(heap_threads == 1);
+    require_sound();
+}
+
+static void *free_a_few(void *unused)
+{
+    for (unsigned i = 0; i < 20; i += 2) do_free(left[i]);
+    (void)syscall(SYS_exit, 0);
+    return unused;
+}
+
+/* As the C library does behind the last destructor of a thread. */
+static void a_few_frees_bring_no_heap(void)
+{
+    for (unsigned i = 0; i < BLOCKS; i++) require((left[i] = do_malloc(16 + i % 700)) != NULL);
+    do_free(do_malloc(100000));
+    uint32_t heaps = heap_count;
+    in_thread(free_a_few, NULL);
+    require(heap_count == heaps && heap_threads == 1);
+    require_sound();
+}
+
+enum { FREED = FREES_WITHOUT_HEAP + 2 };
+
+struct freed {
+    void **block;
+    struct heap *by;
+};
+
+static void *free_all(void *argument)
+{
+    struct freed *freed = argument;
+    void **block = freed->block;
+    struct heap *owner = heap_at(tag_owner(tagmap_get(block[0])));
+    for (unsigned i = 0; i < FREES_WITHOUT_HEAP; i++) {
+        require(heap_self == &heap_none);
+        do_free(block[i]);
+        require(inbox_has_mail(owner), "it was not posted at once");
+    }
+    inbox_drain(owner); /* who has it waits */
+    for (unsigned i = FREES_WITHOUT_HEAP; i < FREED; i++) do_free(block[i]);
+    require(heap_self->id != 0 && !inbox_has_mail(owner), "it was posted at once");
+    freed->by = my_heap();
+    return NULL;
+}
+
+static void a_thread_that_only_frees_posts_at_its_end(void)
+{
+    void *block[FREED];
+    for (unsigned i = 0; i < FREED; i++) block[i] = do_malloc(100);
+    struct freed freed = {.block = block};
+    in_thread(free_all, &freed);
+    struct heap *heap = freed.by;
+    require(heap != my_heap() && heap->state == HEAP_PARKED);
+    require(inbox_has_mail(my_heap()));
+    inbox_drain(my_heap());
+    require(heap->class[class_of(100)].remote_frees == 2 && my_heap()->class[class_of(100)].arrived == FREED);
+    require_sound();
+}
+
 static sem_t has_taken, may_end;
 
 static void *wait_with_a_heap(void *heap)
@@ -154,6 +270,12 @@ int main(void)
         TEST(one_that_was_at_work_is_left_alone),
         TEST(one_that_is_locked_is_left_alone),
         TEST(other_processes_threads_are_not_judged),
+        TEST(the_next_thread_on_the_stack_gives_up_no_heap),
+        TEST(a_heap_in_a_wrong_list_is_found),
+        TEST(a_purge_tells_that_this_thread_is_alone),
+        TEST(heaps_that_are_lost_do_not_pile_up),
+        TEST(a_few_frees_bring_no_heap),
+        TEST(a_thread_that_only_frees_posts_at_its_end),
         TEST(heaps_of_waiting_threads_stay),
     };
     return run_unit_tests(tests);
