@@ -62,7 +62,8 @@ COLD static struct heap *new_heap(void)
         store_release(&heap_block[id / HEAPS_PER_BLOCK], block);
     }
     heap_init(heap_at(id), id);
-    if (lock_is_fork_thread()) heap_at(id)->lock.word = 1; /* held as all others are, before anybody finds it */
+    /* Held as all others are, before anybody finds it. */
+    if (lock_is_fork_thread()) heap_at(id)->lock.word = lock_word_of_thread();
     store_release(&heap_count, id);
     return heap_at(id);
 }

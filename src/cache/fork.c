@@ -1,60 +1,100 @@
 /* fork.c - see fork.h.
  *
- * Uses: heap, inbox, sparse, arena, large, tagmap, record. Locks: all of them, in rank order.
+ * Uses: heap, inbox, sparse, arena, large, tagmap, record, thread. Locks: all of them, in rank order.
  */
 #include "fork.h"
 
+#include "../os/thread.h"
 #include "../space/large.h"
 #include "heap.h"
 #include "inbox.h"
 #include "sparse.h"
 
-static uint32_t depth;        /* calls of fork_prepare() beyond the first; by the thread that holds all locks */
+enum { AROUND_MAX = 16, PATIENCE_MS = 100 };
+
+/* A handler of a signal may fork, though it has interrupted this thread in a call. Then the thread has some of the
+ * locks already. They stay its own, and the call goes on when the handler returns, in the child, too. Others may wait
+ * for them with the rest in their hands, so that the rest is waited for a while only. */
+static TLS_INITIAL_EXEC struct {
+    uint32_t depth;    /* calls of fork_prepare() */
+    bool interrupted;  /* some lock was held before the first */
+    bool whole;        /* all are held now */
+    uint32_t patience; /* ms */
+    uint32_t kept_count;
+    struct lock *kept[AROUND_MAX];
+} around;
 
 static struct lock *const upper_locks[] = {&purge_lock, &large_lock, &arena_lock, &tagmap_lock, &record_lock};
 
-static void lock_heap(struct heap *heap, void *context)
-{
-    (void)context;
-    if (heap != heap_common) lock_acquire_peer(&heap->lock);
-}
-
-static void unlock_heap(struct heap *heap, void *context)
-{
-    (void)context;
-    lock_release_peer(&heap->lock);
-}
-
 /* The ranks of heaps are taken together here and nowhere else: everybody else holds one and tries others. */
-COLD void fork_prepare(void)
+static void each_lock(void (*visit)(struct lock *lock))
 {
-    if (lock_is_fork_thread()) {
-        depth++;
+    visit(&registry_lock);
+    visit(&sparse_lock);
+    uint32_t count = heap_last_id();
+    for (uint32_t id = HEAP_COMMON + 1; id <= count; id++) visit(&heap_at(id)->lock);
+    if (heap_common) visit(&heap_common->lock);
+    for (unsigned i = 0; i < array_length(upper_locks); i++) visit(upper_locks[i]);
+}
+
+static void keep_own(struct lock *lock)
+{
+    if (!lock_is_own(lock)) return;
+    around.interrupted = true;
+    if (around.kept_count < AROUND_MAX) around.kept[around.kept_count++] = lock;
+}
+
+static bool is_kept(const struct lock *lock)
+{
+    for (uint32_t i = 0; i < around.kept_count; i++)
+        if (around.kept[i] == lock) return true;
+    return false;
+}
+
+static void take(struct lock *lock)
+{
+    if (likely(!around.interrupted)) {
+        lock_acquire_peer(lock);
         return;
     }
-    lock_acquire(&registry_lock);
-    lock_acquire_peer(&sparse_lock);
-    heap_each(lock_heap, NULL);
-    if (heap_common) lock_acquire_peer(&heap_common->lock);
-    for (unsigned i = 0; i < array_length(upper_locks); i++) lock_acquire_peer(upper_locks[i]);
-    store_relaxed(&lock_fork_thread, lock_this_thread());
+    while (!lock_is_own(lock) && !lock_try_peer(lock)) {
+        if (around.patience == 0) {
+            around.whole = false;
+            return;
+        }
+        around.patience--;
+        os_wait_for(&lock->word, load_relaxed(&lock->word), 1);
+    }
+}
+
+/* Once the registry is free there may be others' heaps. */
+static void give(struct lock *lock)
+{
+    if (lock_is_own(lock) && !is_kept(lock)) lock_release_peer(lock);
+}
+
+COLD void fork_prepare(void)
+{
+    if (around.depth++ > 0) return;
+    around.interrupted = false;
+    around.whole = true;
+    around.patience = PATIENCE_MS;
+    around.kept_count = 0;
+    lock_pass_wake_on();
+    each_lock(keep_own);
+    each_lock(take);
+    if (around.whole) store_relaxed(&lock_fork_thread, lock_this_thread());
 }
 
 static void unlock_all(void)
 {
-    store_relaxed(&lock_fork_thread, NULL);
-    for (unsigned i = array_length(upper_locks); i > 0; i--) lock_release_peer(upper_locks[i - 1]);
-    heap_each(unlock_heap, NULL);
-    lock_release_peer(&sparse_lock);
-    lock_release(&registry_lock);
+    if (around.whole) store_relaxed(&lock_fork_thread, NULL);
+    each_lock(give);
 }
 
 COLD void fork_parent(void)
 {
-    if (depth > 0)
-        depth--;
-    else
-        unlock_all();
+    if (--around.depth == 0) unlock_all();
 }
 
 static void bury(struct heap *heap, void *context)
@@ -69,13 +109,19 @@ static void bury(struct heap *heap, void *context)
     lock_release(&heap->lock);
 }
 
+/* The thread has another number here, and is the only one. */
+static void rename_thread(void)
+{
+    lock_own_word = 0;
+    for (uint32_t i = 0; i < around.kept_count; i++) store_relaxed(&around.kept[i]->word, lock_word_of_thread());
+}
+
+/* Where a call was interrupted, what other threads had is left as it is: that call may be in the middle of the same. */
 COLD void fork_child(void)
 {
-    if (depth > 0) {
-        depth--;
-        return;
-    }
+    if (--around.depth > 0) return;
     unlock_all();
-    heap_each(bury, NULL);
+    rename_thread();
+    if (!around.interrupted) heap_each(bury, NULL);
     heap_renumber();
 }

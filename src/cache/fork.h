@@ -8,6 +8,9 @@
  * stays lost in the child, since these are used without a lock and may have been anywhere.
  *
  * The three calls nest: a check may run inside another library's handler.
+ *
+ * A handler of a signal that has interrupted malloc or free may fork, too. In a process of one thread all is as
+ * otherwise. Beside other threads, these may hold locks at the fork, which stay locked in the child.
  */
 #ifndef HAK_CACHE_FORK_H
 #define HAK_CACHE_FORK_H

@@ -2,8 +2,8 @@
  *
  * Uses: error, os, dlsym where there is one. Callers: miss.c, realloc.c. No lock may be held.
  *
- * Nothing is read through such a pointer. One that libc's own allocator can have made is passed to it; any
- * other is reported as misuse.
+ * Nothing is read through such a pointer but what libc keeps before its blocks, by os_peek(). One that libc's own
+ * allocator can have made is passed to it; any other is reported as misuse.
  */
 #ifndef HAK_FRONT_FOREIGN_H
 #define HAK_FRONT_FOREIGN_H

@@ -342,3 +342,9 @@ _Noreturn void os_abort(void)
 {
     abort();
 }
+
+_Noreturn void os_abort_without_handler(void)
+{
+    (void)signal(SIGABRT, SIG_DFL);
+    abort();
+}

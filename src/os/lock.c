@@ -1,10 +1,14 @@
 /* lock.c - the slow ways of lock.h: waiting, and the order of ranks in checked builds.
  *
- * Uses: os. Callers: lock.h.
+ * Uses: os, thread. Callers: lock.h.
  */
 #include "lock.h"
 
+#include "thread.h"
+
 const void *lock_fork_thread;
+TLS_INITIAL_EXEC uint32_t lock_own_word;
+static TLS_INITIAL_EXEC struct lock *waited_for; /* by this thread; for its handlers of signals */
 
 /* Ranks held by this thread, as a bit set, in checked builds. Its address names the thread in all. */
 static TLS_INITIAL_EXEC uint32_t ranks_held;
@@ -19,15 +23,45 @@ bool lock_is_fork_thread(void)
     return load_relaxed(&lock_fork_thread) == lock_this_thread();
 }
 
+COLD uint32_t lock_find_own_word(void)
+{
+    return lock_own_word = os_thread_number() << 1;
+}
+
+/* The program may have a handler for SIGABRT, and that may allocate, too. */
+COLD static void refuse_to_wait(void)
+{
+    static TLS_INITIAL_EXEC bool refused;
+    static const char text[] = "hakmem: call in a signal handler that interrupted malloc or free "
+                               "(see hakmem-errors(7))\n";
+    os_print(text, sizeof(text) - 1);
+    if (refused) os_abort_without_handler();
+    refused = true;
+    os_abort();
+}
+
 COLD void lock_wait(struct lock *lock)
 {
     if (load_relaxed(&lock_fork_thread) && lock_is_fork_thread()) return; /* holds it already */
+    if (lock_is_own(lock)) refuse_to_wait();
     for (int i = 0; i < 64; i++) {
         uint32_t expected = 0;
-        if (load_relaxed(&lock->word) == 0 && swap_if_acquire(&lock->word, &expected, 1)) return;
+        if (load_relaxed(&lock->word) == 0 && swap_if_acquire(&lock->word, &expected, lock_own_word)) return;
         HAK_PAUSE();
     }
-    while (exchange_acquire(&lock->word, 2) != 0) os_wait(&lock->word, 2);
+    store_relaxed(&waited_for, lock);
+    for (;;) { /* who has waited does not know of others, and says that there may be some */
+        uint32_t word = 0;
+        if (swap_if_acquire(&lock->word, &word, lock_own_word | 1)) break;
+        if ((word & 1) || swap_if_acquire(&lock->word, &word, word | 1)) os_wait(&lock->word, word | 1);
+    }
+    store_relaxed(&waited_for, NULL);
+}
+
+void lock_pass_wake_on(void)
+{
+    struct lock *lock = load_relaxed(&waited_for);
+    if (lock) os_wake_one(&lock->word);
 }
 
 void lock_rank_push(const struct lock *lock)

@@ -8,7 +8,10 @@
  * While a fork is under way its thread holds every lock, so for that thread locking does nothing: the
  * fork handlers of others may allocate (see cache/fork.c).
  *
- * I1  word is 0 (free), 1 (held) or 2 (held, and somebody may sleep)
+ * Who holds a lock and waits for it is a handler of a signal, which came while its thread held the lock: such a thread
+ * would wait for ever, and is ended with a message. A handler that forks waits for no lock of its thread's.
+ *
+ * I1  word is 0 (free), or the holder's number << 1, one more when somebody may sleep
  * I2  only the holder stores 0
  */
 #ifndef HAK_OS_LOCK_H
@@ -37,31 +40,48 @@ struct lock {
 /* What lock_this_thread() says of the one inside fork; NULL = none. */
 extern const void *lock_fork_thread LINKED_AS("hak_lock_fork_thread");
 
+/* What this thread puts into locks; 0 = it has not come to one yet. */
+extern TLS_INITIAL_EXEC uint32_t lock_own_word LINKED_AS("hak_lock_own_word");
+INTERNAL uint32_t lock_find_own_word(void);
+
 /* Tells threads apart; the same in a forked child. */
 INTERNAL const void *lock_this_thread(void);
 INTERNAL bool lock_is_fork_thread(void);
 INTERNAL void lock_wait(struct lock *lock);
+/* By a handler that will wait for other locks: the thread may have been woken for one that it cannot take meanwhile. */
+INTERNAL void lock_pass_wake_on(void);
 INTERNAL void lock_rank_push(const struct lock *lock);
 INTERNAL void lock_rank_pop(const struct lock *lock);
+
+ALWAYS_INLINE uint32_t lock_word_of_thread(void)
+{
+    uint32_t own = lock_own_word;
+    return likely(own != 0) ? own : lock_find_own_word();
+}
+
+ALWAYS_INLINE bool lock_is_own(const struct lock *lock)
+{
+    return (load_relaxed(&lock->word) & ~1u) == lock_word_of_thread();
+}
 
 /* A peer is a lock beside others of its rank: a try, or fork's. Its rank is not looked at. */
 ALWAYS_INLINE void lock_acquire_peer(struct lock *lock)
 {
     uint32_t expected = 0;
-    if (unlikely(!swap_if_acquire(&lock->word, &expected, 1))) lock_wait(lock);
+    if (unlikely(!swap_if_acquire(&lock->word, &expected, lock_word_of_thread()))) lock_wait(lock);
 }
 
 /* true = taken. */
 ALWAYS_INLINE bool lock_try_peer(struct lock *lock)
 {
     uint32_t expected = 0;
-    return swap_if_acquire(&lock->word, &expected, 1);
+    return swap_if_acquire(&lock->word, &expected, lock_word_of_thread());
 }
 
 ALWAYS_INLINE void lock_release_peer(struct lock *lock)
 {
     if (unlikely(load_relaxed(&lock_fork_thread) != NULL) && lock_is_fork_thread()) return;
-    if (unlikely(exchange_release(&lock->word, 0) == 2)) os_wake_one(&lock->word);
+    if (unlikely(exchange_release(&lock->word, 0) & 1)) os_wake_one(&lock->word);
 }
 
 ALWAYS_INLINE void lock_acquire(struct lock *lock)

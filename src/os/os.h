@@ -114,5 +114,6 @@ INTERNAL bool os_environment_has_prefix(const char *prefix);
 /* Writes to standard error. Incomplete writes are tried again; errors are not reported anywhere. */
 INTERNAL void os_print(const char *text, size_t length);
 _Noreturn void os_abort(void) LINKED_AS("hak_os_abort");
+INTERNAL _Noreturn void os_abort_without_handler(void); /* the program's for SIGABRT has had its turn */
 
 #endif

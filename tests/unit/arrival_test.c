@@ -301,8 +301,8 @@ static void without_drain_mail_waits_until_memory_is_out(void)
     require(!inbox_has_mail(me));
 }
 
-/* Mail that comes while memory is out, in the middle of a visit: what arrives in the bin that is to be filled stays there,
- * though slabs that it empties would serve. */
+/* Mail that comes while memory is out, in the middle of a visit: what arrives in the bin that is to be filled stays
+ * there, though slabs that it empties would serve. */
 static void what_arrives_while_memory_is_out_is_kept(void)
 {
     enum { COUNT = 200, LARGE = 1024, LARGE_COUNT = 4 * UNIT_SIZE / LARGE };

@@ -194,12 +194,12 @@ static void an_emptied_list_can_be_used_again(void)
 
 /* ---- lock ---- */
 
-static void lock_word_is_0_free_and_1_held(void)
+static void lock_word_is_0_free_or_its_holder(void)
 {
     struct lock lock = {.rank = RANK_ARENA};
     require(lock.word == 0);
     lock_acquire(&lock);
-    require(lock.word == 1);
+    require(lock.word == (uint32_t)gettid() << 1 && lock_is_own(&lock));
     require(!lock_try_peer(&lock));
     lock_release(&lock);
     require(lock.word == 0);
@@ -240,7 +240,7 @@ static void peers_are_free_of_ranks(void)
     struct lock one = {.rank = RANK_HEAP}, other = {.rank = RANK_HEAP};
     lock_acquire(&one);
     lock_acquire_peer(&other);
-    require(other.word == 1);
+    require(lock_is_own(&other));
     lock_release_peer(&other);
     require(lock_try_peer(&other));
     lock_release_peer(&other);
@@ -266,7 +266,7 @@ static void a_waiter_sleeps_and_is_woken(void)
     lock_acquire(&contended);
     require(pthread_create(&thread, NULL, take_contended, NULL) == 0);
     while (__atomic_load_n(&fake.waits, __ATOMIC_SEQ_CST) == 0) sched_yield();
-    require(load_relaxed(&contended.word) == 2, "word %u", load_relaxed(&contended.word));
+    require(lock_is_own(&contended) && (load_relaxed(&contended.word) & 1), "word %u", load_relaxed(&contended.word));
     require(under_contended == 0);
     lock_release(&contended);
     require(pthread_join(thread, NULL) == 0);
@@ -308,6 +308,36 @@ static void the_forking_thread_holds_every_lock(void)
     require(lock.word == 0);
 }
 
+static void pass_on(int number)
+{
+    (void)number;
+    lock_pass_wake_on();
+}
+
+static void who_is_interrupted_while_it_waits_passes_its_wake_on(void)
+{
+    pthread_t thread;
+    lock_pass_wake_on();
+    require(fake.wakes == 0, "nobody waits");
+    signal(SIGUSR1, pass_on);
+    lock_acquire(&contended);
+    require(pthread_create(&thread, NULL, take_contended, NULL) == 0);
+    while (__atomic_load_n(&fake.waits, __ATOMIC_SEQ_CST) == 0) sched_yield();
+    require(pthread_kill(thread, SIGUSR1) == 0);
+    while (__atomic_load_n(&fake.wakes, __ATOMIC_SEQ_CST) == 0) sched_yield();
+    lock_release(&contended);
+    require(pthread_join(thread, NULL) == 0 && under_contended == 1);
+}
+
+static void who_would_wait_for_itself_is_ended(void)
+{
+    struct lock lock = {.rank = RANK_REGISTRY};
+    lock_acquire_peer(&lock);
+    require_abort("call in a signal handler", lock_acquire_peer(&lock));
+    lock_release_peer(&lock);
+    require(lock.word == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,7 +352,7 @@ int main(void)
         TEST(a_zeroed_head_is_an_empty_list),
         TEST(list_keeps_the_order_of_pushes),
         TEST(an_emptied_list_can_be_used_again),
-        TEST(lock_word_is_0_free_and_1_held),
+        TEST(lock_word_is_0_free_or_its_holder),
         TEST(locks_go_upward_in_rank),
         TEST(a_lock_taken_downward_stops_the_checked_build),
         TEST(two_locks_of_one_rank_stop_the_checked_build),
@@ -330,6 +360,8 @@ int main(void)
         TEST(a_waiter_sleeps_and_is_woken),
         TEST(a_lock_excludes),
         TEST(the_forking_thread_holds_every_lock),
+        TEST(who_is_interrupted_while_it_waits_passes_its_wake_on),
+        TEST(who_would_wait_for_itself_is_ended),
     };
     return run_unit_tests(tests);
 }

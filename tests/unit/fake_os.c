@@ -482,6 +482,11 @@ void os_print(const char *text, size_t length)
     errno = saved;
 }
 
+_Noreturn void os_abort_without_handler(void)
+{
+    os_abort();
+}
+
 _Noreturn void os_abort(void)
 {
     fake.aborts++;
