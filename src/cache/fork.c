@@ -10,18 +10,16 @@
 #include "inbox.h"
 #include "sparse.h"
 
-enum { AROUND_MAX = 16, PATIENCE_MS = 100 };
+enum { PATIENCE_MS = 100 };
 
 /* A handler of a signal may fork, though it has interrupted this thread in a call. Then the thread has some of the
  * locks already. They stay its own, and the call goes on when the handler returns, in the child, too. Others may wait
  * for them with the rest in their hands, so that the rest is waited for a while only. */
 static TLS_INITIAL_EXEC struct {
-    uint32_t depth;    /* calls of fork_prepare() */
-    bool interrupted;  /* some lock was held before the first */
-    bool whole;        /* all are held now */
-    uint32_t patience; /* ms */
-    uint32_t kept_count;
-    struct lock *kept[AROUND_MAX];
+    uint32_t depth;   /* calls of fork_prepare() */
+    uint8_t patience; /* ms */
+    bool interrupted; /* some lock was held before the first */
+    bool whole;       /* all are held now */
 } around;
 
 static struct lock *const upper_locks[] = {&purge_lock, &large_lock, &arena_lock, &tagmap_lock, &record_lock};
@@ -41,14 +39,7 @@ static void keep_own(struct lock *lock)
 {
     if (!lock_is_own(lock)) return;
     around.interrupted = true;
-    if (around.kept_count < AROUND_MAX) around.kept[around.kept_count++] = lock;
-}
-
-static bool is_kept(const struct lock *lock)
-{
-    for (uint32_t i = 0; i < around.kept_count; i++)
-        if (around.kept[i] == lock) return true;
-    return false;
+    (void)or_relaxed(&lock->word, LOCK_KEPT);
 }
 
 static void take(struct lock *lock)
@@ -70,7 +61,18 @@ static void take(struct lock *lock)
 /* Once the registry is free there may be others' heaps. */
 static void give(struct lock *lock)
 {
-    if (lock_is_own(lock) && !is_kept(lock)) lock_release_peer(lock);
+    if (!lock_is_own(lock)) return;
+    if (load_relaxed(&lock->word) & LOCK_KEPT)
+        (void)and_relaxed(&lock->word, ~(uint32_t)LOCK_KEPT);
+    else
+        lock_release_peer(lock);
+}
+
+/* The same in the child, where nobody waits, and the thread has another number. */
+static void give_in_child(struct lock *lock)
+{
+    if (lock_is_own(lock))
+        store_relaxed(&lock->word, load_relaxed(&lock->word) & LOCK_KEPT ? os_thread_number() << LOCK_OWNER_SHIFT : 0);
 }
 
 COLD void fork_prepare(void)
@@ -79,22 +81,21 @@ COLD void fork_prepare(void)
     around.interrupted = false;
     around.whole = true;
     around.patience = PATIENCE_MS;
-    around.kept_count = 0;
     lock_pass_wake_on();
     each_lock(keep_own);
     each_lock(take);
     if (around.whole) store_relaxed(&lock_fork_thread, lock_this_thread());
 }
 
-static void unlock_all(void)
+static void unlock_all(void (*give_one)(struct lock *lock))
 {
     if (around.whole) store_relaxed(&lock_fork_thread, NULL);
-    each_lock(give);
+    each_lock(give_one);
 }
 
 COLD void fork_parent(void)
 {
-    if (--around.depth == 0) unlock_all();
+    if (--around.depth == 0) unlock_all(give);
 }
 
 static void bury(struct heap *heap, void *context)
@@ -109,19 +110,12 @@ static void bury(struct heap *heap, void *context)
     lock_release(&heap->lock);
 }
 
-/* The thread has another number here, and is the only one. */
-static void rename_thread(void)
-{
-    lock_own_word = 0;
-    for (uint32_t i = 0; i < around.kept_count; i++) store_relaxed(&around.kept[i]->word, lock_word_of_thread());
-}
-
 /* Where a call was interrupted, what other threads had is left as it is: that call may be in the middle of the same. */
 COLD void fork_child(void)
 {
     if (--around.depth > 0) return;
-    unlock_all();
-    rename_thread();
+    unlock_all(give_in_child);
+    lock_own_word = 0; /* to be found anew */
     if (!around.interrupted) heap_each(bury, NULL);
     heap_renumber();
 }

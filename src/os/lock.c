@@ -25,7 +25,7 @@ bool lock_is_fork_thread(void)
 
 COLD uint32_t lock_find_own_word(void)
 {
-    return lock_own_word = os_thread_number() << 1;
+    return lock_own_word = os_thread_number() << LOCK_OWNER_SHIFT;
 }
 
 /* The program may have a handler for SIGABRT, and that may allocate, too. */
@@ -52,8 +52,9 @@ COLD void lock_wait(struct lock *lock)
     store_relaxed(&waited_for, lock);
     for (;;) { /* who has waited does not know of others, and says that there may be some */
         uint32_t word = 0;
-        if (swap_if_acquire(&lock->word, &word, lock_own_word | 1)) break;
-        if ((word & 1) || swap_if_acquire(&lock->word, &word, word | 1)) os_wait(&lock->word, word | 1);
+        if (swap_if_acquire(&lock->word, &word, lock_own_word | LOCK_WAITED)) break;
+        uint32_t waited = word | LOCK_WAITED;
+        if (word == waited || swap_if_acquire(&lock->word, &word, waited)) os_wait(&lock->word, waited);
     }
     store_relaxed(&waited_for, NULL);
 }

@@ -11,7 +11,8 @@
  * Who holds a lock and waits for it is a handler of a signal, which came while its thread held the lock: such a thread
  * would wait for ever, and is ended with a message. A handler that forks waits for no lock of its thread's.
  *
- * I1  word is 0 (free), or the holder's number << 1, one more when somebody may sleep
+ * I1  word is 0 (free), or the holder's number and the flags: somebody may sleep; it was held before the fork that is
+ *     under way
  * I2  only the holder stores 0
  */
 #ifndef HAK_OS_LOCK_H
@@ -31,6 +32,8 @@ enum lock_rank {
     RANK_TAGMAP,       /* writable parts of the tag map */
     RANK_RECORD,       /* numbers of records */
 };
+
+enum { LOCK_WAITED = 1, LOCK_KEPT = 2, LOCK_FLAGS = LOCK_WAITED | LOCK_KEPT, LOCK_OWNER_SHIFT = 2 };
 
 struct lock {
     uint32_t word;
@@ -61,7 +64,7 @@ ALWAYS_INLINE uint32_t lock_word_of_thread(void)
 
 ALWAYS_INLINE bool lock_is_own(const struct lock *lock)
 {
-    return (load_relaxed(&lock->word) & ~1u) == lock_word_of_thread();
+    return (load_relaxed(&lock->word) & ~(uint32_t)LOCK_FLAGS) == lock_word_of_thread();
 }
 
 /* A peer is a lock beside others of its rank: a try, or fork's. Its rank is not looked at. */
@@ -81,7 +84,7 @@ ALWAYS_INLINE bool lock_try_peer(struct lock *lock)
 ALWAYS_INLINE void lock_release_peer(struct lock *lock)
 {
     if (unlikely(load_relaxed(&lock_fork_thread) != NULL) && lock_is_fork_thread()) return;
-    if (unlikely(exchange_release(&lock->word, 0) & 1)) os_wake_one(&lock->word);
+    if (unlikely(exchange_release(&lock->word, 0) & LOCK_WAITED)) os_wake_one(&lock->word);
 }
 
 ALWAYS_INLINE void lock_acquire(struct lock *lock)

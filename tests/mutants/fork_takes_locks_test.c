@@ -35,7 +35,7 @@ static void *hold(void *unused)
     lock_acquire_peer(held);
     store_release(&ready, 1);
     /* until somebody waits for it */
-    while (!(load_relaxed(&held->word) & 1) && !load_acquire(&split)) sched_yield();
+    while (!(load_relaxed(&held->word) & LOCK_WAITED) && !load_acquire(&split)) sched_yield();
     lock_release_peer(held);
     return unused;
 }

@@ -40,7 +40,7 @@ static void *hold(void *unused)
         lock_acquire(lock);
         store_release(&site.forked, 0);
         store_release(&site.held, 1);
-        while (!load_acquire(&site.forked) && !(load_acquire(&lock->word) & 1)) sched_yield();
+        while (!load_acquire(&site.forked) && !(load_acquire(&lock->word) & LOCK_WAITED)) sched_yield();
         if (!load_acquire(&site.forked)) add_relaxed(&site.waited, 1);
         store_release(&site.held, 0);
         lock_release(lock);

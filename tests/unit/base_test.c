@@ -199,7 +199,7 @@ static void lock_word_is_0_free_or_its_holder(void)
     struct lock lock = {.rank = RANK_ARENA};
     require(lock.word == 0);
     lock_acquire(&lock);
-    require(lock.word == (uint32_t)gettid() << 1 && lock_is_own(&lock));
+    require(lock.word == (uint32_t)gettid() << LOCK_OWNER_SHIFT && lock_is_own(&lock));
     require(!lock_try_peer(&lock));
     lock_release(&lock);
     require(lock.word == 0);
@@ -266,7 +266,7 @@ static void a_waiter_sleeps_and_is_woken(void)
     lock_acquire(&contended);
     require(pthread_create(&thread, NULL, take_contended, NULL) == 0);
     while (__atomic_load_n(&fake.waits, __ATOMIC_SEQ_CST) == 0) sched_yield();
-    require(lock_is_own(&contended) && (load_relaxed(&contended.word) & 1), "word %u", load_relaxed(&contended.word));
+    require(lock_is_own(&contended) && (load_relaxed(&contended.word) & LOCK_WAITED), "word %u", load_relaxed(&contended.word));
     require(under_contended == 0);
     lock_release(&contended);
     require(pthread_join(thread, NULL) == 0);

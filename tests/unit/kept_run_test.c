@@ -307,7 +307,7 @@ static void nothing_is_kept_while_it_waits_to_release_them(void)
     for (unsigned i = 0; i < array_length(p); i++) do_free(p[i]);
     require(kept_units() == array_length(p) * 2);
     fake.while_waiting = recall_this_one;
-    store_relaxed(&arena_lock.word, 1 << 30 | 1);
+    store_relaxed(&arena_lock.word, 1 << 30 | LOCK_WAITED);
     more = do_malloc(MORE * 3);
     fake.while_waiting = NULL;
     require(waited > 0 && kept_while_waiting == 0, "%u waits, %u units kept", waited, kept_while_waiting);

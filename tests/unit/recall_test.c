@@ -236,7 +236,7 @@ static void a_visit_that_waited_for_the_flush_is_one(void)
     require(pthread_create(&thread, NULL, visit_and_wait, NULL) == 0 && sem_wait(&waits) == 0);
     lock_acquire(&other->lock);
     require(sem_post(&may_go_on) == 0);
-    while (load_relaxed(&other->lock.word) != 2) sched_yield();
+    while (!(load_relaxed(&other->lock.word) & LOCK_WAITED)) sched_yield();
     flush_sleeper(other);
     require(other->flushed);
     lock_release(&other->lock);
