@@ -42,7 +42,7 @@ static void keep_own(struct lock *lock)
     (void)or_relaxed(&lock->word, LOCK_KEPT);
 }
 
-static void take(struct lock *lock)
+static void take_lock(struct lock *lock)
 {
     if (likely(!around.interrupted)) {
         lock_acquire_peer(lock);
@@ -59,7 +59,7 @@ static void take(struct lock *lock)
 }
 
 /* Once the registry is free there may be others' heaps. */
-static void give(struct lock *lock)
+static void give_lock(struct lock *lock)
 {
     if (!lock_is_own(lock)) return;
     if (load_relaxed(&lock->word) & LOCK_KEPT)
@@ -69,7 +69,7 @@ static void give(struct lock *lock)
 }
 
 /* The same in the child, where nobody waits, and the thread has another number. */
-static void give_in_child(struct lock *lock)
+static void give_lock_in_child(struct lock *lock)
 {
     if (lock_is_own(lock))
         store_relaxed(&lock->word, load_relaxed(&lock->word) & LOCK_KEPT ? os_thread_number() << LOCK_OWNER_SHIFT : 0);
@@ -83,7 +83,7 @@ COLD void fork_prepare(void)
     around.patience = PATIENCE_MS;
     lock_pass_wake_on();
     each_lock(keep_own);
-    each_lock(take);
+    each_lock(take_lock);
     if (around.whole) store_relaxed(&lock_fork_thread, lock_this_thread());
 }
 
@@ -95,7 +95,7 @@ static void unlock_all(void (*give_one)(struct lock *lock))
 
 COLD void fork_parent(void)
 {
-    if (--around.depth == 0) unlock_all(give);
+    if (--around.depth == 0) unlock_all(give_lock);
 }
 
 static void bury(struct heap *heap, void *context)
@@ -114,7 +114,7 @@ static void bury(struct heap *heap, void *context)
 COLD void fork_child(void)
 {
     if (--around.depth > 0) return;
-    unlock_all(give_in_child);
+    unlock_all(give_lock_in_child);
     lock_own_word = 0; /* to be found anew */
     if (!around.interrupted) heap_each(bury, NULL);
     heap_renumber();

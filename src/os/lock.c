@@ -31,12 +31,12 @@ COLD uint32_t lock_find_own_word(void)
 /* The program may have a handler for SIGABRT, and that may allocate, too. */
 COLD static void refuse_to_wait(void)
 {
-    static TLS_INITIAL_EXEC bool refused;
+    static TLS_INITIAL_EXEC bool has_refused;
     static const char text[] = "hakmem: call in a signal handler that interrupted malloc or free "
                                "(see hakmem-errors(7))\n";
     os_print(text, sizeof(text) - 1);
-    if (refused) os_abort_without_handler();
-    refused = true;
+    if (has_refused) os_abort_without_handler();
+    has_refused = true;
     os_abort();
 }
 
