@@ -28,8 +28,9 @@ struct large {
     struct list link;   /* mappings: live or kept */
     uint32_t number;    /* of this record */
     uint32_t units;     /* runs: how many */
-    uint32_t kept_tick; /* kept mappings: the tick in which they were freed */
-    uint32_t zeroed;    /* runs: the block was to read as zero, and so will the next one of its kind */
+    uint32_t kept_tick; /* kept mappings: the tick in which they were freed, or were refused to the system */
+    uint32_t zeroed;    /* runs: the block was to read as zero, and so will the next one of its kind; kept mappings: the
+                           system took their memory and refused to unmap them */
 };
 
 ALWAYS_INLINE struct large *large_at(uint32_t number)
@@ -91,7 +92,8 @@ INTERNAL size_t large_usable_size(const void *p, struct tag tag);
  * p must be live. */
 INTERNAL void *large_resize(void *p, struct tag tag, size_t size);
 
-/* Gives kept mappings back: those that were idle for a tick, or all. Returns bytes. */
+/* Gives kept mappings back: those that were idle for a tick, or all. Returns bytes, those included of which the system
+ * took the memory alone. */
 INTERNAL size_t large_purge(bool all);
 
 /* All of them, if they are too many to be kept where nobody looks after them any more. Returns bytes. */

@@ -87,6 +87,25 @@ struct shape {
     bool grows;       /* it has grown, and is likely to grow on */
 };
 
+/* ---- kept ones ---- */
+
+/* Under large_lock, as is the next. */
+static void kept_enter(struct large *l)
+{
+    l->kept_tick = mapped.tick;
+    publish(l, TAG_MAPPING_KEPT);
+    list_push_front(&mapped.kept, &l->link);
+    mapped.kept_bytes += l->map_size;
+    store_relaxed(&mapped.kept_count, mapped.kept_count + 1);
+}
+
+static void kept_leave(struct large *l)
+{
+    list_remove(&l->link);
+    mapped.kept_bytes -= l->map_size;
+    store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
+}
+
 /* Three quarters of it are filled; by a block that grows, one. */
 static bool is_used_by(const struct large *l, const struct shape *shape)
 {
@@ -104,11 +123,7 @@ static struct large *kept_take(const struct shape *shape)
         bool fits = is_used_by(l, shape) && (l->start & (shape->alignment - 1)) == 0;
         if (fits && (!best || l->size < best->size)) best = l;
     }
-    if (best) {
-        list_remove(&best->link);
-        mapped.kept_bytes -= best->map_size;
-        store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
-    }
+    if (best) kept_leave(best);
     lock_release(&large_lock);
     return best;
 }
@@ -213,25 +228,30 @@ void *mapping_alloc_growing(size_t size, bool dense)
     return mapping_make(&shape, false);
 }
 
-/* The addresses go back, or when the system refuses that, only the memory, and the mapping stays kept. */
+/* The memory alone, if it has not gone before. Returns bytes. */
+static size_t mapping_empty(struct large *l)
+{
+    if (l->zeroed || !os_purge((void *)l->map_base, l->map_size)) return 0;
+    l->zeroed = true;
+    return l->map_size;
+}
+
+/* The addresses go back, or when the system refuses that, only the memory, and the mapping stays kept, as the latest:
+ * so all others come before it is tried again. Returns bytes. */
 static size_t mapping_release(struct large *l)
 {
     size_t bytes = l->map_size;
     publish(l, TAG_NONE);
     bool gone = os_unmap((void *)l->map_base, l->map_size);
-    if (!gone) {
-        (void)os_purge((void *)l->map_base, l->map_size);
-        publish(l, TAG_MAPPING_KEPT);
-    }
-    if (gone) limit_unmap(bytes);
+    if (gone)
+        limit_unmap(bytes);
+    else
+        bytes = mapping_empty(l);
     lock_acquire(&large_lock);
-    if (gone) {
+    if (gone)
         record_give_locked(l);
-    } else {
-        list_push_back(&mapped.kept, &l->link);
-        mapped.kept_bytes += l->map_size;
-        store_relaxed(&mapped.kept_count, mapped.kept_count + 1);
-    }
+    else
+        kept_enter(l);
     lock_release(&large_lock);
     return bytes;
 }
@@ -251,14 +271,9 @@ void mapping_free(struct large *l)
     mapped.frees++;
     count_mapping(l, false);
     if (l->start == l->map_base) l->size = l->map_size;
+    l->zeroed = false;
     bool keep = worth_keeping(l, now_ms);
-    if (keep) {
-        l->kept_tick = mapped.tick;
-        publish(l, TAG_MAPPING_KEPT);
-        list_push_front(&mapped.kept, &l->link);
-        mapped.kept_bytes += l->map_size;
-        store_relaxed(&mapped.kept_count, mapped.kept_count + 1);
-    }
+    if (keep) kept_enter(l);
     lock_release(&large_lock);
     if (!keep) (void)mapping_release(l);
 }
@@ -269,13 +284,10 @@ static struct large *kept_pop_idle(bool all)
     lock_acquire(&large_lock);
     if (!list_is_empty(&mapped.kept)) {
         l = container_of(mapped.kept.prev, struct large, link);
-        if (all || mapped.tick - l->kept_tick >= 2) {
-            list_remove(&l->link);
-            mapped.kept_bytes -= l->map_size;
-            store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
-        } else {
+        if (all || mapped.tick - l->kept_tick >= 2)
+            kept_leave(l);
+        else
             l = NULL;
-        }
     }
     lock_release(&large_lock);
     return l;
@@ -285,13 +297,10 @@ size_t large_purge(bool all)
 {
     size_t bytes = 0;
     lock_acquire(&large_lock);
-    uint32_t tick = ++mapped.tick;
+    mapped.tick++;
     unsigned left = mapped.kept_count; /* a mapping that cannot be unmapped comes back: once round */
     lock_release(&large_lock);
-    for (struct large *l; left > 0 && (l = kept_pop_idle(all)); left--) {
-        l->kept_tick = tick;
-        bytes += mapping_release(l);
-    }
+    for (struct large *l; left > 0 && (l = kept_pop_idle(all)); left--) bytes += mapping_release(l);
     return bytes;
 }
 

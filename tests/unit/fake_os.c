@@ -229,7 +229,7 @@ void *os_map(size_t size)
 
 bool os_unmap(void *p, size_t size)
 {
-    if (fake_fails(FAKE_UNMAP)) return false;
+    if (fake_fails(FAKE_UNMAP) || (p == fake.never_unmapped && p)) return false;
     int saved = errno;
     bool done = munmap(p, size) == 0;
     if (done) fake_discharge(size);

@@ -37,6 +37,7 @@ struct fake_os {
     uint64_t fail_also[FAKE_CALLS];  /* number of one more call that fails; 0 = none */
     uint64_t fail_every[FAKE_CALLS]; /* every k-th call fails; 0 = none */
     bool remap_eats_target;        /* a failed os_remap_to() leaves no reservation behind */
+    const void *never_unmapped;    /* os_unmap() of what begins here is refused */
     uint64_t now_ms;               /* moved by tests only */
     uint64_t fill_ns;              /* what os_fill_huge() and os_collapse() take */
     uint64_t collapses;            /* so far */
