@@ -325,20 +325,12 @@ static void mapping_set(struct large *l, uintptr_t base, size_t size, size_t map
     lock_release(&large_lock);
 }
 
-/* A refused move can cost the reservation (os.h), and what a move needs beside it is counted in full: so the system is
- * asked for that first. */
-static bool may_grow_by(size_t more)
-{
-    void *p = os_map(more);
-    return p && os_unmap(p, more);
-}
-
-/* A tagged reservation. 0 = refused, or a move to it would be. */
-static uintptr_t place_to_grow(size_t room, size_t more, size_t alignment)
+/* A tagged reservation. 0 = refused. */
+static uintptr_t place_to_grow(size_t room, size_t alignment)
 {
     uintptr_t to = os_aligned(os_reserve, room, alignment);
     if (!to) return 0;
-    if (may_grow_by(more) && tagmap_claim(align_down(to, UNIT_SIZE), UNIT_SIZE)) return to;
+    if (tagmap_claim(align_down(to, UNIT_SIZE), UNIT_SIZE)) return to;
     (void)os_unmap((void *)to, room);
     return 0;
 }
@@ -348,7 +340,7 @@ static uintptr_t place_to_grow(size_t room, size_t more, size_t alignment)
 static bool mapping_move(struct large *l, size_t size, size_t room)
 {
     bool spare = size >= HUGE_SIZE_MIN && room > size; /* addresses are not short */
-    uintptr_t to = place_to_grow(room, room - l->map_size, spare ? SUPERSLAB_SIZE : os_page_size());
+    uintptr_t to = place_to_grow(room, spare ? SUPERSLAB_SIZE : os_page_size());
     if (!to) return false;
     lock_acquire(&large_lock);
     list_remove(&l->link); /* it has no tag for a while: who walks the list must not meet it */
@@ -368,11 +360,12 @@ static bool mapping_grow(struct large *l, size_t size, size_t room)
 {
     size_t more = room - l->map_size;
     if (!limit_map(more)) return false;
-    if (os_remap((void *)l->map_base, l->map_size, room)) {
+    enum remap_result result = os_remap((void *)l->map_base, l->map_size, room);
+    if (result == REMAP_DONE) {
         mapping_set(l, l->map_base, size, room);
         return true;
     }
-    bool moved = mapping_move(l, size, room);
+    bool moved = result == REMAP_NO_ROOM && mapping_move(l, size, room);
     if (!moved) limit_unmap(more);
     return moved;
 }
@@ -380,7 +373,7 @@ static bool mapping_grow(struct large *l, size_t size, size_t room)
 static bool mapping_shrink(struct large *l, size_t size)
 {
     size_t less = l->map_size - size;
-    if (!os_remap((void *)l->map_base, l->map_size, size)) return false;
+    if (os_remap((void *)l->map_base, l->map_size, size) != REMAP_DONE) return false;
     limit_unmap(less);
     mapping_set(l, l->map_base, size, size);
     return true;

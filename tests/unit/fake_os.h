@@ -36,7 +36,7 @@ struct fake_os {
     uint64_t fail_count[FAKE_CALLS]; /* how many fail from there on */
     uint64_t fail_also[FAKE_CALLS];  /* number of one more call that fails; 0 = none */
     uint64_t fail_every[FAKE_CALLS]; /* every k-th call fails; 0 = none */
-    bool remap_eats_target;        /* a failed os_remap_to() leaves no reservation behind */
+    bool remap_is_final;           /* a failed os_remap() says that another place will not do either */
     const void *never_unmapped;    /* os_unmap() of what begins here is refused */
     uint64_t now_ms;               /* moved by tests only */
     uint64_t fill_ns;              /* what os_fill_huge() and os_collapse() take */
