@@ -78,4 +78,5 @@ COLD void fork_child(void)
     unlock_all();
     heap_each(bury, NULL);
     heap_renumber();
+    large_follow_fork();
 }

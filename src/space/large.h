@@ -116,6 +116,9 @@ INTERNAL void large_usage(struct large_usage *usage);
 /* Checks I1 and I2. NULL = they hold. Other threads must be held out. */
 INTERNAL const char *large_verify(void);
 
+/* In the child of a fork: mappings are counted anew, since who was about to map or unmap one is gone. */
+INTERNAL void large_follow_fork(void);
+
 extern struct lock large_lock LINKED_AS("hak_large_lock"); /* for fork */
 
 #endif

@@ -440,6 +440,13 @@ void mapping_usage(struct large_usage *usage)
     lock_release(&large_lock);
 }
 
+COLD void large_follow_fork(void)
+{
+    lock_acquire(&large_lock);
+    limit_set_mapped(mapped.live_bytes + mapped.slack_bytes + mapped.kept_bytes);
+    lock_release(&large_lock);
+}
+
 COLD const char *mapping_verify(void)
 {
     const char *broken = NULL;

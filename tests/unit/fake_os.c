@@ -234,6 +234,7 @@ bool os_unmap(void *p, size_t size)
     bool done = munmap(p, size) == 0;
     if (done) fake_discharge(size);
     if (done) fake_give_place((uintptr_t)p, size);
+    if (done && fake.while_unmapping) fake.while_unmapping();
     errno = saved;
     return done;
 }
