@@ -220,6 +220,7 @@ static bool chunk_use(struct chunk *c, unsigned count)
         s->base = c->base + i * (uintptr_t)SUPERSLAB_SIZE;
         s->record = c->record + i * SUPERSLAB_UNITS;
         s->occupied = missing_units(superslab_length(c, i));
+        s->whole = s->occupied == 0;
     }
     store_release(&c->used, last + 1);
     return true;

@@ -29,6 +29,7 @@ struct superslab {
     uint32_t tick;     /* of the last purge that looked here */
     uint8_t free_count;  /* of bits that are not in occupied; 0 before it is in use */
     uint8_t dirty_count; /* of bits in dirty */
+    bool whole;        /* the chunk does not end in it */
     bool huge;         /* huge pages are allowed: for long runs */
     bool has_maps;     /* the rests of its units' maps may have memory; shared */
     bool collapsed;    /* has a huge page, or was refused one, since the last purge */

@@ -66,6 +66,31 @@ static void never_means_never(void)
     require(collapse_all() == 0 && fake.collapses == 0);
 }
 
+/* Its only SuperSlab begins where a huge page does, and what lies behind is not the library's. */
+static void a_superslab_that_its_chunk_cuts_short_is_left_alone(void)
+{
+    enum { UNITS = 16, ADDRESSES = 1 << 20 };
+    struct span span;
+    fake.address_limit = 256 * (size_t)ADDRESSES; /* chunks have a sixteenth of it */
+    do_free(do_malloc(1));
+    while (arena_take(1, false, &span)) fake.map_bytes_max = 0; /* the first chunk to its end */
+    fake.place = UINT64_C(0x500000000000) - UNIT_SIZE + 4096; /* so that nothing behind it is cut off, and used next */
+    fake.place_gap = 2 * ADDRESSES;
+    fake.map_bytes_max = ADDRESSES + UNIT_SIZE - 4096;
+    for (unsigned i = 0; i < UNITS; i++) {
+        require(arena_take(1, false, &span));
+        memset((void *)span.base, 1, UNIT_SIZE);
+    }
+    const struct superslab *s = chunk_superslab_of(span.record);
+    require(s->base % SUPERSLAB_SIZE == 0 && s->free_count == 0 && bit_count(s->occupied) == SUPERSLAB_UNITS);
+    require(chunk_of(span.record)->size == ADDRESSES);
+    void *others = mmap((void *)(s->base + ADDRESSES), ADDRESSES, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    require(others != MAP_FAILED);
+    memset(others, 1, ADDRESSES);
+    require(collapse_all() == 0 && fake.collapses == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -74,6 +99,7 @@ int main(void)
         TEST(a_refused_collapse_is_not_repeated),
         TEST(what_the_system_forbids_is_not_done),
         TEST(never_means_never),
+        TEST(a_superslab_that_its_chunk_cuts_short_is_left_alone),
     };
     return run_unit_tests(tests);
 }
