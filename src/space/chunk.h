@@ -77,7 +77,7 @@ INTERNAL void superslab_change(struct superslab *s, uint32_t occupied, uint32_t 
 /* Takes one of which nothing is handed out from where it is, and empties it. In arena.c. */
 INTERNAL void superslab_leave(struct superslab *s);
 
-/* Huge pages will be forbidden there, and what it has of them may be split. true = they were allowed. */
+/* Huge pages will be forbidden there. true = they were allowed. */
 INTERNAL bool superslab_forget_huge(struct superslab *s);
 
 /* A SuperSlab never used before, not yet in a bucket. NULL = the system refuses. */
