@@ -105,7 +105,7 @@ INTERNAL bool large_has_kept(void);
 struct large_usage {
     struct run_counters runs; /* but for blocks in runs that heaps have kept */
     size_t mapping_live;    /* usable bytes in mappings */
-    size_t mapping_slack;   /* what mappings hold beyond: alignment, room to grow */
+    size_t mapping_slack;   /* what mappings hold beyond: alignment, room to grow, what is no block's and cannot go */
     size_t mapping_count;   /* live mappings */
     size_t kept;            /* bytes of kept mappings */
     size_t mallocs, frees;  /* of mappings, so far */

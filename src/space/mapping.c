@@ -23,10 +23,14 @@ struct mapped mapped;
 
 static bool add_records(void)
 {
-    struct record *block = record_map(LARGE_RECORDS_PER_BLOCK * sizeof(struct record));
+    const size_t bytes = LARGE_RECORDS_PER_BLOCK * sizeof(struct record);
+    struct record *block = record_map(bytes);
     if (!block) return false;
     uint32_t number = record_block_add(block);
-    if (!number) return false;
+    if (!number) {
+        record_unmap(block, bytes);
+        return false;
+    }
     for (uint32_t i = 0; i < LARGE_RECORDS_PER_BLOCK; i++) {
         struct large *l = large_at(number + i);
         l->number = number + i;
@@ -148,6 +152,18 @@ static bool map_fresh(struct large *l, const struct shape *shape)
     return true;
 }
 
+/* A mapping without a record goes back, or counts for good. */
+static void give_up_place(void *p, size_t size)
+{
+    if (os_unmap(p, size)) {
+        limit_unmap(size);
+        return;
+    }
+    lock_acquire(&large_lock);
+    mapped.slack_bytes += size;
+    lock_release(&large_lock);
+}
+
 /* In a window the tag of the first unit can be taken: another place is tried while this one is held. */
 static bool map_tagged(struct large *l, const struct shape *shape, unsigned tries)
 {
@@ -156,8 +172,7 @@ static bool map_tagged(struct large *l, const struct shape *shape, unsigned trie
     void *held = (void *)l->map_base;
     size_t held_size = l->map_size;
     bool done = tries > 0 && map_tagged(l, shape, tries - 1);
-    (void)os_unmap(held, held_size);
-    limit_unmap(held_size);
+    give_up_place(held, held_size);
     return done;
 }
 
