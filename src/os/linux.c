@@ -81,10 +81,21 @@ bool os_commit(void *p, size_t size)
     return !system_call_failed(system_call(SYS_mprotect, (long)p, (long)size, PROT_READ | PROT_WRITE, 0, 0, 0));
 }
 
-/* Pages that are made unreadable stay charged; those of a reservation never were. */
+/* Reserves addresses that nobody has. */
+static bool reserve_at(void *at, size_t size)
+{
+    enum { NOREPLACE = 0x100000 }; /* MAP_FIXED_NOREPLACE, which headers may not know yet */
+    void *p = map_at(at, size, PROT_NONE, NOREPLACE | MAP_NORESERVE);
+    if (p && p != at) (void)system_call(SYS_munmap, (long)p, (long)size, 0, 0, 0, 0); /* before Linux 4.17: a wish */
+    return p == at;
+}
+
+/* Pages that are made unreadable stay charged; those of a reservation never were. Before Linux 6.12 a kernel that finds
+ * no memory for its own books has unmapped the pages when it refuses: then they are reserved at once, before another
+ * thread maps something there. */
 bool os_uncommit(void *p, size_t size)
 {
-    return map_at(p, size, PROT_NONE, MAP_FIXED | MAP_NORESERVE) != NULL;
+    return map_at(p, size, PROT_NONE, MAP_FIXED | MAP_NORESERVE) || reserve_at(p, size);
 }
 
 void *os_map(size_t size)

@@ -1,5 +1,5 @@
 /* refused_moves_test - a place that a mapping could not be moved to goes back, unless it is another thread's by then;
- * what can grow at no other place gets none. */
+ * what can grow at no other place gets none. Pages that were to become a reservation do not become a hole. */
 #define HAK_FAKE_OS "../tests/mutants/refusing_os.c"
 #include "../regress/whitebox.h"
 
@@ -41,6 +41,25 @@ static void growths(void)
     claim("what_cannot_grow_here_is_told_from_what_cannot_grow");
 }
 
+static bool uncommit(char *p, enum move move)
+{
+    refused.move = move;
+    bool done = os_uncommit(p, SIZE);
+    refused.move = MOVE_DONE;
+    return done;
+}
+
+static void reservations(void)
+{
+    char text[1];
+    char *p = memset(os_map(SIZE), 7, SIZE);
+    expect(!uncommit(p, MOVE_REFUSED_AT_ONCE) && p[0] == 7 && p[SIZE - 1] == 7, "nothing has changed");
+    expect(uncommit(p, MOVE_REFUSED_LATE) && is_mapped(p) && !os_peek(p, text, 1), "the addresses stay");
+    expect(os_commit(p, SIZE) && p[0] == 0, "and can be used again");
+    expect(!uncommit(p, MOVE_REFUSED_WHEN_TAKEN) && os_peek(p, text, 1), "what is another thread's");
+    claim("pages_that_the_kernel_took_stay_reserved");
+}
+
 int main(void)
 {
     be(heap_enter());
@@ -56,5 +75,6 @@ int main(void)
     expect(place[0] == 7 && place[SIZE - 1] == 7 && place[SIZE] == 0 && place[2 * SIZE - 1] == 0, "the contents");
     claim("a_place_that_was_moved_to_has_the_mapping_and_no_more");
     growths();
+    reservations();
     return done_testing();
 }

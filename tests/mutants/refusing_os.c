@@ -1,7 +1,7 @@
 /* refusing_os.c - Linux, but some calls are refused when a test says so.
  *
  * Stands in for os/linux.c by HAK_FAKE_OS. A refused call of os.h does nothing, as is promised there. What the kernel
- * does to a place before it refuses to move a mapping there, kernels differ in.
+ * does to a place before it refuses to put something else there, kernels differ in.
  */
 #define system_call kernel_call
 #include "../../src/os/system_call.h"
@@ -11,7 +11,7 @@ enum move { MOVE_DONE, MOVE_REFUSED_AT_ONCE, MOVE_REFUSED_LATE, MOVE_REFUSED_WHE
 
 static struct {
     bool purge, unmap, remap;
-    enum move move;
+    enum move move;    /* of mremap() to a place, and of mmap() over one */
 } refused;
 
 /* Of the whole of a place where another thread's mapping is then. */
@@ -26,8 +26,9 @@ static void lose_place(long to, long size)
 static long refusable_call(long number, long a, long b, long c, long d, long e, long f)
 {
     bool moves = number == SYS_mremap && (d & MREMAP_FIXED);
-    if (!moves || refused.move == MOVE_DONE) return kernel_call(number, a, b, c, d, e, f);
-    if (refused.move != MOVE_REFUSED_AT_ONCE) lose_place(e, c);
+    bool replaces = number == SYS_mmap && (d & MAP_FIXED);
+    if ((!moves && !replaces) || refused.move == MOVE_DONE) return kernel_call(number, a, b, c, d, e, f);
+    if (refused.move != MOVE_REFUSED_AT_ONCE) lose_place(moves ? e : a, moves ? c : b);
     return -ENOMEM;
 }
 
