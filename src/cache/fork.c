@@ -118,4 +118,5 @@ COLD void fork_child(void)
     lock_own_word = 0; /* to be found anew */
     if (!around.interrupted) heap_each(bury, NULL);
     heap_renumber();
+    large_follow_fork();
 }

@@ -5,7 +5,8 @@
  *
  * The forking thread takes every lock in rank order. So in the child every slow side is whole. Heaps of threads
  * that did not survive become HEAP_GONE: their slabs are orphans there. What was in their bins and outboxes
- * stays lost in the child, since these are used without a lock and may have been anywhere.
+ * stays lost in the child, since these are used without a lock and may have been anywhere. A mapping is counted before
+ * the system call that makes it, or after the one that ends it, without a lock: in the child all are counted anew.
  *
  * The three calls nest: a check may run inside another library's handler.
  *

@@ -241,7 +241,7 @@ void *front_plain_aligned(size_t alignment, size_t size)
     if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX - size) return out_of_memory();
     void *p = try_aligned(alignment, size);
     if (likely(p)) return p;
-    reclaim_for(size);
+    reclaim_for(size > alignment ? size : alignment); /* either makes it large */
     p = try_aligned(alignment, size);
     return p ? p : out_of_memory();
 }

@@ -81,10 +81,21 @@ bool os_commit(void *p, size_t size)
     return !system_call_failed(system_call(SYS_mprotect, (long)p, (long)size, PROT_READ | PROT_WRITE, 0, 0, 0));
 }
 
-/* Pages that are made unreadable stay charged; those of a reservation never were. */
+/* Reserves addresses that nobody has. */
+static bool reserve_at(void *at, size_t size)
+{
+    enum { NOREPLACE = 0x100000 }; /* MAP_FIXED_NOREPLACE, which headers may not know yet */
+    void *p = map_at(at, size, PROT_NONE, NOREPLACE | MAP_NORESERVE);
+    if (p && p != at) (void)system_call(SYS_munmap, (long)p, (long)size, 0, 0, 0, 0); /* before Linux 4.17: a wish */
+    return p == at;
+}
+
+/* Pages that are made unreadable stay charged; those of a reservation never were. Before Linux 6.12 a kernel that finds
+ * no memory for its own books has unmapped the pages when it refuses: then they are reserved at once, before another
+ * thread maps something there. */
 bool os_uncommit(void *p, size_t size)
 {
-    return map_at(p, size, PROT_NONE, MAP_FIXED | MAP_NORESERVE) != NULL;
+    return map_at(p, size, PROT_NONE, MAP_FIXED | MAP_NORESERVE) || reserve_at(p, size);
 }
 
 void *os_map(size_t size)
@@ -97,24 +108,40 @@ bool os_unmap(void *p, size_t size)
     return !system_call_failed(system_call(SYS_munmap, (long)p, (long)size, 0, 0, 0, 0));
 }
 
-bool os_remap(void *p, size_t size, size_t new_size)
+enum remap_result os_remap(void *p, size_t size, size_t new_size)
 {
-    return !system_call_failed(system_call(SYS_mremap, (long)p, (long)size, (long)new_size, 0, 0, 0));
+    long result = system_call(SYS_mremap, (long)p, (long)size, (long)new_size, 0, 0, 0);
+    if (!system_call_failed(result)) return REMAP_DONE;
+    return result == -ENOMEM ? REMAP_NO_ROOM : REMAP_REFUSED;
 }
 
-/* The kernel may have unmapped the new place before it refused: then another thread's mapping may be there by now. What
- * else is an answer comes from a filter, before the kernel has done anything. */
-static bool is_refusal_of_kernel(long result)
+/* false = the word has another value, or cannot be read. The kernel looks, since the word may go at any moment. */
+static bool word_is(const uint32_t *word, uint32_t value)
 {
-    return result == -ENOMEM || result == -EAGAIN || result == -EINVAL || result == -EFAULT;
+    struct timespec none = {0};
+    long result;
+    do result = system_call(SYS_futex, (long)word, WAIT_PRIVATE, (long)value, (long)&none, 0, 0);
+    while (result == 0 || result == -EINTR);
+    return result == -ETIMEDOUT;
 }
 
+/* The kernel may or may not unmap the new place before it refuses: then another thread's mapping may be there soon. So
+ * it gets a token before, of 64 bits that nobody else writes there. */
 bool os_remap_to(void *p, size_t size, size_t new_size, void *to)
 {
     const long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    volatile uint32_t *word = to;
+    uint64_t token = (os_now_ns() ^ (uint64_t)to) * UINT64_C(0x9e3779b97f4a7c15);
+    if (!os_commit(to, os_page_size())) {
+        (void)os_unmap(to, new_size);
+        return false;
+    }
+    word[0] = (uint32_t)token;
+    word[1] = (uint32_t)(token >> 32);
     long result = system_call(SYS_mremap, (long)p, (long)size, (long)new_size, flags, (long)to, 0);
     if (!system_call_failed(result)) return true;
-    if (!is_refusal_of_kernel(result)) (void)os_unmap(to, new_size);
+    bool ours = word_is(to, (uint32_t)token) && word_is((uint32_t *)to + 1, (uint32_t)(token >> 32));
+    if (ours) (void)os_unmap(to, new_size);
     return false;
 }
 

@@ -29,11 +29,16 @@ INTERNAL void *os_map(size_t size);
 /* Gives a mapping and its addresses back. false = refused (too many mappings), all is still there. */
 INTERNAL bool os_unmap(void *p, size_t size);
 
-/* Grows or shrinks a mapping made by os_map where it is. false = refused, nothing changed. */
-INTERNAL bool os_remap(void *p, size_t size, size_t new_size);
+/* Grows or shrinks a mapping made by os_map where it is. Where that is refused, nothing has changed. */
+enum remap_result {
+    REMAP_DONE,
+    REMAP_NO_ROOM, /* here; another place may do */
+    REMAP_REFUSED, /* and at another place it would be: such as where part of it was locked or advised on */
+};
+INTERNAL enum remap_result os_remap(void *p, size_t size, size_t new_size);
 
-/* Grows it at another place, which a reservation of new_size holds. false = refused: the mapping is as it was; the
- * reservation is given back, or, where nobody can tell whether it is still there, left. */
+/* Grows it at another place, which a reservation of new_size holds. false = refused: the mapping is as it was, and the
+ * reservation is given back. */
 INTERNAL bool os_remap_to(void *p, size_t size, size_t new_size, void *to);
 
 /* Gives the memory back and keeps the addresses; they read as zero. false = refused: contents are

@@ -76,7 +76,6 @@ bool superslab_forget_huge(struct superslab *s)
 {
     bool was = s->huge;
     s->huge = false;
-    s->collapsed = false;
     if (was) sub_relaxed(&arena.huge_superslabs, 1);
     return was;
 }

@@ -63,14 +63,18 @@ static struct chunk *chunk_again(size_t units)
 static struct chunk *chunk_make(size_t units)
 {
     size_t superslabs = superslabs_of(units);
-    size_t books = units * sizeof(struct record) + sizeof(struct chunk);
-    char *memory = freemap_map(units, books + superslabs * sizeof(struct superslab));
+    size_t before = units * sizeof(struct record) + sizeof(struct chunk);
+    size_t books = before + superslabs * sizeof(struct superslab);
+    char *memory = freemap_map(units, books);
     if (!memory) return NULL;
     uint32_t record = record_block_add((struct record *)(void *)memory);
-    if (!record) return NULL; /* 16,384 chunks exist: 16 TiB */
+    if (!record) { /* 16,384 chunks exist: 16 TiB */
+        freemap_unmap(memory, units, books);
+        return NULL;
+    }
     struct chunk *c = (struct chunk *)(void *)(memory + units * sizeof(struct record));
     *c = (struct chunk){.capacity = (uint32_t)units, .record = record};
-    c->superslabs = (struct superslab *)(void *)(memory + books);
+    c->superslabs = (struct superslab *)(void *)(memory + before);
     return c;
 }
 
@@ -220,6 +224,7 @@ static bool chunk_use(struct chunk *c, unsigned count)
         s->base = c->base + i * (uintptr_t)SUPERSLAB_SIZE;
         s->record = c->record + i * SUPERSLAB_UNITS;
         s->occupied = missing_units(superslab_length(c, i));
+        s->whole = s->occupied == 0;
     }
     store_release(&c->used, last + 1);
     return true;

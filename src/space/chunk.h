@@ -29,6 +29,7 @@ struct superslab {
     uint32_t tick;     /* of the last purge that looked here */
     uint8_t free_count;  /* of bits that are not in occupied; 0 before it is in use */
     uint8_t dirty_count; /* of bits in dirty */
+    bool whole;        /* the chunk does not end in it */
     bool huge;         /* huge pages are allowed: for long runs */
     bool has_maps;     /* the rests of its units' maps may have memory; shared */
     bool collapsed;    /* has a huge page, or was refused one, since the last purge */
@@ -76,7 +77,7 @@ INTERNAL void superslab_change(struct superslab *s, uint32_t occupied, uint32_t 
 /* Takes one of which nothing is handed out from where it is, and empties it. In arena.c. */
 INTERNAL void superslab_leave(struct superslab *s);
 
-/* Huge pages will be forbidden there, and what it has of them may be split. true = they were allowed. */
+/* Huge pages will be forbidden there. true = they were allowed. */
 INTERNAL bool superslab_forget_huge(struct superslab *s);
 
 /* A SuperSlab never used before, not yet in a bucket. NULL = the system refuses. */

@@ -30,7 +30,8 @@ static void consider(struct superslab *s, void *context)
     uint32_t index = c->seen++;
     if (index < c->from || index >= c->from + COLLAPSE_LOOKS || c->count == COLLAPSE_MAX) return;
     collapse_cursor = index + 1;
-    if (~s->occupied || s->collapsed || load_relaxed(&s->huge) || s->base % SUPERSLAB_SIZE) return;
+    if (~s->occupied || s->collapsed || load_relaxed(&s->huge)) return;
+    if (!s->whole || s->base % SUPERSLAB_SIZE) return; /* no huge page has room: what lies behind may be others' */
     s->collapsed = true;
     c->candidate[c->count++] = s;
 }

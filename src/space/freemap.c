@@ -36,6 +36,13 @@ void *freemap_map(size_t units, size_t books)
     return p + rests;
 }
 
+void freemap_unmap(void *p, size_t units, size_t books)
+{
+    size_t rests = mapped_bytes(units);
+    books = align_up(books, os_page_size());
+    if (os_unmap((char *)p - rests, rests + books)) sub_relaxed(&records.bytes, books);
+}
+
 bool freemap_commit(uint32_t record, size_t ready, size_t units)
 {
     size_t bytes = mapped_bytes(units) - mapped_bytes(ready);

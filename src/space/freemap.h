@@ -26,6 +26,10 @@ _Static_assert(FREEMAP_WORDS - RECORD_MAP_WORDS <= FREEMAP_REST_WORDS, "a map ha
  * of their maps in front of it. What is behind the records is zeroed and writable. NULL = refused. */
 INTERNAL void *freemap_map(size_t units, size_t books);
 
+/* Gives all of that back before it is in use; p is what freemap_map() returned. Where the system refuses, books still
+ * count. */
+INTERNAL void freemap_unmap(void *p, size_t units, size_t books);
+
 /* Makes the rests of the first `units` units writable, where those of the first `ready` are. `record` is the number of
  * the first unit's record. false = refused. */
 INTERNAL bool freemap_commit(uint32_t record, size_t ready, size_t units);

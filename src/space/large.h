@@ -28,8 +28,9 @@ struct large {
     struct list link;   /* mappings: live or kept */
     uint32_t number;    /* of this record */
     uint32_t units;     /* runs: how many */
-    uint32_t kept_tick; /* kept mappings: the tick in which they were freed */
-    uint32_t zeroed;    /* runs: the block was to read as zero, and so will the next one of its kind */
+    uint32_t kept_tick; /* kept mappings: the tick in which they were freed, or were refused to the system */
+    uint32_t zeroed;    /* runs: the block was to read as zero, and so will the next one of its kind; kept mappings: the
+                           system took their memory and refused to unmap them */
 };
 
 ALWAYS_INLINE struct large *large_at(uint32_t number)
@@ -91,7 +92,8 @@ INTERNAL size_t large_usable_size(const void *p, struct tag tag);
  * p must be live. */
 INTERNAL void *large_resize(void *p, struct tag tag, size_t size);
 
-/* Gives kept mappings back: those that were idle for a tick, or all. Returns bytes. */
+/* Gives kept mappings back: those that were idle for a tick, or all. Returns bytes, those included of which the system
+ * took the memory alone. */
 INTERNAL size_t large_purge(bool all);
 
 /* All of them, if they are too many to be kept where nobody looks after them any more. Returns bytes. */
@@ -103,7 +105,7 @@ INTERNAL bool large_has_kept(void);
 struct large_usage {
     struct run_counters runs; /* but for blocks in runs that heaps have kept */
     size_t mapping_live;    /* usable bytes in mappings */
-    size_t mapping_slack;   /* what mappings hold beyond: alignment, room to grow */
+    size_t mapping_slack;   /* what mappings hold beyond: alignment, room to grow, what is no block's and cannot go */
     size_t mapping_count;   /* live mappings */
     size_t kept;            /* bytes of kept mappings */
     size_t mallocs, frees;  /* of mappings, so far */
@@ -113,6 +115,9 @@ INTERNAL void large_usage(struct large_usage *usage);
 
 /* Checks I1 and I2. NULL = they hold. Other threads must be held out. */
 INTERNAL const char *large_verify(void);
+
+/* In the child of a fork: mappings are counted anew, since who was about to map or unmap one is gone. */
+INTERNAL void large_follow_fork(void);
 
 extern struct lock large_lock LINKED_AS("hak_large_lock"); /* for fork */
 

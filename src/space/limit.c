@@ -118,6 +118,13 @@ void limit_unmap(size_t less)
     lock_release(&arena_lock);
 }
 
+void limit_set_mapped(size_t bytes)
+{
+    lock_acquire(&arena_lock);
+    limits.mapped = bytes;
+    lock_release(&arena_lock);
+}
+
 size_t limit_held(void)
 {
     lock_acquire(&arena_lock);

@@ -10,7 +10,8 @@
  * The limit of a control group refuses nothing: not all that is held was touched. But who passes it is killed, so what
  * is free goes back at a mark below it. By what is then held the next mark is set, nearer to the limit.
  *
- * I1  mapped == sizes of all mappings that were asked for here and not given back
+ * I1  mapped == sizes of all mappings that were asked for here and not given back; in the child of a fork those that
+ *     another thread was about to enter or give back do not count
  * I2  no request that is granted makes the sum larger than `hard`; bookkeeping asks nobody
  */
 #ifndef HAK_SPACE_LIMIT_H
@@ -61,6 +62,9 @@ INTERNAL bool limit_has_room(size_t more);
 /* Counts `more` bytes of mappings. false = they may not be held, and nothing was counted. */
 INTERNAL bool limit_map(size_t more);
 INTERNAL void limit_unmap(size_t less);
+
+/* In the child of a fork: so much is mapped. */
+INTERNAL void limit_set_mapped(size_t bytes);
 
 /* What is held, in bytes. */
 INTERNAL size_t limit_held(void);

@@ -23,10 +23,14 @@ struct mapped mapped;
 
 static bool add_records(void)
 {
-    struct record *block = record_map(LARGE_RECORDS_PER_BLOCK * sizeof(struct record));
+    const size_t bytes = LARGE_RECORDS_PER_BLOCK * sizeof(struct record);
+    struct record *block = record_map(bytes);
     if (!block) return false;
     uint32_t number = record_block_add(block);
-    if (!number) return false;
+    if (!number) {
+        record_unmap(block, bytes);
+        return false;
+    }
     for (uint32_t i = 0; i < LARGE_RECORDS_PER_BLOCK; i++) {
         struct large *l = large_at(number + i);
         l->number = number + i;
@@ -87,6 +91,25 @@ struct shape {
     bool grows;       /* it has grown, and is likely to grow on */
 };
 
+/* ---- kept ones ---- */
+
+/* Under large_lock, as is the next. */
+static void kept_enter(struct large *l)
+{
+    l->kept_tick = mapped.tick;
+    publish(l, TAG_MAPPING_KEPT);
+    list_push_front(&mapped.kept, &l->link);
+    mapped.kept_bytes += l->map_size;
+    store_relaxed(&mapped.kept_count, mapped.kept_count + 1);
+}
+
+static void kept_leave(struct large *l)
+{
+    list_remove(&l->link);
+    mapped.kept_bytes -= l->map_size;
+    store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
+}
+
 /* Three quarters of it are filled; by a block that grows, one. */
 static bool is_used_by(const struct large *l, const struct shape *shape)
 {
@@ -104,11 +127,7 @@ static struct large *kept_take(const struct shape *shape)
         bool fits = is_used_by(l, shape) && (l->start & (shape->alignment - 1)) == 0;
         if (fits && (!best || l->size < best->size)) best = l;
     }
-    if (best) {
-        list_remove(&best->link);
-        mapped.kept_bytes -= best->map_size;
-        store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
-    }
+    if (best) kept_leave(best);
     lock_release(&large_lock);
     return best;
 }
@@ -133,6 +152,18 @@ static bool map_fresh(struct large *l, const struct shape *shape)
     return true;
 }
 
+/* A mapping without a record goes back, or counts for good. */
+static void give_up_place(void *p, size_t size)
+{
+    if (os_unmap(p, size)) {
+        limit_unmap(size);
+        return;
+    }
+    lock_acquire(&large_lock);
+    mapped.slack_bytes += size;
+    lock_release(&large_lock);
+}
+
 /* In a window the tag of the first unit can be taken: another place is tried while this one is held. */
 static bool map_tagged(struct large *l, const struct shape *shape, unsigned tries)
 {
@@ -141,8 +172,7 @@ static bool map_tagged(struct large *l, const struct shape *shape, unsigned trie
     void *held = (void *)l->map_base;
     size_t held_size = l->map_size;
     bool done = tries > 0 && map_tagged(l, shape, tries - 1);
-    (void)os_unmap(held, held_size);
-    limit_unmap(held_size);
+    give_up_place(held, held_size);
     return done;
 }
 
@@ -213,25 +243,30 @@ void *mapping_alloc_growing(size_t size, bool dense)
     return mapping_make(&shape, false);
 }
 
-/* The addresses go back, or when the system refuses that, only the memory, and the mapping stays kept. */
+/* The memory alone, if it has not gone before. Returns bytes. */
+static size_t mapping_empty(struct large *l)
+{
+    if (l->zeroed || !os_purge((void *)l->map_base, l->map_size)) return 0;
+    l->zeroed = true;
+    return l->map_size;
+}
+
+/* The addresses go back, or when the system refuses that, only the memory, and the mapping stays kept, as the latest:
+ * so all others come before it is tried again. Returns bytes. */
 static size_t mapping_release(struct large *l)
 {
     size_t bytes = l->map_size;
     publish(l, TAG_NONE);
     bool gone = os_unmap((void *)l->map_base, l->map_size);
-    if (!gone) {
-        (void)os_purge((void *)l->map_base, l->map_size);
-        publish(l, TAG_MAPPING_KEPT);
-    }
-    if (gone) limit_unmap(bytes);
+    if (gone)
+        limit_unmap(bytes);
+    else
+        bytes = mapping_empty(l);
     lock_acquire(&large_lock);
-    if (gone) {
+    if (gone)
         record_give_locked(l);
-    } else {
-        list_push_back(&mapped.kept, &l->link);
-        mapped.kept_bytes += l->map_size;
-        store_relaxed(&mapped.kept_count, mapped.kept_count + 1);
-    }
+    else
+        kept_enter(l);
     lock_release(&large_lock);
     return bytes;
 }
@@ -251,14 +286,9 @@ void mapping_free(struct large *l)
     mapped.frees++;
     count_mapping(l, false);
     if (l->start == l->map_base) l->size = l->map_size;
+    l->zeroed = false;
     bool keep = worth_keeping(l, now_ms);
-    if (keep) {
-        l->kept_tick = mapped.tick;
-        publish(l, TAG_MAPPING_KEPT);
-        list_push_front(&mapped.kept, &l->link);
-        mapped.kept_bytes += l->map_size;
-        store_relaxed(&mapped.kept_count, mapped.kept_count + 1);
-    }
+    if (keep) kept_enter(l);
     lock_release(&large_lock);
     if (!keep) (void)mapping_release(l);
 }
@@ -269,13 +299,10 @@ static struct large *kept_pop_idle(bool all)
     lock_acquire(&large_lock);
     if (!list_is_empty(&mapped.kept)) {
         l = container_of(mapped.kept.prev, struct large, link);
-        if (all || mapped.tick - l->kept_tick >= 2) {
-            list_remove(&l->link);
-            mapped.kept_bytes -= l->map_size;
-            store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
-        } else {
+        if (all || mapped.tick - l->kept_tick >= 2)
+            kept_leave(l);
+        else
             l = NULL;
-        }
     }
     lock_release(&large_lock);
     return l;
@@ -285,13 +312,10 @@ size_t large_purge(bool all)
 {
     size_t bytes = 0;
     lock_acquire(&large_lock);
-    uint32_t tick = ++mapped.tick;
+    mapped.tick++;
     unsigned left = mapped.kept_count; /* a mapping that cannot be unmapped comes back: once round */
     lock_release(&large_lock);
-    for (struct large *l; left > 0 && (l = kept_pop_idle(all)); left--) {
-        l->kept_tick = tick;
-        bytes += mapping_release(l);
-    }
+    for (struct large *l; left > 0 && (l = kept_pop_idle(all)); left--) bytes += mapping_release(l);
     return bytes;
 }
 
@@ -316,20 +340,12 @@ static void mapping_set(struct large *l, uintptr_t base, size_t size, size_t map
     lock_release(&large_lock);
 }
 
-/* A refused move can cost the reservation (os.h), and what a move needs beside it is counted in full: so the system is
- * asked for that first. */
-static bool may_grow_by(size_t more)
-{
-    void *p = os_map(more);
-    return p && os_unmap(p, more);
-}
-
-/* A tagged reservation. 0 = refused, or a move to it would be. */
-static uintptr_t place_to_grow(size_t room, size_t more, size_t alignment)
+/* A tagged reservation. 0 = refused. */
+static uintptr_t place_to_grow(size_t room, size_t alignment)
 {
     uintptr_t to = os_aligned(os_reserve, room, alignment);
     if (!to) return 0;
-    if (may_grow_by(more) && tagmap_claim(align_down(to, UNIT_SIZE), UNIT_SIZE)) return to;
+    if (tagmap_claim(align_down(to, UNIT_SIZE), UNIT_SIZE)) return to;
     (void)os_unmap((void *)to, room);
     return 0;
 }
@@ -339,7 +355,7 @@ static uintptr_t place_to_grow(size_t room, size_t more, size_t alignment)
 static bool mapping_move(struct large *l, size_t size, size_t room)
 {
     bool spare = size >= HUGE_SIZE_MIN && room > size; /* addresses are not short */
-    uintptr_t to = place_to_grow(room, room - l->map_size, spare ? SUPERSLAB_SIZE : os_page_size());
+    uintptr_t to = place_to_grow(room, spare ? SUPERSLAB_SIZE : os_page_size());
     if (!to) return false;
     lock_acquire(&large_lock);
     list_remove(&l->link); /* it has no tag for a while: who walks the list must not meet it */
@@ -359,11 +375,12 @@ static bool mapping_grow(struct large *l, size_t size, size_t room)
 {
     size_t more = room - l->map_size;
     if (!limit_map(more)) return false;
-    if (os_remap((void *)l->map_base, l->map_size, room)) {
+    enum remap_result result = os_remap((void *)l->map_base, l->map_size, room);
+    if (result == REMAP_DONE) {
         mapping_set(l, l->map_base, size, room);
         return true;
     }
-    bool moved = mapping_move(l, size, room);
+    bool moved = result == REMAP_NO_ROOM && mapping_move(l, size, room);
     if (!moved) limit_unmap(more);
     return moved;
 }
@@ -371,7 +388,7 @@ static bool mapping_grow(struct large *l, size_t size, size_t room)
 static bool mapping_shrink(struct large *l, size_t size)
 {
     size_t less = l->map_size - size;
-    if (!os_remap((void *)l->map_base, l->map_size, size)) return false;
+    if (os_remap((void *)l->map_base, l->map_size, size) != REMAP_DONE) return false;
     limit_unmap(less);
     mapping_set(l, l->map_base, size, size);
     return true;
@@ -435,6 +452,13 @@ void mapping_usage(struct large_usage *usage)
     usage->kept = mapped.kept_bytes;
     usage->mallocs = mapped.mallocs;
     usage->frees = mapped.frees;
+    lock_release(&large_lock);
+}
+
+COLD void large_follow_fork(void)
+{
+    lock_acquire(&large_lock);
+    limit_set_mapped(mapped.live_bytes + mapped.slack_bytes + mapped.kept_bytes);
     lock_release(&large_lock);
 }
 

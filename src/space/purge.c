@@ -40,6 +40,7 @@ static struct purge_item pick(struct superslab *s, uint32_t dirty)
     bool last = s->occupied == 0 && dirty == s->dirty;
     struct purge_item item = {.superslab = s, .units = last ? UINT32_MAX : dirty, .dirty = dirty};
     item.forbid_huge = superslab_forget_huge(s);
+    s->collapsed = false;
     arena.purging_units += bit_count(item.units & ~dirty);
     superslab_change(s, s->occupied | item.units, s->dirty & ~dirty);
     return item;

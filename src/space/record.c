@@ -20,6 +20,12 @@ void *record_map(size_t size)
     return p;
 }
 
+void record_unmap(void *p, size_t size)
+{
+    size = align_up(size, os_page_size());
+    if (os_unmap(p, size)) sub_relaxed(&records.bytes, size);
+}
+
 static size_t whole_pages(size_t count)
 {
     return align_up(count * sizeof(struct record), os_page_size());

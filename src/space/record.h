@@ -26,7 +26,7 @@ struct record {
 
 struct records {
     uint32_t blocks; /* entered so far; under record_lock */
-    size_t bytes;    /* mapped so far, but for maps of free blocks; shared counter */
+    size_t bytes;    /* mapped, but for maps of free blocks; shared counter */
 };
 
 extern struct records records LINKED_AS("hak_records");
@@ -39,8 +39,11 @@ ALWAYS_INLINE struct record *record_at(uint32_t number)
     return record_block[number >> RECORD_INDEX_BITS] + (number & (RECORDS_PER_BLOCK - 1));
 }
 
-/* Zeroed memory for bookkeeping, in whole pages; counted as records; never given back. NULL = refused. */
+/* Zeroed memory for bookkeeping, in whole pages; counted as records; in use never given back. NULL = refused. */
 INTERNAL void *record_map(size_t size);
+
+/* Gives it back before it is in use. Where the system refuses that it still counts. */
+INTERNAL void record_unmap(void *p, size_t size);
 
 /* Of a block that is a reservation makes the first `count` records writable, in whole pages, where the first `ready`
  * are. `first` is the number of its first record. false = refused. */

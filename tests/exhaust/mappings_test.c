@@ -5,42 +5,11 @@
  * after a heap of all sorts has grown. Nothing may end the program; what is freed can be had again at once; and when
  * the mappings are gone, everything can.
  */
-#include <sys/mman.h>
-
 #define EACH 12
+#include "others.h"
 #include "table.h"
 
-enum { PAGE = 4096, TAKEN_MAX = 1 << 20, SPARE_MOST = 12, RUN_MOST = 64 << 20, TOO_MANY = 125 };
-
-/* ---- mappings that are not the library's ---- */
-
-static char *region;
-static size_t region_size;
-
-/* Pages of one mapping with other rights each: every change of one makes two more of it. */
-static bool take_mappings(void)
-{
-    region_size = (size_t)TAKEN_MAX * PAGE;
-    region = (char *)mmap(NULL, region_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (region == MAP_FAILED) return false;
-    size_t at = PAGE;
-    while (at + PAGE < region_size && mprotect(region + at, PAGE, PROT_READ) == 0) at += 2 * PAGE;
-    bool full = at + PAGE < region_size;
-    for (unsigned i = 0; full; i++) /* neighbours with the same rights would be one */
-        full = mmap(NULL, PAGE, i % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
-    return at + PAGE < region_size;
-}
-
-/* A page in the middle that becomes like its neighbours makes three mappings one. */
-static void spare_mappings(unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) mprotect(region + (2 * (size_t)i + 1) * PAGE, PAGE, PROT_NONE);
-}
-
-static void give_mappings(void)
-{
-    munmap(region, region_size);
-}
+enum { SPARE_MOST = 12, RUN_MOST = 64 << 20, TOO_MANY = 125 };
 
 /* ---- scenes ---- */
 

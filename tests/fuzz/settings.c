@@ -281,7 +281,7 @@ void set_world_up(struct input *in)
     unsigned flags = input_byte(in), more = input_byte(in), environment = input_byte(in);
     fake.memory_is_charged = flags & 1;
     fake.place_gap = flags & 2 ? 65536 : 0;
-    fake.remap_eats_target = flags & 4;
+    fake.remap_is_final = flags & 4;
     fake.threads_refused = !(flags & 8);
     fake.collapse_refused = flags & 16;
     fake.threads_sleep = flags & 32;

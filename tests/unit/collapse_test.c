@@ -66,6 +66,50 @@ static void never_means_never(void)
     require(collapse_all() == 0 && fake.collapses == 0);
 }
 
+/* Until part of it is purged, whoever takes its units. */
+static void what_was_filled_by_a_huge_page_is_not_collapsed(void)
+{
+    static struct span span[SUPERSLAB_UNITS];
+    do_free(do_malloc(1));
+    for (unsigned i = 0; i < HUGE_AFTER || fake.calls[FAKE_FILL_HUGE] == 0; i++) require(arena_take(1, true, &span[0]));
+    for (unsigned i = 0; i < SUPERSLAB_UNITS; i++) {
+        if (i > 0) require(arena_take(1, i % 2, &span[i]));
+        memset((void *)span[i].base, 1, UNIT_SIZE);
+    }
+    const struct superslab *s = chunk_superslab_of(span[0].record);
+    require(s->free_count == 0 && s == chunk_superslab_of(span[SUPERSLAB_UNITS - 1].record));
+    require(collapse_all() == 0 && fake.collapses == 0);
+    arena_give(span[0].base, span[0].record, 1);
+    require(arena_purge(true) > 0 && arena_take(1, false, &span[0]) && s->free_count == 0);
+    memset((void *)span[0].base, 1, UNIT_SIZE);
+    require(collapse_all() == 1);
+}
+
+/* Its only SuperSlab begins where a huge page does, and what lies behind is not the library's. */
+static void a_superslab_that_its_chunk_cuts_short_is_left_alone(void)
+{
+    enum { UNITS = 16, ADDRESSES = 1 << 20 };
+    struct span span;
+    fake.address_limit = 256 * (size_t)ADDRESSES; /* chunks have a sixteenth of it */
+    do_free(do_malloc(1));
+    while (arena_take(1, false, &span)) fake.map_bytes_max = 0; /* the first chunk to its end */
+    fake.place = UINT64_C(0x500000000000) - UNIT_SIZE + 4096; /* so that nothing behind it is cut off, and used next */
+    fake.place_gap = 2 * ADDRESSES;
+    fake.map_bytes_max = ADDRESSES + UNIT_SIZE - 4096;
+    for (unsigned i = 0; i < UNITS; i++) {
+        require(arena_take(1, false, &span));
+        memset((void *)span.base, 1, UNIT_SIZE);
+    }
+    const struct superslab *s = chunk_superslab_of(span.record);
+    require(s->base % SUPERSLAB_SIZE == 0 && s->free_count == 0 && bit_count(s->occupied) == SUPERSLAB_UNITS);
+    require(chunk_of(span.record)->size == ADDRESSES);
+    void *others = mmap((void *)(s->base + ADDRESSES), ADDRESSES, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    require(others != MAP_FAILED);
+    memset(others, 1, ADDRESSES);
+    require(collapse_all() == 0 && fake.collapses == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -74,6 +118,8 @@ int main(void)
         TEST(a_refused_collapse_is_not_repeated),
         TEST(what_the_system_forbids_is_not_done),
         TEST(never_means_never),
+        TEST(what_was_filled_by_a_huge_page_is_not_collapsed),
+        TEST(a_superslab_that_its_chunk_cuts_short_is_left_alone),
     };
     return run_unit_tests(tests);
 }

@@ -70,9 +70,6 @@ static void each_remap_to_fails_after_remap(void)
     fake_fail_every(FAKE_REMAP, 1);
     fail_each(FAKE_REMAP_TO, 1);
     fail_each(FAKE_REMAP_TO, FAKE_FOR_GOOD);
-    fake.remap_eats_target = true;
-    fail_each(FAKE_REMAP_TO, 1);
-    fail_each(FAKE_REMAP_TO, FAKE_FOR_GOOD);
 }
 
 /* With the address space limited the tag map is a window. */

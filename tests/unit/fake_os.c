@@ -229,19 +229,20 @@ void *os_map(size_t size)
 
 bool os_unmap(void *p, size_t size)
 {
-    if (fake_fails(FAKE_UNMAP)) return false;
+    if (fake_fails(FAKE_UNMAP) || (p == fake.never_unmapped && p)) return false;
     int saved = errno;
     bool done = munmap(p, size) == 0;
     if (done) fake_discharge(size);
     if (done) fake_give_place((uintptr_t)p, size);
+    if (done && fake.while_unmapping) fake.while_unmapping();
     errno = saved;
     return done;
 }
 
-bool os_remap(void *p, size_t size, size_t new_size)
+enum remap_result os_remap(void *p, size_t size, size_t new_size)
 {
-    if (fake_fails(FAKE_REMAP)) return false;
-    if (new_size > size && !fake_charge(new_size - size)) return false;
+    if (fake_fails(FAKE_REMAP)) return fake.remap_is_final ? REMAP_REFUSED : REMAP_NO_ROOM;
+    if (new_size > size && !fake_charge(new_size - size)) return REMAP_NO_ROOM;
     int saved = errno;
     bool done = mremap(p, size, new_size, 0) != MAP_FAILED;
     if (done && new_size < size) fake_discharge(size - new_size);
@@ -251,7 +252,7 @@ bool os_remap(void *p, size_t size, size_t new_size)
         fake_raise(&fake.place_most, (uintptr_t)p + new_size);
     }
     errno = saved;
-    return done;
+    return done ? REMAP_DONE : REMAP_NO_ROOM;
 }
 
 /* Beforehand the mapping and the reservation are charged, afterwards only what they have become; in between the growth
@@ -264,7 +265,7 @@ bool os_remap_to(void *p, size_t size, size_t new_size, void *to)
         fails = !fake_charge(new_size - size);
         if (!fails) fake_discharge(new_size - size);
     }
-    if (fails && fake.remap_eats_target && munmap(to, new_size) == 0) fake_discharge(new_size);
+    if (fails && munmap(to, new_size) == 0) fake_discharge(new_size);
     bool done = !fails && mremap(p, size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED;
     if (done) fake_discharge(size);
     errno = saved;

@@ -36,7 +36,8 @@ struct fake_os {
     uint64_t fail_count[FAKE_CALLS]; /* how many fail from there on */
     uint64_t fail_also[FAKE_CALLS];  /* number of one more call that fails; 0 = none */
     uint64_t fail_every[FAKE_CALLS]; /* every k-th call fails; 0 = none */
-    bool remap_eats_target;        /* a failed os_remap_to() leaves no reservation behind */
+    bool remap_is_final;           /* a failed os_remap() says that another place will not do either */
+    const void *never_unmapped;    /* os_unmap() of what begins here is refused */
     uint64_t now_ms;               /* moved by tests only */
     uint64_t fill_ns;              /* what os_fill_huge() and os_collapse() take */
     uint64_t collapses;            /* so far */
@@ -62,6 +63,7 @@ struct fake_os {
     uint64_t waits, wakes;
     void (*while_waiting)(void);   /* what others do during os_wait() */
     void (*while_purging)(void);   /* and during os_purge() */
+    void (*while_unmapping)(void); /* and during os_unmap(), when it is done */
     bool threads_refused;          /* what os_thread_start() says; at first it refuses: nobody would run it */
     int (*thread_main)(bool alone); /* of the last thread started; the test runs it where it wants */
     uint64_t thread_starts, thread_joins;

@@ -154,6 +154,61 @@ static void a_refused_unmap_keeps_the_mapping_and_gives_its_memory_back(void)
     require_whole();
 }
 
+/* `stuck` is the oldest, and nobody can unmap it. */
+static void keep_behind_a_stuck_one(void **stuck, void **other)
+{
+    start();
+    *stuck = map_block(3 * MIB);
+    *other = map_block(5 * MIB);
+    put(*stuck);
+    put(*other);
+    fake.never_unmapped = *stuck;
+}
+
+static void a_mapping_that_cannot_go_does_not_hold_others(void)
+{
+    void *stuck, *other;
+    keep_behind_a_stuck_one(&stuck, &other);
+    require(large_purge(true) == 8 * MIB);
+    require(kind_of(stuck) == TAG_MAPPING_KEPT && kind_of(other) == TAG_NONE && usage().kept == 3 * MIB);
+    require_whole();
+    put(map_block(9 * MIB));
+    require(large_purge(true) == 9 * MIB, "the memory of the other went before");
+    fake.never_unmapped = NULL;
+    require(large_purge(true) == 3 * MIB && !large_has_kept());
+    require_whole();
+}
+
+static void nor_when_they_are_idle(void)
+{
+    void *stuck, *other;
+    keep_behind_a_stuck_one(&stuck, &other);
+    size_t bytes = 0;
+    for (unsigned i = 0; i < 3; i++) bytes += large_purge(false);
+    require(bytes == 8 * MIB, "%zu", bytes);
+    require(kind_of(stuck) == TAG_MAPPING_KEPT && kind_of(other) == TAG_NONE);
+    put(map_block(9 * MIB));
+    for (unsigned i = 0; i < 3; i++) bytes += large_purge(false);
+    require(bytes == 17 * MIB && usage().kept == 3 * MIB, "%zu", bytes);
+    require_whole();
+}
+
+static void memory_that_stays_counts_as_given_back_by_nobody(void)
+{
+    start();
+    void *p = map_block(3 * MIB);
+    put(p);
+    fake.never_unmapped = p;
+    fake_fail(FAKE_PURGE, 1, 1);
+    require(large_purge(true) == 0 && fake.failures[FAKE_PURGE] == 1);
+    require(large_purge(true) == 3 * MIB, "the next time it is tried again");
+    require(large_purge(true) == 0);
+    require(map_block(3 * MIB) == p);
+    put(p);
+    require(large_purge(true) == 3 * MIB, "it was used again");
+    require_whole();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +221,9 @@ int main(void)
         TEST(what_is_taken_again_is_kept_for_a_while),
         TEST(kept_mappings_idle_for_a_tick_go_back),
         TEST(a_refused_unmap_keeps_the_mapping_and_gives_its_memory_back),
+        TEST(a_mapping_that_cannot_go_does_not_hold_others),
+        TEST(nor_when_they_are_idle),
+        TEST(memory_that_stays_counts_as_given_back_by_nobody),
     };
     return run_unit_tests(tests);
 }

@@ -106,6 +106,61 @@ static void a_mapping_that_cannot_grow_leaves_the_sum_exact(void)
     require(limits.mapped == 0, "%zu", limits.mapped);
 }
 
+/* In a window the first place is somebody else's, and the system does not take it back. */
+static void a_place_that_cannot_go_back_stays_in_the_sum(void)
+{
+    fake.address_limit = 1024 * MIB;
+    start();
+    require(tagmap.windowed);
+    fake.place = UINT64_C(0x500000000000);
+    (void)tagmap_claim(fake.place, UNIT_SIZE);
+    size_t before = limit_held();
+    fake_fail(FAKE_UNMAP, 1, 1);
+    char *p = malloc_mapping(3 * MIB);
+    require(p && fake.failures[FAKE_UNMAP] == 1);
+    require(limit_held() == before + 6 * MIB);
+    require_exact();
+    do_free(p);
+    (void)hak_purge();
+    require(limits.mapped == 3 * MIB, "%zu", limits.mapped);
+    require_exact();
+}
+
+static unsigned forks;
+
+static void count_in_the_child(void)
+{
+    struct large_usage usage;
+    fork_child();
+    mapping_usage(&usage);
+    size_t there = usage.mapping_live + usage.mapping_slack + usage.kept;
+    require(limits.mapped == there, "%zu bytes count, %zu are there", limits.mapped, there);
+    require_exact();
+}
+
+/* By another thread. */
+static void fork_meanwhile(void)
+{
+    fork_prepare();
+    require(run_forked(count_in_the_child) == 0);
+    fork_parent();
+    forks++;
+}
+
+static void a_fork_beside_an_unmap_leaves_the_child_s_sum_exact(void)
+{
+    start();
+    void *p = malloc_mapping(3 * MIB), *q = malloc_mapping(5 * MIB);
+    do_free(q);
+    fake.while_unmapping = fork_meanwhile;
+    (void)large_purge(true);
+    require(forks == 1);
+    require_exact();
+    do_free(p);
+    (void)large_purge(true);
+    require(forks == 2 && limits.mapped == 0, "%zu", limits.mapped);
+}
+
 /* ---- the hard limit ---- */
 
 static void requests_above_the_hard_limit_get_enomem(void)
@@ -305,6 +360,8 @@ int main(void)
         TEST(what_goes_back_is_not_held_twice),
         TEST(refusals_of_the_system_leave_the_sum_exact),
         TEST(a_mapping_that_cannot_grow_leaves_the_sum_exact),
+        TEST(a_place_that_cannot_go_back_stays_in_the_sum),
+        TEST(a_fork_beside_an_unmap_leaves_the_child_s_sum_exact),
         TEST(requests_above_the_hard_limit_get_enomem),
         TEST(memory_freed_at_the_limit_serves_another_size),
         TEST(dirty_units_can_be_had_above_the_limit),

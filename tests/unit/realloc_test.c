@@ -96,13 +96,13 @@ static void a_remap_refused_moves_the_pages(void)
 
 static void both_remaps_refused_copy_the_bytes(void)
 {
-    for (int eats = 0; eats < 2; eats++) {
+    for (int final = 0; final < 2; final++) {
         unsigned char *p = filled(MAPPING_BYTES);
         fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
         fake_fail(FAKE_REMAP_TO, 1, FAKE_FOR_GOOD);
-        fake.remap_eats_target = eats;
+        fake.remap_is_final = final;
         unsigned char *q = hak_realloc(p, 2 * MAPPING_BYTES);
-        require(q && q != p, "target lost: %d", eats);
+        require(q && q != p, "no other place will do: %d", final);
         require_filled(q, MAPPING_BYTES);
         q[2 * MAPPING_BYTES - 1] = 1;
         fake_fail_nothing();

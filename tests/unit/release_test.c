@@ -336,6 +336,22 @@ static void large_blocks_find_room_after_small_ones(void)
     }
 }
 
+/* It takes a mapping of its own, whatever its size. */
+static void a_small_block_far_aligned_finds_room_after_others(void)
+{
+    static void *small[20000];
+    size_t count = 0;
+    fake.address_limit = 256 * MIB;
+    fake.address_bytes_max = 256 * MIB;
+    while (count < array_length(small) && (small[count] = do_malloc(30000))) count++;
+    require(!do_aligned(8 * MIB, 100) && errno == ENOMEM);
+    while (count > 0) do_free(small[--count]);
+    void *block = do_aligned(8 * MIB, 100);
+    require(block && (uintptr_t)block % (8 * MIB) == 0);
+    do_free(block);
+    require_sound();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +373,7 @@ int main(void)
         TEST(a_refused_cut_changes_nothing),
         TEST(tags_of_a_window_are_free_for_others),
         TEST(large_blocks_find_room_after_small_ones),
+        TEST(a_small_block_far_aligned_finds_room_after_others),
     };
     return run_unit_tests(tests);
 }

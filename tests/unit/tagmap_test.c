@@ -162,6 +162,32 @@ static void a_claim_across_parts_makes_all_writable(void)
     require(tagmap_get((void *)(base + part + 2 * UNIT_SIZE)).word == 0);
 }
 
+static void books_without_a_number_go_back(void)
+{
+    struct span span;
+    require(do_malloc(1), "its chunk stays");
+    records.blocks = RECORD_BLOCKS - 1;
+    size_t bytes = record_bytes();
+    size_t addresses = fake.address_bytes;
+    for (unsigned i = 0; i < 10; i++) require(!do_malloc((size_t)100 << 20) && errno == ENOMEM);
+    require(record_bytes() == bytes && fake.address_bytes == addresses, "mappings");
+    while (arena_take(SUPERSLAB_UNITS, false, &span)) continue; /* to the end of the only chunk */
+    bytes = record_bytes();
+    addresses = fake.address_bytes;
+    for (unsigned i = 0; i < 10; i++) require(!arena_take(SUPERSLAB_UNITS, false, &span));
+    require(record_bytes() == bytes && fake.address_bytes == addresses, "chunks");
+}
+
+static void books_that_must_stay_count(void)
+{
+    do_free(do_malloc(1));
+    records.blocks = RECORD_BLOCKS - 1;
+    size_t bytes = record_bytes();
+    fake_fail(FAKE_UNMAP, 1, 1);
+    require(!mapping_alloc(UNIT_SIZE, 1, false));
+    require(record_bytes() == bytes + LARGE_RECORDS_PER_BLOCK * sizeof(struct record));
+}
+
 /* ---- the window ---- */
 
 static void limit_addresses(void)
@@ -327,6 +353,8 @@ int main(void)
         TEST(a_refused_commit_can_be_tried_again),
         TEST(a_part_is_made_writable_once),
         TEST(a_claim_across_parts_makes_all_writable),
+        TEST(books_without_a_number_go_back),
+        TEST(books_that_must_stay_count),
         TEST(a_limited_process_gets_a_window_of_32_times_its_limit),
         TEST(a_refused_map_becomes_a_window),
         TEST(windows_shrink_until_the_system_agrees),
