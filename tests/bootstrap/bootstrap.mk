@@ -1,15 +1,15 @@
 # bootstrap.mk - builds tests/bootstrap and adds its tests to TESTS.
 #
 # Ways as in tests/api/api.mk; dlopen_test and interposed_test bring the library in by themselves and run
-# plainly, plugin_test needs a dynamic linker; fork_test is slow, and two ways show what there is to see.
+# plainly, plugin_test and loading_test need a dynamic linker; fork_test is slow, and two ways show what there is to see.
 
 BOOTSTRAP_PLAIN := dlopen_test interposed_test
-BOOTSTRAP_DYNAMIC := plugin_test
+BOOTSTRAP_DYNAMIC := plugin_test loading_test
 BOOTSTRAP_SLOW := fork_test
 BOOTSTRAP_C := $(filter-out $(BOOTSTRAP_PLAIN) $(BOOTSTRAP_DYNAMIC) $(BOOTSTRAP_SLOW),$(basename $(notdir $(wildcard tests/bootstrap/*_test.c))))
 BOOTSTRAP_CXX := $(basename $(notdir $(wildcard tests/bootstrap/*_test.cc)))
 BOOTSTRAP_WAYS := preload shared static static-pie
-BOOTSTRAP_HEADERS := tests/bootstrap/common.h tests/own_thread.h tests/api/weak.h tests/regress/sanitized.h tests/tap.h include/hakmem/hakmem.h
+BOOTSTRAP_HEADERS := tests/bootstrap/common.h tests/bootstrap/loading.h tests/own_thread.h tests/api/weak.h tests/regress/sanitized.h tests/tap.h include/hakmem/hakmem.h
 
 BOOTSTRAP_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 BOOTSTRAP_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread
@@ -31,13 +31,15 @@ endif
 .PHONY: bootstrap-tests
 bootstrap-tests: $(BOOTSTRAP_PROGRAMS)
 
-$(BUILD)/tests/bootstrap/alloc_on_load.so $(BUILD)/tests/bootstrap/calling_interposer.so: $(BUILD)/tests/bootstrap/%.so: tests/bootstrap/%.c
+BOOTSTRAP_LIBRARIES := $(addprefix $(BUILD)/tests/bootstrap/,$(addsuffix .so,alloc_on_load calling_interposer waiting_plugin aborting_allocator))
+$(BOOTSTRAP_LIBRARIES): $(BUILD)/tests/bootstrap/%.so: tests/bootstrap/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -fPIC -shared -o $@ $< -pthread
 
 $(BUILD)/tests/bootstrap/preload/plugin_test $(BUILD)/tests/bootstrap/shared/plugin_test: | $(BUILD)/tests/bootstrap/alloc_on_load.so
+$(BUILD)/tests/bootstrap/preload/loading_test $(BUILD)/tests/bootstrap/shared/loading_test: | $(BUILD)/tests/bootstrap/waiting_plugin.so
 $(BUILD)/tests/bootstrap/plain/dlopen_test: | $(LIB_SO)
-$(BUILD)/tests/bootstrap/plain/interposed_test: | $(BUILD)/tests/bootstrap/calling_interposer.so $(LIB_SO)
+$(BUILD)/tests/bootstrap/plain/interposed_test: | $(BUILD)/tests/bootstrap/calling_interposer.so $(BUILD)/tests/bootstrap/aborting_allocator.so $(LIB_SO)
 
 $(BUILD)/tests/bootstrap/preload/%: tests/api/preloaded.sh $(BUILD)/tests/bootstrap/plain/% $(LIB_SO)
 	@mkdir -p $(@D)

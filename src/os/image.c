@@ -1,0 +1,105 @@
+/* image.c - see image.h.
+ *
+ * Uses: dl_iterate_phdr(), and the tables that each image has for the dynamic linker. Locks: none of ours.
+ *
+ * Why not dlsym(): it takes a lock that dlopen() holds while constructors run, which may wait for the thread that asks;
+ * it looks into what is visible to everybody, or to what has been opened, and opening allocates. The lock taken here is
+ * held for moments only.
+ */
+#include "image.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+
+/* A static program may lack them. */
+#pragma weak dl_iterate_phdr
+#pragma weak dlsym
+
+/* ---- one image ---- */
+
+/* 0 = there is no such entry. */
+static uintptr_t dynamic_value(const struct dl_phdr_info *image, int64_t tag)
+{
+    const ElfW(Dyn) *entry = NULL;
+    for (size_t i = 0; i < image->dlpi_phnum; i++)
+        if (image->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            entry = (const ElfW(Dyn) *)(image->dlpi_addr + image->dlpi_phdr[i].p_vaddr);
+    for (; entry && entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == tag) return entry->d_un.d_ptr;
+    return 0;
+}
+
+/* Some dynamic linkers have put the address there, others have left the offset. */
+static const void *dynamic_table(const struct dl_phdr_info *image, int64_t tag)
+{
+    uintptr_t value = dynamic_value(image, tag);
+    return (const void *)(value != 0 && value < image->dlpi_addr ? image->dlpi_addr + value : value);
+}
+
+static uint32_t hash_of(const char *name)
+{
+    uint32_t hash = 5381;
+    for (; *name; name++) hash = hash * 33 + (unsigned char)*name;
+    return hash;
+}
+
+static bool is_function(const ElfW(Sym) *symbol)
+{
+    return symbol->st_shndx != SHN_UNDEF && (symbol->st_info & 15) == STT_FUNC;
+}
+
+/* What the image itself defines for others. NULL = not that, or it has no table of the kind that is usual with glibc:
+ *
+ *   buckets, first symbol, words of filter, - | filter, 8 bytes a word | buckets | hashes; bit 0 ends a chain */
+static void *find_in(const struct dl_phdr_info *image, const char *name)
+{
+    const uint32_t *table = dynamic_table(image, DT_GNU_HASH);
+    const ElfW(Sym) *symbols = dynamic_table(image, DT_SYMTAB);
+    const char *names = dynamic_table(image, DT_STRTAB);
+    if (!table || !symbols || !names || table[0] == 0) return NULL;
+    const uint32_t *buckets = table + 4 + 2 * (size_t)table[2];
+    const uint32_t *hashes = buckets + table[0];
+    uint32_t first = table[1];
+    uint32_t hash = hash_of(name);
+    uint32_t i = buckets[hash % table[0]];
+    if (i < first) return NULL;
+    for (;; i++) {
+        uint32_t other = hashes[i - first];
+        bool same = (other | 1) == (hash | 1) && __builtin_strcmp(names + symbols[i].st_name, name) == 0;
+        if (same && is_function(&symbols[i])) return (void *)(image->dlpi_addr + symbols[i].st_value);
+        if (other & 1) return NULL;
+    }
+}
+
+/* ---- libc ---- */
+
+struct search {
+    const char *name;
+    void *found;
+};
+
+static bool is_libc(const char *path)
+{
+    static const char name[] = "/libc.so.6";
+    size_t length = __builtin_strlen(path);
+    return length >= sizeof(name) - 1 && __builtin_strcmp(path + length - (sizeof(name) - 1), name) == 0;
+}
+
+static int look_into_libc(struct dl_phdr_info *image, size_t size UNUSED, void *data)
+{
+    struct search *search = data;
+    if (!is_libc(image->dlpi_name)) return 0;
+    search->found = find_in(image, search->name);
+    return 1;
+}
+
+void *image_libc_function(const char *name)
+{
+    struct search search = {.name = name};
+    int saved = errno;
+    if (dl_iterate_phdr) (void)dl_iterate_phdr(look_into_libc, &search);
+    if (!search.found && dlsym) search.found = dlsym(RTLD_NEXT, name); /* a libc of another name */
+    errno = saved;
+    return search.found;
+}
