@@ -18,13 +18,19 @@
 
 /* ---- one image ---- */
 
+/* NULL = there are none. The last has the tag DT_NULL. */
+static const ElfW(Dyn) *dynamic_entries(const struct dl_phdr_info *image)
+{
+    for (size_t i = 0; i < image->dlpi_phnum; i++)
+        if (image->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            return (const ElfW(Dyn) *)(image->dlpi_addr + image->dlpi_phdr[i].p_vaddr);
+    return NULL;
+}
+
 /* 0 = there is no such entry. */
 static uintptr_t dynamic_value(const struct dl_phdr_info *image, int64_t tag)
 {
-    const ElfW(Dyn) *entry = NULL;
-    for (size_t i = 0; i < image->dlpi_phnum; i++)
-        if (image->dlpi_phdr[i].p_type == PT_DYNAMIC)
-            entry = (const ElfW(Dyn) *)(image->dlpi_addr + image->dlpi_phdr[i].p_vaddr);
+    const ElfW(Dyn) *entry = dynamic_entries(image);
     for (; entry && entry->d_tag != DT_NULL; entry++)
         if (entry->d_tag == tag) return entry->d_un.d_ptr;
     return 0;
@@ -44,9 +50,11 @@ static uint32_t hash_of(const char *name)
     return hash;
 }
 
-static bool is_function(const ElfW(Sym) *symbol)
+/* Not what is to be called first for its address, or has one in each thread. */
+static bool is_defined(const ElfW(Sym) *symbol)
 {
-    return symbol->st_shndx != SHN_UNDEF && (symbol->st_info & 15) == STT_FUNC;
+    unsigned type = symbol->st_info & 15;
+    return symbol->st_shndx != SHN_UNDEF && (type == STT_FUNC || type == STT_OBJECT);
 }
 
 /* What the image itself defines for others. NULL = not that, or it has no table of the kind that is usual with glibc:
@@ -67,7 +75,7 @@ static void *find_in(const struct dl_phdr_info *image, const char *name)
     for (;; i++) {
         uint32_t other = hashes[i - first];
         bool same = (other | 1) == (hash | 1) && __builtin_strcmp(names + symbols[i].st_name, name) == 0;
-        if (same && is_function(&symbols[i])) return (void *)(image->dlpi_addr + symbols[i].st_value);
+        if (same && is_defined(&symbols[i])) return (void *)(image->dlpi_addr + symbols[i].st_value);
         if (other & 1) return NULL;
     }
 }
@@ -102,4 +110,74 @@ void *image_libc_function(const char *name)
     if (!search.found && dlsym) search.found = dlsym(RTLD_NEXT, name); /* a libc of another name */
     errno = saved;
     return search.found;
+}
+
+/* ---- a C++ library ---- */
+
+static bool image_holds(const struct dl_phdr_info *image, uintptr_t address)
+{
+    for (size_t i = 0; i < image->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &image->dlpi_phdr[i];
+        if (part->p_type == PT_LOAD && address - (image->dlpi_addr + part->p_vaddr) < part->p_memsz) return true;
+    }
+    return false;
+}
+
+/* true = the image says itself that it needs the other. */
+static bool image_needs(const struct dl_phdr_info *image, const struct dl_phdr_info *other)
+{
+    const char *names = dynamic_table(image, DT_STRTAB);
+    const char *slash = __builtin_strrchr(other->dlpi_name, '/');
+    const char *name = slash ? slash + 1 : other->dlpi_name;
+    const ElfW(Dyn) *entry = names ? dynamic_entries(image) : NULL;
+    for (; entry && entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == DT_NEEDED && __builtin_strcmp(names + entry->d_un.d_val, name) == 0) return true;
+    return false;
+}
+
+enum rank { NONE, SOMEWHERE, NEEDED, OWN };
+
+struct set_search {
+    const char *const *names;
+    void **found;
+    size_t count;
+    uintptr_t caller;
+    struct dl_phdr_info own; /* the caller's image */
+    enum rank rank;          /* of what was found so far */
+};
+
+static int look_for_caller(struct dl_phdr_info *image, size_t size UNUSED, void *data)
+{
+    struct set_search *search = data;
+    if (!image_holds(image, search->caller)) return 0;
+    search->own = *image;
+    return 1;
+}
+
+static enum rank rank_of(const struct set_search *search, const struct dl_phdr_info *image)
+{
+    if (search->own.dlpi_phdr == image->dlpi_phdr) return OWN;
+    if (search->own.dlpi_phdr && image_needs(&search->own, image)) return NEEDED;
+    return SOMEWHERE;
+}
+
+static int look_for_set(struct dl_phdr_info *image, size_t size UNUSED, void *data)
+{
+    struct set_search *search = data;
+    enum rank rank = rank_of(search, image);
+    if (rank <= search->rank) return 0;
+    for (size_t i = 0; i < search->count; i++)
+        if (!find_in(image, search->names[i])) return 0;
+    for (size_t i = 0; i < search->count; i++) search->found[i] = find_in(image, search->names[i]);
+    search->rank = rank;
+    return rank == OWN;
+}
+
+bool image_find_set(const char *const *names, size_t count, const void *caller, void **found)
+{
+    struct set_search search = {.names = names, .found = found, .count = count, .caller = (uintptr_t)caller};
+    if (!dl_iterate_phdr) return false;
+    (void)dl_iterate_phdr(look_for_caller, &search);
+    (void)dl_iterate_phdr(look_for_set, &search);
+    return search.rank != NONE;
 }

@@ -1,6 +1,6 @@
 /* image.h - the program and the libraries that are loaded, and the functions in them.
  *
- * Callers: front/foreign.c. No lock of ours is needed. Nothing here allocates, changes errno, or waits for a
+ * Callers: front/foreign.c, api/cxx.c. No lock of ours is needed. Nothing here allocates, changes errno, or waits for a
  * constructor: only for those who load or unload a library at this moment.
  */
 #ifndef HAK_OS_IMAGE_H
@@ -11,5 +11,10 @@
 /* libc's own function of that name, whoever else has defined one. NULL = there is none, or no libc beside the program:
  * in a static one. */
 INTERNAL void *image_libc_function(const char *name);
+
+/* All of these, functions or data, from one image: from the one that the code at `caller` lies in, else from one that
+ * this says it needs, else from the first, whether others see them or not. false = no image defines them all. */
+bool image_find_set(const char *const *names, size_t count, const void *caller, void **found)
+    LINKED_AS("hak_image_find_set");
 
 #endif

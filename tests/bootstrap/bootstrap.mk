@@ -1,10 +1,10 @@
 # bootstrap.mk - builds tests/bootstrap and adds its tests to TESTS.
 #
 # Ways as in tests/api/api.mk; dlopen_test and interposed_test bring the library in by themselves and run
-# plainly, plugin_test and loading_test need a dynamic linker; fork_test is slow, and two ways show what there is to see.
+# plainly, plugin_test, loading_test and local_cxx_test need a dynamic linker; fork_test is slow, and two ways show what there is to see.
 
 BOOTSTRAP_PLAIN := dlopen_test interposed_test
-BOOTSTRAP_DYNAMIC := plugin_test loading_test
+BOOTSTRAP_DYNAMIC := plugin_test loading_test local_cxx_test
 BOOTSTRAP_SLOW := fork_test
 BOOTSTRAP_C := $(filter-out $(BOOTSTRAP_PLAIN) $(BOOTSTRAP_DYNAMIC) $(BOOTSTRAP_SLOW),$(basename $(notdir $(wildcard tests/bootstrap/*_test.c))))
 BOOTSTRAP_CXX := $(basename $(notdir $(wildcard tests/bootstrap/*_test.cc)))
@@ -36,8 +36,17 @@ $(BOOTSTRAP_LIBRARIES): $(BUILD)/tests/bootstrap/%.so: tests/bootstrap/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -fPIC -shared -o $@ $< -pthread
 
+$(BUILD)/tests/bootstrap/throwing_plugin.so: tests/bootstrap/throwing_plugin.cc
+	@mkdir -p $(@D)
+	$(CXX) $(BOOTSTRAP_CXXFLAGS) -fPIC -shared -o $@ $<
+
+$(BUILD)/tests/bootstrap/throwing_plugin_static.so: tests/bootstrap/throwing_plugin.cc
+	@mkdir -p $(@D)
+	$(CXX) $(BOOTSTRAP_CXXFLAGS) -fPIC -shared -static-libstdc++ -static-libgcc -o $@ $<
+
 $(BUILD)/tests/bootstrap/preload/plugin_test $(BUILD)/tests/bootstrap/shared/plugin_test: | $(BUILD)/tests/bootstrap/alloc_on_load.so
-$(BUILD)/tests/bootstrap/preload/loading_test $(BUILD)/tests/bootstrap/shared/loading_test: | $(BUILD)/tests/bootstrap/waiting_plugin.so
+$(foreach way,preload shared,$(addprefix $(BUILD)/tests/bootstrap/$(way)/,loading_test local_cxx_test)): | $(BUILD)/tests/bootstrap/waiting_plugin.so
+$(foreach way,preload shared,$(BUILD)/tests/bootstrap/$(way)/local_cxx_test): | $(BUILD)/tests/bootstrap/throwing_plugin.so $(BUILD)/tests/bootstrap/throwing_plugin_static.so
 $(BUILD)/tests/bootstrap/plain/dlopen_test: | $(LIB_SO)
 $(BUILD)/tests/bootstrap/plain/interposed_test: | $(BUILD)/tests/bootstrap/calling_interposer.so $(BUILD)/tests/bootstrap/aborting_allocator.so $(LIB_SO)
 
