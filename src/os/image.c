@@ -2,15 +2,16 @@
  *
  * Uses: dl_iterate_phdr(), and the tables that each image has for the dynamic linker. Locks: none of ours.
  *
- * Why not dlsym(): it takes a lock that dlopen() holds while constructors run, which may wait for the thread that asks;
- * it looks into what is visible to everybody, or to what has been opened, and opening allocates. The lock taken here is
- * held for moments only.
+ * Why functions are not found by dlsym(): it takes a lock that dlopen() holds while constructors run, which may wait
+ * for the thread that asks; it looks into what is visible to everybody, or to what has been opened, and opening
+ * allocates. The lock taken here is held for moments only.
  */
 #include "image.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <sys/auxv.h>
 
 /* A static program may lack them. */
 #pragma weak dl_iterate_phdr
@@ -80,6 +81,35 @@ static void *find_in(const struct dl_phdr_info *image, const char *name)
     }
 }
 
+static bool image_holds(const struct dl_phdr_info *image, uintptr_t address)
+{
+    for (size_t i = 0; i < image->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &image->dlpi_phdr[i];
+        if (part->p_type == PT_LOAD && address - (image->dlpi_addr + part->p_vaddr) < part->p_memsz) return true;
+    }
+    return false;
+}
+
+struct holder_search {
+    uintptr_t address;
+    struct dl_phdr_info *found;
+};
+
+static int look_for_holder(struct dl_phdr_info *image, size_t size UNUSED, void *data)
+{
+    const struct holder_search *search = data;
+    if (!image_holds(image, search->address)) return 0;
+    *search->found = *image;
+    return 1;
+}
+
+/* false = the address is in no image. */
+static bool find_holder(const void *address, struct dl_phdr_info *found)
+{
+    struct holder_search search = {.address = (uintptr_t)address, .found = found};
+    return dl_iterate_phdr && dl_iterate_phdr(look_for_holder, &search) != 0;
+}
+
 /* ---- libc ---- */
 
 struct search {
@@ -114,15 +144,6 @@ void *image_libc_function(const char *name)
 
 /* ---- a C++ library ---- */
 
-static bool image_holds(const struct dl_phdr_info *image, uintptr_t address)
-{
-    for (size_t i = 0; i < image->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &image->dlpi_phdr[i];
-        if (part->p_type == PT_LOAD && address - (image->dlpi_addr + part->p_vaddr) < part->p_memsz) return true;
-    }
-    return false;
-}
-
 /* true = the image says itself that it needs the other. */
 static bool image_needs(const struct dl_phdr_info *image, const struct dl_phdr_info *other)
 {
@@ -141,23 +162,14 @@ struct set_search {
     const char *const *names;
     void **found;
     size_t count;
-    uintptr_t caller;
-    struct dl_phdr_info own; /* the caller's image */
-    enum rank rank;          /* of what was found so far */
+    struct dl_phdr_info caller; /* the caller's image */
+    enum rank rank;             /* of what was found so far */
 };
-
-static int look_for_caller(struct dl_phdr_info *image, size_t size UNUSED, void *data)
-{
-    struct set_search *search = data;
-    if (!image_holds(image, search->caller)) return 0;
-    search->own = *image;
-    return 1;
-}
 
 static enum rank rank_of(const struct set_search *search, const struct dl_phdr_info *image)
 {
-    if (search->own.dlpi_phdr == image->dlpi_phdr) return OWN;
-    if (search->own.dlpi_phdr && image_needs(&search->own, image)) return NEEDED;
+    if (search->caller.dlpi_phdr == image->dlpi_phdr) return OWN;
+    if (search->caller.dlpi_phdr && image_needs(&search->caller, image)) return NEEDED;
     return SOMEWHERE;
 }
 
@@ -175,9 +187,34 @@ static int look_for_set(struct dl_phdr_info *image, size_t size UNUSED, void *da
 
 bool image_find_set(const char *const *names, size_t count, const void *caller, void **found)
 {
-    struct set_search search = {.names = names, .found = found, .count = count, .caller = (uintptr_t)caller};
+    struct set_search search = {.names = names, .found = found, .count = count};
     if (!dl_iterate_phdr) return false;
-    (void)dl_iterate_phdr(look_for_caller, &search);
+    (void)find_holder(caller, &search.caller);
     (void)dl_iterate_phdr(look_for_set, &search);
     return search.rank != NONE;
+}
+
+/* ---- staying ---- */
+
+static bool can_go(const struct dl_phdr_info *image)
+{
+    if ((uintptr_t)image->dlpi_phdr == getauxval(AT_PHDR)) return false; /* the program */
+    return !(dynamic_value(image, DT_FLAGS_1) & DF_1_NODELETE);
+}
+
+/* It is opened once more by the name that the dynamic linker has for it: so no file is looked for. The functions are
+ * not referred to by name, for which linkers of static programs would warn. */
+void image_stay(void)
+{
+    struct dl_phdr_info own;
+    void *(*open_image)(const char *name, int mode);
+    int (*close_image)(void *image);
+    if (!find_holder((const void *)(uintptr_t)image_stay, &own) || !can_go(&own)) return;
+    *(void **)&open_image = image_libc_function("dlopen");
+    *(void **)&close_image = image_libc_function("dlclose");
+    if (!open_image || !close_image) return;
+    int saved = errno;
+    void *image = open_image(own.dlpi_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    if (image) (void)close_image(image);
+    errno = saved;
 }

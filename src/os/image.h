@@ -1,7 +1,7 @@
 /* image.h - the program and the libraries that are loaded, and the functions in them.
  *
- * Callers: front/foreign.c, api/cxx.c. No lock of ours is needed. Nothing here allocates, changes errno, or waits for a
- * constructor: only for those who load or unload a library at this moment.
+ * Callers: front/foreign.c, api. No lock of ours may be held. errno stays as it is. To find allocates nothing, and
+ * waits for no constructor: only for those who load or unload a library at this moment.
  */
 #ifndef HAK_OS_IMAGE_H
 #define HAK_OS_IMAGE_H
@@ -16,5 +16,10 @@ INTERNAL void *image_libc_function(const char *name);
  * this says it needs, else from the first, whether others see them or not. false = no image defines them all. */
 bool image_find_set(const char *const *names, size_t count, const void *caller, void **found)
     LINKED_AS("hak_image_find_set");
+
+/* When the library is loaded: the image that it is in stays mapped to the end of the process, whoever closes it. Who
+ * has a heap comes back to it when the thread ends, and the library's own thread works there. This may allocate, except
+ * in the program and in the shared library, which is linked to stay. */
+INTERNAL void image_stay(void);
 
 #endif

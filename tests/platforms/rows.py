@@ -17,7 +17,7 @@ MODEL = ["model_single_test", "model_threads_test"]
 
 ALL_WAYS = ["preload", "shared", "static", "static-pie"]
 # As tests/bootstrap/bootstrap.mk has them: tests that are not built in every way.
-PLAIN = ["dlopen_test", "interposed_test"]
+PLAIN = ["dlopen_test", "interposed_test", "unload_test"]
 ONLY_IN = {"plugin_test": ["preload", "shared"], "loading_test": ["preload", "shared"],
            "local_cxx_test": ["preload", "shared"], "fork_test": ["preload", "static"]}
 PRELOADED = ["pointer_from_other_allocator"]    # of REGRESS
