@@ -225,14 +225,16 @@ static bool is_32_bit(pid_t pid)
     return is;
 }
 
+/* "PID (NAME) STATE ...", where the name may hold any character, and all that follows are numbers. */
 bool process_has_ended(pid_t pid)
 {
-    char state = 0;
+    char text[256];
     FILE *file = process_file(pid, "stat");
     if (!file) return true;
-    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = 0;
+    text[fread(text, 1, sizeof(text) - 1, file)] = 0;
     fclose(file);
-    return state == 'Z' || state == 'X';
+    const char *name_end = strrchr(text, ')');
+    return name_end && name_end[1] == ' ' && (name_end[2] == 'Z' || name_end[2] == 'X');
 }
 
 /* A mapping of the program that can be read, or NULL: a process of the kernel has none. */

@@ -16,6 +16,7 @@
 #endif
 #include "os/aligned.c"
 #include "os/cgroup.c"
+#include "os/image.c"
 #include "os/lock.c"
 
 #include "diag/message.c"

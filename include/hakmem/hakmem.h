@@ -7,6 +7,9 @@
  * destructors, in a forked child. None of them is async-signal-safe.
  * Sizes and alignments are in bytes. "usable size" is what the program may write, at least what it
  * asked for; it stays the same until the block is freed or reallocated.
+ *
+ * A library with hakmem inside stays mapped when it is closed by dlclose, to the end of the process, since threads
+ * that have called it come back to it when they end. -Wl,-z,nodelete says so when it is linked, too.
  */
 #ifndef HAKMEM_H
 #define HAKMEM_H

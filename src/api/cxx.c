@@ -1,19 +1,19 @@
 /* cxx.c - C++ operator new and delete in all their forms, under their mangled names.
  *
- * Uses: front, and from libstdc++ the new handler and bad_alloc.
+ * Uses: front, image, and from libstdc++ the new handler and bad_alloc.
  * Follows: C++20 [new.delete]. Compiled with unwind tables, since exceptions pass through.
  *
- * Compiled twice. In the shared library all forms are there, and libstdc++ is looked for when it is needed:
- * a program in C has none. In the archive all but the nothrow forms of new: a program that links them has libstdc++
- * linked in too, whose nothrow forms call these inside a catch.
+ * Compiled twice. In the shared library all forms are there. A program in C has no libstdc++, but what it loads may
+ * have one, inside or for itself alone: so where none is linked, it is looked for from where the operator was called,
+ * each time, since it may be unloaded. In the archive all but the nothrow forms of new: a program that links them has
+ * libstdc++ linked in too, whose nothrow forms call these inside a catch.
  */
 #include "api.h"
-
-#include <dlfcn.h>
 
 #include "../../include/hakmem/hakmem.h"
 #include "../diag/message.h"
 #include "../front/front.h"
+#include "../os/image.h"
 #include "../os/os.h"
 
 typedef void new_handler(void);
@@ -24,32 +24,51 @@ struct nothrow; /* std::nothrow_t: a tag, never looked into */
 #else
 #define MAY_BE_MISSING __attribute__((weak))
 #endif
-#pragma weak dlsym
 
 /* std::get_new_handler() and std::__throw_bad_alloc() */
 new_handler *cxx_get_new_handler(void) __asm__("_ZSt15get_new_handlerv") MAY_BE_MISSING;
 void cxx_throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv") MAY_BE_MISSING;
 
-/* The function, linked or brought by a library that came later. */
-static void *cxx_function(void *linked, const char *name)
+static const bool in_archive = HAK_FOR_ARCHIVE;
+
+static new_handler *current_handler(const void *caller)
 {
-    static const bool in_archive = HAK_FOR_ARCHIVE;
-    if (linked || in_archive) return linked;
-    return dlsym ? dlsym(RTLD_DEFAULT, name) : NULL;
+    static const char *const names[] = {"_ZSt15get_new_handlerv"};
+    union {
+        void *found;
+        new_handler *(*get)(void);
+    } function = {.get = cxx_get_new_handler};
+    if (in_archive || function.get) return function.get();
+    return image_find_set(names, array_length(names), caller, &function.found) ? function.get() : NULL;
 }
 
-static new_handler *current_handler(void)
+/* By the parts of a libstdc++ of which maybe not more is there. The object is a pointer to its table of functions,
+ * which begins behind two words. Returns only if there is none. */
+static void throw_in_parts(const void *caller)
 {
-    new_handler *(*get)(void);
-    *(void **)&get = cxx_function((void *)cxx_get_new_handler, "_ZSt15get_new_handlerv");
-    return get ? get() : NULL;
+    static const char *const names[] = {"__cxa_allocate_exception", "__cxa_throw", "_ZTVSt9bad_alloc",
+                                        "_ZTISt9bad_alloc", "_ZNSt9bad_allocD1Ev"};
+    union {
+        void *found[array_length(names)];
+        struct {
+            void **(*allocate)(size_t size);
+            void (*throw)(void *object, void *type, void (*destroy)(void *object));
+            void **table;
+            void *type;
+            void (*destroy)(void *object);
+        } of;
+    } part;
+    if (!image_find_set(names, array_length(names), caller, part.found)) return;
+    void **object = part.of.allocate(sizeof(*object));
+    *object = part.of.table + 2;
+    part.of.throw(object, part.of.type, part.of.destroy);
 }
 
-static void throw_bad_alloc(void)
+static void throw_bad_alloc(const void *caller)
 {
-    void (*throw_it)(void);
-    *(void **)&throw_it = cxx_function((void *)cxx_throw_bad_alloc, "_ZSt17__throw_bad_allocv");
-    if (throw_it) throw_it();
+    void (*linked)(void) = cxx_throw_bad_alloc;
+    if (in_archive || linked) linked();
+    throw_in_parts(caller);
     message_print("out of memory in operator new, and no C++ library to throw bad_alloc");
     os_abort();
 }
@@ -60,22 +79,18 @@ static void *try_new(size_t size, size_t alignment)
 }
 
 /* Calls the handler until memory is there, or the handler throws, or there is none. */
-static COLD void *new_again(size_t size, size_t alignment)
+static COLD void *new_again(size_t size, size_t alignment, const void *caller)
 {
     for (;;) {
-        new_handler *handler = current_handler();
-        if (!handler) throw_bad_alloc();
+        new_handler *handler = current_handler(caller);
+        if (!handler) throw_bad_alloc(caller);
         handler();
         void *p = try_new(size, alignment);
         if (p) return p;
     }
 }
 
-static void *new_or_throw(size_t size, size_t alignment)
-{
-    void *p = try_new(size, alignment);
-    return likely(p) ? p : new_again(size, alignment);
-}
+#define CALLER __builtin_return_address(0)
 
 #define OPERATOR(name, parameters, symbol) \
     HAK_API void *name parameters __asm__(symbol); \
@@ -88,13 +103,13 @@ static void *new_or_throw(size_t size, size_t alignment)
 OPERATOR(cxx_new, (size_t size), "_Znwm")
 {
     void *p = front_malloc(size);
-    return likely(p) ? p : new_again(size, 1);
+    return likely(p) ? p : new_again(size, 1, CALLER);
 }
 
 OPERATOR(cxx_new_array, (size_t size), "_Znam")
 {
     void *p = front_malloc(size);
-    return likely(p) ? p : new_again(size, 1);
+    return likely(p) ? p : new_again(size, 1, CALLER);
 }
 
 OPERATOR_VOID(cxx_delete, (void *p), "_ZdlPv")
@@ -119,12 +134,14 @@ OPERATOR_VOID(cxx_delete_array_sized, (void *p, size_t size), "_ZdaPvm")
 
 OPERATOR(cxx_new_aligned, (size_t size, size_t alignment), "_ZnwmSt11align_val_t")
 {
-    return new_or_throw(size, alignment);
+    void *p = try_new(size, alignment);
+    return likely(p) ? p : new_again(size, alignment, CALLER);
 }
 
 OPERATOR(cxx_new_array_aligned, (size_t size, size_t alignment), "_ZnamSt11align_val_t")
 {
-    return new_or_throw(size, alignment);
+    void *p = try_new(size, alignment);
+    return likely(p) ? p : new_again(size, alignment, CALLER);
 }
 
 OPERATOR_VOID(cxx_delete_nothrow, (void *p, const struct nothrow *tag UNUSED), "_ZdlPvRKSt9nothrow_t")
@@ -174,19 +191,29 @@ OPERATOR_VOID(cxx_delete_array_aligned_nothrow, (void *p, size_t alignment UNUSE
 #if !HAK_FOR_ARCHIVE
 
 /* A nothrow form calls the handler too, and keeps its exception in. That takes a catch: libstdc++'s own
- * form has one around the throwing operator, which is ours. Without it the answer is NULL at once. */
-static COLD void *nothrow_again(size_t size, const struct nothrow *tag, const char *name)
+ * form has one around the throwing operator, which is ours. Without it the answer is NULL at once. Another allocator's
+ * form would not do: the block would be its own. */
+static void *form_of_runtime(const char *name, const void *caller)
 {
-    void *(*next)(size_t, const struct nothrow *) = NULL;
-    if (dlsym) *(void **)&next = dlsym(RTLD_NEXT, name);
-    return next ? next(size, tag) : NULL;
+    const char *const names[] = {name, "__cxa_begin_catch"};
+    void *found[array_length(names)];
+    const void *linked = (const void *)cxx_throw_bad_alloc;
+    return image_find_set(names, array_length(names), linked ? linked : caller, found) ? found[0] : NULL;
 }
 
-static COLD void *nothrow_aligned_again(size_t size, size_t alignment, const struct nothrow *tag, const char *name)
+static COLD void *nothrow_again(size_t size, const struct nothrow *tag, const char *name, const void *caller)
 {
-    void *(*next)(size_t, size_t, const struct nothrow *) = NULL;
-    if (dlsym) *(void **)&next = dlsym(RTLD_NEXT, name);
-    return next ? next(size, alignment, tag) : NULL;
+    void *(*form)(size_t, const struct nothrow *);
+    *(void **)&form = form_of_runtime(name, caller);
+    return form ? form(size, tag) : NULL;
+}
+
+static COLD void *nothrow_aligned_again(size_t size, size_t alignment, const struct nothrow *tag, const char *name,
+                                        const void *caller)
+{
+    void *(*form)(size_t, size_t, const struct nothrow *);
+    *(void **)&form = form_of_runtime(name, caller);
+    return form ? form(size, alignment, tag) : NULL;
 }
 
 #define NEW_NOTHROW "_ZnwmRKSt9nothrow_t"
@@ -197,26 +224,26 @@ static COLD void *nothrow_aligned_again(size_t size, size_t alignment, const str
 OPERATOR(cxx_new_nothrow, (size_t size, const struct nothrow *tag), NEW_NOTHROW)
 {
     void *p = front_malloc(size);
-    return likely(p) ? p : nothrow_again(size, tag, NEW_NOTHROW);
+    return likely(p) ? p : nothrow_again(size, tag, NEW_NOTHROW, CALLER);
 }
 
 OPERATOR(cxx_new_array_nothrow, (size_t size, const struct nothrow *tag), NEW_ARRAY_NOTHROW)
 {
     void *p = front_malloc(size);
-    return likely(p) ? p : nothrow_again(size, tag, NEW_ARRAY_NOTHROW);
+    return likely(p) ? p : nothrow_again(size, tag, NEW_ARRAY_NOTHROW, CALLER);
 }
 
 OPERATOR(cxx_new_aligned_nothrow, (size_t size, size_t alignment, const struct nothrow *tag), NEW_ALIGNED_NOTHROW)
 {
     void *p = try_new(size, alignment);
-    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ALIGNED_NOTHROW);
+    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ALIGNED_NOTHROW, CALLER);
 }
 
 OPERATOR(cxx_new_array_aligned_nothrow, (size_t size, size_t alignment, const struct nothrow *tag),
          NEW_ARRAY_ALIGNED_NOTHROW)
 {
     void *p = try_new(size, alignment);
-    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ARRAY_ALIGNED_NOTHROW);
+    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ARRAY_ALIGNED_NOTHROW, CALLER);
 }
 
 #endif

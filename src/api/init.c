@@ -1,7 +1,7 @@
 /* init.c - what happens when the library is loaded and when the process ends.
  *
- * Uses: os, option, arena, fork, foreign, background, pressure, stats. Allocation does not wait for this: calls made
- * earlier get the default options.
+ * Uses: os, image, option, arena, fork, foreign, background, pressure, stats. Allocation does not wait for this: calls
+ * made earlier get the default options.
  */
 #include <pthread.h>
 
@@ -9,6 +9,7 @@
 #include "../diag/message.h"
 #include "../diag/option.h"
 #include "../front/foreign.h"
+#include "../os/image.h"
 #include "../os/os.h"
 #include "../service/background.h"
 #include "../service/pressure.h"
@@ -37,6 +38,7 @@ static void start_parts(char **environment)
 static void library_start(int argc, char **argv, char **environment)
 {
     (void)argc, (void)argv;
+    image_stay();
     start_parts(environment);
     (void)pthread_atfork(fork_prepare, fork_parent, start_child);
     if (!option_get(OPTION_verbose)) return;

@@ -1,32 +1,47 @@
 /* foreign.c - see foreign.h.
  *
- * Uses: error, os. Locks: none.
+ * Uses: error, os, image. Locks: none.
  *
  * libc's allocator gives blocks from the break segment, from mappings of their own, and from arenas
  * aligned to 64 MiB. Their headers are looked at through os_peek(), which cannot fault. Behind a block in use that is
  * no mapping, there is always the header of another, which says so.
+ *
+ * libc's functions are found when the library is loaded, where no other thread has a lock of the dynamic linker's and
+ * waits for this one. A call that comes earlier finds them itself.
  */
 #include "foreign.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 
 #include "../base/atomics.h"
 #include "../base/bits.h"
 #include "../diag/error.h"
+#include "../os/image.h"
 #include "../os/os.h"
-
-/* Not there in a static program: then no other allocator can be found. */
-#pragma weak dlsym
 
 #define LIBC_ARENA_SIZE ((uintptr_t)64 << 20)
 enum { LIBC_BEFORE_IN_USE = 1, LIBC_MAPPED = 2, LIBC_OTHER_ARENA = 4, LIBC_FLAGS = 7 };
 
 static uintptr_t break_seen; /* at first */
 
+enum libc_call { LIBC_FREE, LIBC_REALLOC, LIBC_USABLE_SIZE, LIBC_CALLS };
+static const char *const libc_call_name[] = {"free", "realloc", "malloc_usable_size"};
+static void *libc_function[LIBC_CALLS]; /* NULL = not found so far; every thread finds the same */
+
+/* NULL = there is none. */
+static void *function_of_libc(enum libc_call call)
+{
+    void *function = load_relaxed(&libc_function[call]);
+    if (likely(function)) return function;
+    function = image_libc_function(libc_call_name[call]);
+    store_relaxed(&libc_function[call], function);
+    return function;
+}
+
 COLD void foreign_init(void)
 {
     if (!load_relaxed(&break_seen)) store_relaxed(&break_seen, os_break());
+    for (unsigned call = 0; call < LIBC_CALLS; call++) (void)function_of_libc(call);
 }
 
 static bool is_arena(uintptr_t address)
@@ -62,19 +77,10 @@ COLD static bool is_from_libc(const void *p)
     return (header[1] & LIBC_OTHER_ARENA) && is_arena(address) && next_says_in_use(address, size);
 }
 
-/* libc's function of that name, or NULL. dlsym may allocate, and sets errno. */
-static void *next_function(const char *name)
-{
-    int saved = errno;
-    void *function = dlsym ? dlsym(RTLD_NEXT, name) : NULL;
-    errno = saved;
-    return function;
-}
-
 COLD void foreign_free(void *p)
 {
     void (*libc_free)(void *) = NULL;
-    if (is_from_libc(p)) *(void **)&libc_free = next_function("free");
+    if (is_from_libc(p)) *(void **)&libc_free = function_of_libc(LIBC_FREE);
     if (libc_free)
         libc_free(p);
     else
@@ -84,7 +90,7 @@ COLD void foreign_free(void *p)
 COLD void *foreign_realloc(void *p, size_t size)
 {
     void *(*libc_realloc)(void *, size_t) = NULL;
-    if (is_from_libc(p)) *(void **)&libc_realloc = next_function("realloc");
+    if (is_from_libc(p)) *(void **)&libc_realloc = function_of_libc(LIBC_REALLOC);
     if (libc_realloc) return libc_realloc(p, size);
     error_report(ERROR_invalid_pointer, p, 0);
     errno = ENOMEM;
@@ -94,6 +100,6 @@ COLD void *foreign_realloc(void *p, size_t size)
 COLD size_t foreign_usable_size(const void *p)
 {
     size_t (*libc_size)(const void *) = NULL;
-    if (is_from_libc(p)) *(void **)&libc_size = next_function("malloc_usable_size");
+    if (is_from_libc(p)) *(void **)&libc_size = function_of_libc(LIBC_USABLE_SIZE);
     return libc_size ? libc_size(p) : 0;
 }

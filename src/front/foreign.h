@@ -1,6 +1,6 @@
 /* foreign.h - pointers that hakmem did not hand out.
  *
- * Uses: error, os, dlsym where there is one. Callers: miss.c, realloc.c. No lock may be held.
+ * Uses: error, os, image. Callers: miss.c, realloc.c. No lock may be held.
  *
  * Nothing is read through such a pointer but what libc keeps before its blocks, by os_peek(). One that libc's own
  * allocator can have made is passed to it; any other is reported as misuse.
@@ -10,7 +10,7 @@
 
 #include "../base/compiler.h"
 
-/* Remembers where the break segment begins, which is where libc's allocator works. */
+/* Remembers where the break segment begins, which is where libc's allocator works, and finds its functions. */
 INTERNAL void foreign_init(void);
 
 INTERNAL void foreign_free(void *p);

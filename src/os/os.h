@@ -116,7 +116,8 @@ INTERNAL void os_wake_one(const uint32_t *word);
 INTERNAL const char *os_environment(const char *name); /* NULL in a setuid program */
 INTERNAL bool os_environment_has_prefix(const char *prefix);
 
-/* Writes to standard error. Incomplete writes are tried again; errors are not reported anywhere. */
+/* Writes to standard error. Incomplete writes are tried again; errors are not reported anywhere, nor by a signal, where
+ * no seccomp filter is in force. */
 INTERNAL void os_print(const char *text, size_t length);
 _Noreturn void os_abort(void) LINKED_AS("hak_os_abort");
 INTERNAL _Noreturn void os_abort_without_handler(void); /* the program's for SIGABRT has had its turn */

@@ -1,15 +1,15 @@
 # bootstrap.mk - builds tests/bootstrap and adds its tests to TESTS.
 #
-# Ways as in tests/api/api.mk; dlopen_test and interposed_test bring the library in by themselves and run
-# plainly, plugin_test needs a dynamic linker; fork_test is slow, and two ways show what there is to see.
+# Ways as in tests/api/api.mk; dlopen_test, interposed_test and unload_test bring the library in by themselves
+# and run plainly, plugin_test, loading_test and local_cxx_test need a dynamic linker; fork_test is slow, and two ways show what there is to see.
 
-BOOTSTRAP_PLAIN := dlopen_test interposed_test
-BOOTSTRAP_DYNAMIC := plugin_test
+BOOTSTRAP_PLAIN := dlopen_test interposed_test unload_test
+BOOTSTRAP_DYNAMIC := plugin_test loading_test local_cxx_test
 BOOTSTRAP_SLOW := fork_test
 BOOTSTRAP_C := $(filter-out $(BOOTSTRAP_PLAIN) $(BOOTSTRAP_DYNAMIC) $(BOOTSTRAP_SLOW),$(basename $(notdir $(wildcard tests/bootstrap/*_test.c))))
 BOOTSTRAP_CXX := $(basename $(notdir $(wildcard tests/bootstrap/*_test.cc)))
 BOOTSTRAP_WAYS := preload shared static static-pie
-BOOTSTRAP_HEADERS := tests/bootstrap/common.h tests/own_thread.h tests/api/weak.h tests/regress/sanitized.h tests/tap.h include/hakmem/hakmem.h
+BOOTSTRAP_HEADERS := tests/bootstrap/common.h tests/bootstrap/loading.h tests/own_thread.h tests/api/weak.h tests/regress/sanitized.h tests/tap.h include/hakmem/hakmem.h
 
 BOOTSTRAP_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 BOOTSTRAP_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread
@@ -31,13 +31,38 @@ endif
 .PHONY: bootstrap-tests
 bootstrap-tests: $(BOOTSTRAP_PROGRAMS)
 
-$(BUILD)/tests/bootstrap/alloc_on_load.so $(BUILD)/tests/bootstrap/calling_interposer.so: $(BUILD)/tests/bootstrap/%.so: tests/bootstrap/%.c
+BOOTSTRAP_LIBRARIES := $(addprefix $(BUILD)/tests/bootstrap/,$(addsuffix .so,alloc_on_load calling_interposer waiting_plugin aborting_allocator))
+$(BOOTSTRAP_LIBRARIES): $(BUILD)/tests/bootstrap/%.so: tests/bootstrap/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -fPIC -shared -o $@ $< -pthread
 
+$(BUILD)/tests/bootstrap/throwing_plugin.so: tests/bootstrap/throwing_plugin.cc
+	@mkdir -p $(@D)
+	$(CXX) $(BOOTSTRAP_CXXFLAGS) -fPIC -shared -o $@ $<
+
+$(BUILD)/tests/bootstrap/throwing_plugin_static.so: tests/bootstrap/throwing_plugin.cc
+	@mkdir -p $(@D)
+	$(CXX) $(BOOTSTRAP_CXXFLAGS) -fPIC -shared -static-libstdc++ -static-libgcc -o $@ $<
+
+# Which must stay mapped without the linker's -z nodelete.
+$(BUILD)/tests/bootstrap/embeds_source.so: tests/bootstrap/embedding_plugin.c $(SOURCES)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -DEMBEDS_SOURCE -DHAK_REPLACE_LIBC=0 -shared -o $@ $< -pthread
+
+$(BUILD)/tests/bootstrap/embeds_archive.so: tests/bootstrap/embedding_plugin.c $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $< $(LIB_A) -pthread
+
+$(BUILD)/tests/bootstrap/hides_archive.so: tests/bootstrap/embedding_plugin.c $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -Wl,--exclude-libs,ALL -o $@ $< $(LIB_A) -pthread
+
 $(BUILD)/tests/bootstrap/preload/plugin_test $(BUILD)/tests/bootstrap/shared/plugin_test: | $(BUILD)/tests/bootstrap/alloc_on_load.so
+$(foreach way,preload shared,$(addprefix $(BUILD)/tests/bootstrap/$(way)/,loading_test local_cxx_test)): | $(BUILD)/tests/bootstrap/waiting_plugin.so
+$(foreach way,preload shared,$(BUILD)/tests/bootstrap/$(way)/local_cxx_test): | $(BUILD)/tests/bootstrap/throwing_plugin.so $(BUILD)/tests/bootstrap/throwing_plugin_static.so
 $(BUILD)/tests/bootstrap/plain/dlopen_test: | $(LIB_SO)
-$(BUILD)/tests/bootstrap/plain/interposed_test: | $(BUILD)/tests/bootstrap/calling_interposer.so $(LIB_SO)
+$(BUILD)/tests/bootstrap/plain/unload_test: | $(addprefix $(BUILD)/tests/bootstrap/,embeds_source.so embeds_archive.so hides_archive.so)
+$(BUILD)/tests/bootstrap/plain/interposed_test: | $(BUILD)/tests/bootstrap/calling_interposer.so $(BUILD)/tests/bootstrap/aborting_allocator.so $(LIB_SO)
 
 $(BUILD)/tests/bootstrap/preload/%: tests/api/preloaded.sh $(BUILD)/tests/bootstrap/plain/% $(LIB_SO)
 	@mkdir -p $(@D)

@@ -9,9 +9,13 @@ ifeq ($(BUILD),build)
 TESTS += tests/cli/cli_test.py tests/cli/figures_test.py
 endif
 endif
+ifeq ($(SANITIZE),)
+TEST_PROGRAMS += $(BUILD)/tests/cli/target_test
+TESTS += $(BUILD)/tests/cli/target_test
+endif
 
 .PHONY: cli-tests
-cli-tests: $(CLI_TEST_PROGRAMS) $(CLI)
+cli-tests: $(CLI_TEST_PROGRAMS) $(BUILD)/tests/cli/target_test $(CLI)
 
 $(BUILD)/tests/cli/%: tests/cli/%.c include/hakmem/hakmem.h $(LIB_SO)
 	@mkdir -p $(@D)
@@ -35,6 +39,11 @@ $(BUILD)/tests/cli/other_build $(BUILD)/tests/cli/deepbind: $(BUILD)/tests/cli/%
 $(BUILD)/tests/cli/plain_static: tests/cli/deepbind.c
 	@mkdir -p $(@D)
 	printf 'int main(void) { return 0; }' | $(CC) -x c - -static -o $@
+
+# A part of the tool.
+$(BUILD)/tests/cli/target_test: tests/cli/target_test.c cli/target.c $(CLI_HEADERS) tests/tap.h $(SOURCES)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -o $@ $<
 
 $(BUILD)/tests/cli/calls_malloc.so: tests/cli/calls_malloc.c
 	@mkdir -p $(@D)

@@ -46,7 +46,7 @@ static const struct call {
     CALL(openat, OPTIONAL),      CALL(read, OPTIONAL),      CALL(close, OPTIONAL),  CALL(brk, NEEDED),
     CALL(clone, OPTIONAL),       CALL(clone3, OPTIONAL),    CALL(vfork, OPTIONAL),  CALL(close_range, OPTIONAL),
     CALL(rt_sigprocmask, OPTIONAL), CALL(geteuid, OPTIONAL), CALL(tgkill, OPTIONAL), CALL(write, OPTIONAL),
-    CALL(msync, OPTIONAL),
+    CALL(msync, OPTIONAL),       CALL(rt_sigpending, OPTIONAL), CALL(rt_sigtimedwait, OPTIONAL),
 
     ADVICE(DONTNEED, MADV_DONTNEED, NEEDED),       ADVICE(DONTDUMP, MADV_DONTDUMP, NEEDED),
     ADVICE(HUGEPAGE, MADV_HUGEPAGE, NEEDED),       ADVICE(NOHUGEPAGE, MADV_NOHUGEPAGE, NEEDED),

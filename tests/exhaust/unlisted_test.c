@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 
 #include "../../src/os/linux.c"
@@ -24,7 +25,7 @@ enum { HUGE_SIZE = 2 << 20, ADVICE_COLLAPSE = 25 };
 /* ---- the filter ---- */
 
 static const uint32_t killed[] = {SYS_openat, SYS_read, SYS_close, SYS_close_range, SYS_geteuid, SYS_tgkill, SYS_clone,
-                                  SYS_rt_sigprocmask};
+                                  SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_rt_sigtimedwait};
 
 /* Kills for the first `calls` of these, and for the advice. */
 static bool install_for(unsigned calls)
@@ -144,6 +145,16 @@ static int a_lost_thread_is_not_waited_for(void)
     return 0;
 }
 
+static int a_message_is_written(void)
+{
+    int ends[2], waiting = 0;
+    os_start(NULL);
+    if (pipe(ends) != 0 || dup2(ends[1], STDERR_FILENO) < 0) return 1;
+    if (!install()) return 2;
+    os_print("hakmem\n", 7);
+    return ioctl(ends[0], FIONREAD, &waiting) == 0 && waiting == 7 ? 0 : 3;
+}
+
 /* A filter that refuses to read a process's memory, even its own. What is said of addresses stays the same. */
 static int memory_is_read_where_that_is_refused(void)
 {
@@ -177,6 +188,7 @@ static const struct {
     {"a_thread_ends_whatever_its_rights", a_thread_ends_whatever_its_rights},
     {"a_thread_is_waited_for", a_thread_is_waited_for},
     {"a_lost_thread_is_not_waited_for", a_lost_thread_is_not_waited_for},
+    {"a_message_is_written", a_message_is_written},
     {"memory_is_read_where_that_is_refused", memory_is_read_where_that_is_refused},
 };
 

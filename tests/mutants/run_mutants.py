@@ -37,7 +37,7 @@ import time
 BROKEN = "tests/mutants/broken"
 OUT = "build/mutants"
 UNBROKEN = os.path.join(OUT, "unbroken")        # what all others are copied from, so that one state is tested
-COPIED = ["Makefile", "src", "include", "scripts", "tests", "bench", "packaging"]
+COPIED = ["Makefile", "src", "include", "cli", "scripts", "tests", "bench", "packaging"]
 LIMIT_S = 60
 BUILD_LIMIT_S = 300
 GREEN_LIMIT_S = 300

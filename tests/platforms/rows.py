@@ -17,8 +17,9 @@ MODEL = ["model_single_test", "model_threads_test"]
 
 ALL_WAYS = ["preload", "shared", "static", "static-pie"]
 # As tests/bootstrap/bootstrap.mk has them: tests that are not built in every way.
-PLAIN = ["dlopen_test", "interposed_test"]
-ONLY_IN = {"plugin_test": ["preload", "shared"], "fork_test": ["preload", "static"]}
+PLAIN = ["dlopen_test", "interposed_test", "unload_test"]
+ONLY_IN = {"plugin_test": ["preload", "shared"], "loading_test": ["preload", "shared"],
+           "local_cxx_test": ["preload", "shared"], "fork_test": ["preload", "static"]}
 PRELOADED = ["pointer_from_other_allocator"]    # of REGRESS
 
 
@@ -76,7 +77,8 @@ NATIVE = [
 # What is about names and structures that only glibc has, or needs C++, the kernel's headers, .preinit_array or
 # unloading, which musl does not have.
 GLIBC_ONLY = ["names_test", "inspect_test", "stats_test", "new_test", "exit_test", "first_call_test", "background_test",
-              "atfork_test", "keys_test", "plugin_test"]
+              "atfork_test", "keys_test", "plugin_test", "loading_test",
+              "local_cxx_test"]
 
 MUSL = Row(name="musl", build="musl", target="x86-64, musl", compiler="musl-gcc",
            how="natively: preloaded, shared, static", ways=("preload", "shared", "static"),
