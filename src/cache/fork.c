@@ -116,7 +116,8 @@ COLD void fork_child(void)
     if (--around.depth > 0) return;
     unlock_all(give_lock_in_child);
     lock_own_word = 0; /* to be found anew */
-    if (!around.interrupted) heap_each(bury, NULL);
     heap_renumber();
+    if (around.interrupted) return;
+    heap_each(bury, NULL);
     large_follow_fork();
 }
