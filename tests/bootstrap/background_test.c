@@ -1,140 +1,15 @@
 /* background_test.c - the thread of the library that gives memory back: a program with threads gets it, and notices
  * nothing but that its memory shrinks.
- *
- * A scene is a program of its own that grows with four threads, which free all and sleep; so that each begins with a
- * library that has no thread yet.
  */
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <dirent.h>
-#include <time.h>
 
-#include "bootstrap/common.h"
-#include "own_thread.h"
-
-enum { WORKERS = 4, BLOCKS = 5000, BLOCK = 4000, SECONDS_MAX = 10 };
-
-static pthread_barrier_t all_hold;
-static sem_t grown;
-static sem_t may_leave;
-
-static void *worker(void *unused)
-{
-    static void *held[WORKERS][BLOCKS];
-    static int next;
-    void **mine = held[__atomic_fetch_add(&next, 1, __ATOMIC_SEQ_CST) % WORKERS];
-    for (int i = 0; i < BLOCKS; i++) {
-        mine[i] = take(BLOCK);
-        memset(mine[i], 1, BLOCK);
-    }
-    pthread_barrier_wait(&all_hold); /* one after the other they would make a heap too small for a thread */
-    for (int i = 0; i < BLOCKS; i++) give(mine[i]);
-    sem_post(&grown);
-    while (sem_wait(&may_leave) != 0) {}
-    return unused;
-}
-
-static pthread_t workers[WORKERS];
-
-static void start_workers(void)
-{
-    pthread_barrier_init(&all_hold, NULL, WORKERS);
-    sem_init(&grown, 0, 0);
-    sem_init(&may_leave, 0, 0);
-    give(take(1));
-    for (int i = 0; i < WORKERS; i++)
-        if (pthread_create(&workers[i], NULL, worker, NULL) != 0) bail_out("pthread_create");
-    for (int i = 0; i < WORKERS; i++)
-        while (sem_wait(&grown) != 0) {}
-}
-
-static void end_workers(void)
-{
-    for (int i = 0; i < WORKERS; i++) sem_post(&may_leave);
-    for (int i = 0; i < WORKERS; i++) pthread_join(workers[i], NULL);
-}
-
-/* Threads that the system knows for which `is_meant` holds; `number` gets that of one of them. */
-static int count_threads_if(bool (*is_meant)(int number), int *number)
-{
-    int count = 0;
-    DIR *folder = opendir("/proc/self/task");
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (entry->d_name[0] == '.' || !is_meant(atoi(entry->d_name))) continue;
-        *number = atoi(entry->d_name);
-        count++;
-    }
-    if (folder) closedir(folder);
-    return count;
-}
-
-static bool is_any(int number)
-{
-    return number > 0;
-}
-
-static int count_threads(void)
-{
-    int number;
-    return count_threads_if(is_any, &number);
-}
-
-static void pause_ms(long ms)
-{
-    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    while (nanosleep(&time, &time) != 0) {}
-}
-
-static bool within_time(bool (*holds)(void))
-{
-    for (int i = 0; i < SECONDS_MAX * 100; i++) {
-        if (holds()) return true;
-        pause_ms(10);
-    }
-    return false;
-}
-
-static bool is_small(void)
-{
-    return resident_bytes() < (size_t)16 << 20;
-}
-
-static bool is_alone(void)
-{
-    return count_threads() == 1;
-}
-
-/* A line of the thread's status. false = there is none. */
-static bool status_of(int thread, const char *name, char *out, size_t size)
-{
-    char path[64], line[256];
-    snprintf(path, sizeof(path), "/proc/self/task/%d/status", thread);
-    FILE *file = fopen(path, "r");
-    bool found = false;
-    while (file && !found && fgets(line, sizeof(line), file)) {
-        found = strncmp(line, name, strlen(name)) == 0;
-        if (found) snprintf(out, size, "%s", line + strlen(name));
-    }
-    if (file) fclose(file);
-    return found;
-}
-
-static int entries_of(const char *path)
-{
-    int count = 0;
-    DIR *folder = opendir(path);
-    if (!folder) return -1;
-    for (struct dirent *entry; (entry = readdir(folder));) count += entry->d_name[0] != '.';
-    closedir(folder);
-    return count;
-}
+#include "bootstrap/workers.h"
 
 /* ---- scenes: each the main program of a child; 0 = as it shall be ---- */
 
@@ -145,13 +20,6 @@ static int memory_goes_back(void)
     if (!small) diag("RSS %zu KiB", resident_bytes() >> 10);
     end_workers();
     return !small;
-}
-
-/* But for SIGKILL and SIGSTOP. */
-static bool blocks_all_signals(int number)
-{
-    char text[256];
-    return status_of(number, "SigBlk:\t", text, sizeof(text)) && strncmp(text, "fffffffffffbfeff", 16) == 0;
 }
 
 static int it_is_quiet(void)
@@ -305,11 +173,6 @@ static int off_means_none(void)
     return threads == WORKERS + 1 ? 0 : 1;
 }
 
-static bool has_only_own_threads(void)
-{
-    return count_threads() == WORKERS + 1;
-}
-
 /* setuid() reaches the threads that libc knows. This one must go. */
 static int it_gives_up_rights_with_the_process(void)
 {
@@ -322,11 +185,7 @@ static int it_gives_up_rights_with_the_process(void)
 
 /* ---- */
 
-static const struct {
-    const char *name;
-    int (*run)(void);
-    const char *background;
-} scenes[] = {
+static const struct scene scenes[] = {
     {"memory_of_sleeping_threads_goes_back", memory_goes_back, "auto"},
     {"it_has_no_signals_and_no_descriptors", it_is_quiet, "auto"},
     {"a_closed_pipe_is_closed", a_closed_pipe_is_closed, "auto"},
@@ -342,26 +201,13 @@ static const struct {
     {"it_gives_up_rights_with_the_process", it_gives_up_rights_with_the_process, "auto"},
 };
 
-static const char *why_not(unsigned scene)
+static const char *why_not(const struct scene *scene)
 {
-    if (no_own_thread_here()) return no_own_thread_here();
-    bool gives_up = scenes[scene].run == it_gives_up_rights_with_the_process;
+    bool gives_up = scene->run == it_gives_up_rights_with_the_process;
     return gives_up && geteuid() != 0 ? "this user has no rights to give up" : NULL;
 }
 
 int main(int argc, char **argv)
 {
-    alarm(HANG_SECONDS);
-    for (unsigned i = 0; argc > 1 && i < sizeof(scenes) / sizeof(*scenes); i++)
-        if (strcmp(argv[1], scenes[i].name) == 0) return scenes[i].run();
-    for (unsigned i = 0; i < sizeof(scenes) / sizeof(*scenes); i++) {
-        const char *reason = why_not(i);
-        if (reason) {
-            skip(reason, "%s", scenes[i].name);
-            continue;
-        }
-        setenv("HAKMEM_BACKGROUND", scenes[i].background, 1);
-        ok(succeeded(run_self_with(scenes[i].name, NULL), scenes[i].name), "%s", scenes[i].name);
-    }
-    return done_testing();
+    return run_scenes(argc, argv, scenes, sizeof(scenes) / sizeof(*scenes), why_not);
 }
