@@ -7,9 +7,7 @@
  *
  *   memory | guard | stack ...... | zeros as far as this library's and libc's errno lie | thread pointer | zeros |
  *
- * Its rights are those of the thread that made it: setuid() and friends of libc change those of libc's threads only. So
- * a thread that was made with more rights than none looks, before it does anything, whether the process has still the
- * same.
+ * What else it has of the thread that made it: inherited.c.
  */
 #include "thread.h"
 
@@ -20,7 +18,7 @@
 #include <time.h>
 
 #include "../base/atomics.h"
-#include "../base/number.h"
+#include "inherited.h"
 #include "memcheck.h"
 #include "system_call.h"
 
@@ -116,57 +114,12 @@ static bool is_place_for_threads(void)
     return can_run && !getauxval(AT_SECURE) && !system_calls_are_filtered();
 }
 
-struct user_ids {
-    uint32_t id[4]; /* real, effective, saved, file system */
-};
-
-/* Of a number after blanks. Returns what follows it. */
-static const char *read_id(const char *text, uint32_t *id)
-{
-    uint64_t number;
-    while (*text == '\t' || *text == ' ') text++;
-    text = read_number(text, 10, &number);
-    *id = (uint32_t)number;
-    return text;
-}
-
-/* Of the process, as its first thread has them. */
-static bool read_user_ids(struct user_ids *ids)
-{
-    char text[1024];
-    if (!os_read_text("/proc/self/status", text, sizeof(text))) return false;
-    const char *line = __builtin_strstr(text, "\nUid:");
-    if (!line) return false;
-    line += 5;
-    for (unsigned i = 0; i < 4; i++) line = read_id(line, &ids->id[i]);
-    return true;
-}
-
-static bool may_outlive_rights; /* the thread was made by root: there is something that the process could give up */
-
-bool os_thread_outlives_rights(void)
-{
-    struct user_ids ids;
-    if (system_calls_are_filtered()) return true; /* there was no filter when the thread was made */
-    if (!may_outlive_rights) return false;
-    if (!read_user_ids(&ids)) return true;
-    return (ids.id[0] | ids.id[1] | ids.id[2] | ids.id[3]) != 0;
-}
-
-/* The first thing that the thread does: an empty table instead of the program's. false = the system cannot (before
- * Linux 5.9): a file that the thread opened would be the program's. */
-static bool leave_descriptors(void)
-{
-    enum { CLOSE_AND_UNSHARE = 1 << 1 };
-    return !system_call_failed(system_call(SYS_close_range, 0, ~0u, CLOSE_AND_UNSHARE, 0, 0, 0));
-}
-
 static int (*thread_main)(bool alone);
 
 static int thread_begin(void *unused)
 {
     (void)unused;
-    return thread_main(leave_descriptors());
+    return thread_main(inherited_leave());
 }
 
 static bool make_memory(struct os_thread *thread, size_t below, size_t above)
@@ -208,7 +161,6 @@ bool os_thread_start(struct os_thread *thread, int (*main)(bool alone))
     mark_thread(storage + below);
     thread_main = main;
     thread->process = os_process_number();
-    may_outlive_rights = system_call(SYS_geteuid, 0, 0, 0, 0, 0, 0) == 0;
     return clone_thread(thread, storage + below, storage);
 }
 

@@ -1,6 +1,6 @@
 /* thread.h - a thread that the C library does not know of.
  *
- * Implemented by thread.c and sleep.c, and by the tests' fake. Callers: cache, service.
+ * Implemented by thread.c, inherited.c and sleep.c, and by the tests' fake. Callers: cache, service.
  *
  * pthread_create() may not be called out of malloc: it allocates, takes locks of libc and may be interposed; and a
  * thread of libc's counts when main has returned or the last thread ends. So this one is made by clone(). It shares
@@ -44,5 +44,8 @@ INTERNAL bool os_thread_sleeps(uint32_t number, const void *storage);
 /* By that thread: the process has given up rights since the thread was made, which it would still hold, or has given
  * itself a seccomp filter that holds for it, too. */
 INTERNAL bool os_thread_outlives_rights(void);
+
+/* By that thread: true = it has rights that the process may give up, so it should ask that often. */
+INTERNAL bool os_thread_has_rights(void);
 
 #endif

@@ -152,6 +152,7 @@ struct scene {
     const char *name;
     int (*run)(void);
     const char *background; /* HAKMEM_BACKGROUND */
+    const char *delay;      /* HAKMEM_PURGE_DELAY; NULL = as it is */
 };
 
 static inline int run_scenes(int argc, char **argv, const struct scene *scenes, unsigned count,
@@ -168,6 +169,8 @@ static inline int run_scenes(int argc, char **argv, const struct scene *scenes, 
             continue;
         }
         setenv("HAKMEM_BACKGROUND", scenes[i].background, 1);
+        if (scenes[i].delay) setenv("HAKMEM_PURGE_DELAY", scenes[i].delay, 1);
+        else unsetenv("HAKMEM_PURGE_DELAY");
         ok(succeeded(run_self_with(scenes[i].name, NULL), scenes[i].name), "%s", scenes[i].name);
     }
     return done_testing();

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 
 #include "../../src/os/linux.c"
+#include "../../src/os/inherited.c"
 #include "../../src/os/thread.c"
 
 #include "bootstrap/common.h"
@@ -22,8 +23,8 @@ enum { HUGE_SIZE = 2 << 20, ADVICE_COLLAPSE = 25 };
 
 /* ---- the filter ---- */
 
-static const uint32_t killed[] = {SYS_openat, SYS_read, SYS_close, SYS_close_range, SYS_geteuid, SYS_tgkill, SYS_clone,
-                                  SYS_rt_sigprocmask};
+static const uint32_t killed[] = {SYS_openat, SYS_read, SYS_close, SYS_close_range, SYS_getresuid, SYS_getresgid,
+                                  SYS_capget, SYS_tgkill, SYS_clone, SYS_rt_sigprocmask};
 
 /* Kills for the first `calls` of these, and for the advice. */
 static bool install_for(unsigned calls)

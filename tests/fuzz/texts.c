@@ -2,7 +2,8 @@
  *
  *   input: kind, texts with a byte of zero behind each
  *
- * Uses:  the parsers as includes: os/cgroup.c, os/sleep.c, os/thread.c, diag/option.c; the system behind them is here.
+ * Uses:  the parsers as includes: os/cgroup.c, os/inherited.c, os/sleep.c, os/thread.c, diag/option.c; the system
+ *        behind them is here.
  *
  * What is demanded: no result is out of the range that os.h and option.def give, no path is made that leads elsewhere,
  * no look goes on for ever.
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "../../src/os/cgroup.c"
+#include "../../src/os/inherited.c"
 #include "../../src/os/sleep.c"
 #include "../../src/os/thread.c"
 
@@ -125,8 +127,8 @@ static void read_sleeper(struct input *in)
 
 static void read_rights(void)
 {
-    struct user_ids ids;
-    if (!read_user_ids(&ids)) return;
+    struct rights ids;
+    if (!read_ids_of_process(&ids)) return;
     demand(strstr(given.text[8], "\nUid:") != NULL, "ids of a text without them");
     may_outlive_rights = true;
     (void)os_thread_outlives_rights();

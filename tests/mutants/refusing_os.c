@@ -6,6 +6,7 @@
 #define os_unmap linux_unmap
 #define os_remap linux_remap
 #include "../../src/os/linux.c"
+#include "../../src/os/inherited.c"
 #include "../../src/os/thread.c"
 #include "../../src/os/sleep.c"
 #undef os_purge
