@@ -8,13 +8,103 @@
  * What was put aside and can be had back counts as there.
  *
  * Descriptors: it has an empty table instead of the program's.
+ *
+ * Folders: it has its own, for setns() and unshare() fail for a thread whose folders another has, too; and is in the
+ * root folder, since one that a thread is in cannot be unmounted.
+ *
+ * Namespaces, and the root folder: it ends where it has not those of the process's first thread, for it would keep them
+ * from going away.
+ *
+ * Schedule: the first thread's, or an ordinary one where that is refused. One that hardly runs would keep others
+ * waiting for the lock of a heap.
  */
 #include "inherited.h"
+
+#include <fcntl.h>
+#include <sched.h>
 
 #include "../base/number.h"
 #include "os.h"
 #include "system_call.h"
 #include "thread.h"
+
+/* ---- folders and namespaces ---- */
+
+/* Made without CLONE_FS, it has its own. That is made sure of: an interposed clone() may know better. */
+static bool leave_folders(void)
+{
+    if (system_call_failed(system_call(SYS_unshare, CLONE_FS, 0, 0, 0, 0, 0))) return false;
+    return !system_call_failed(system_call(SYS_chdir, (long)"/", 0, 0, 0, 0, 0));
+}
+
+enum { LINK_TEXT = 64 };
+
+/* What a link says, as far as it fits; 0 = there is none, or it may not be read. */
+static long read_link(const char *path, char text[LINK_TEXT])
+{
+    long length = system_call(SYS_readlinkat, AT_FDCWD, (long)path, (long)text, LINK_TEXT, 0, 0);
+    return length > 0 ? length : 0;
+}
+
+/* What cannot be compared counts as the same. */
+static bool differ(const char *link_of_process, const char *link_of_thread)
+{
+    char of_process[LINK_TEXT], of_thread[LINK_TEXT];
+    long length = read_link(link_of_process, of_process), other = read_link(link_of_thread, of_thread);
+    if (length == 0 || other == 0) return false;
+    return length != other || __builtin_memcmp(of_process, of_thread, (size_t)length) != 0;
+}
+
+static bool is_elsewhere(void)
+{
+    return differ("/proc/self/ns/net", "/proc/thread-self/ns/net") ||
+           differ("/proc/self/ns/mnt", "/proc/thread-self/ns/mnt") ||
+           differ("/proc/self/ns/ipc", "/proc/thread-self/ns/ipc") ||
+           differ("/proc/self/root", "/proc/thread-self/root");
+}
+
+/* ---- schedule ---- */
+
+struct schedule { /* the kernel's struct sched_attr, as it was first */
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+static bool set_schedule(const struct schedule *s)
+{
+    return !system_call_failed(system_call(SYS_sched_setattr, 0, (long)s, 0, 0, 0, 0));
+}
+
+/* What cannot be asked stays as it is. Nobody else gets a share that was set aside for the first thread. */
+static bool take_schedule(uint32_t of_thread)
+{
+    enum { DEADLINE = 6 }; /* SCHED_DEADLINE, which headers may not know */
+    const struct schedule ordinary = {.size = sizeof(ordinary), .policy = SCHED_OTHER};
+    struct schedule s;
+    if (system_call_failed(system_call(SYS_sched_getattr, of_thread, (long)&s, sizeof(s), 0, 0, 0))) return true;
+    return (s.policy != DEADLINE && set_schedule(&s)) || set_schedule(&ordinary);
+}
+
+enum { MASK_WORDS = 128 };
+
+/* Returns bytes, or what a refusal is. */
+static long read_processors(uint32_t of_thread, uint64_t mask[MASK_WORDS])
+{
+    return system_call(SYS_sched_getaffinity, of_thread, MASK_WORDS * sizeof(*mask), (long)mask, 0, 0, 0);
+}
+
+static bool take_processors(uint32_t of_thread)
+{
+    uint64_t wish[MASK_WORDS], own[MASK_WORDS];
+    long size = read_processors(of_thread, wish);
+    if (size <= 0 || read_processors(0, own) != size) return true;
+    if (__builtin_memcmp(wish, own, (size_t)size) == 0) return true;
+    return !system_call_failed(system_call(SYS_sched_setaffinity, 0, size, (long)wish, 0, 0, 0));
+}
 
 /* ---- rights ---- */
 
@@ -110,8 +200,8 @@ bool os_thread_outlives_rights(void)
 {
     struct rights of_process;
     if (system_calls_are_filtered()) return true; /* there was no filter when the thread was made */
-    if (!may_outlive_rights) return false;
-    if (!read_ids_of_process(&of_process)) return true;
+    if (!may_outlive_rights) return false; /* it takes rights to go elsewhere, too */
+    if (is_elsewhere() || !read_ids_of_process(&of_process)) return true;
     if (!read_capabilities(os_process_number(), &of_process.capabilities)) return true;
     return !has_rights(&of_process, &own_rights);
 }
@@ -129,6 +219,8 @@ static bool leave_descriptors(void)
 
 bool inherited_leave(void)
 {
+    uint32_t first = os_process_number();
+    if (!leave_folders() || is_elsewhere() || !take_schedule(first) || !take_processors(first)) return false;
     if (!read_own_rights(&own_rights)) return false;
     may_outlive_rights = may_give_up(&own_rights);
     return leave_descriptors();

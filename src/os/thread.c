@@ -137,7 +137,7 @@ static bool make_memory(struct os_thread *thread, size_t below, size_t above)
 
 static bool clone_thread(struct os_thread *thread, char *pointer, char *stack)
 {
-    const int shared = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    const int shared = CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
     const int told = CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
     uint64_t all = ~UINT64_C(0);
     uint64_t before = 0;

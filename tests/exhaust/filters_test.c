@@ -45,7 +45,9 @@ static const struct call {
     CALL(openat, OPTIONAL),      CALL(read, OPTIONAL),      CALL(close, OPTIONAL),  CALL(brk, NEEDED),
     CALL(clone, OPTIONAL),       CALL(clone3, OPTIONAL),    CALL(vfork, OPTIONAL),  CALL(close_range, OPTIONAL),
     CALL(rt_sigprocmask, OPTIONAL), CALL(tgkill, OPTIONAL), CALL(write, OPTIONAL),  CALL(msync, OPTIONAL),
-    CALL(getresuid, OPTIONAL),   CALL(getresgid, OPTIONAL), CALL(capget, OPTIONAL),
+    CALL(getresuid, OPTIONAL),   CALL(getresgid, OPTIONAL), CALL(capget, OPTIONAL), CALL(unshare, OPTIONAL),
+    CALL(chdir, OPTIONAL),       CALL(readlinkat, OPTIONAL), CALL(sched_getattr, OPTIONAL),
+    CALL(sched_setattr, OPTIONAL), CALL(sched_getaffinity, OPTIONAL), CALL(sched_setaffinity, OPTIONAL),
 
     ADVICE(DONTNEED, MADV_DONTNEED, NEEDED),       ADVICE(DONTDUMP, MADV_DONTDUMP, NEEDED),
     ADVICE(HUGEPAGE, MADV_HUGEPAGE, NEEDED),       ADVICE(NOHUGEPAGE, MADV_NOHUGEPAGE, NEEDED),

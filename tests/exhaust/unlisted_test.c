@@ -24,7 +24,7 @@ enum { HUGE_SIZE = 2 << 20, ADVICE_COLLAPSE = 25 };
 /* ---- the filter ---- */
 
 static const uint32_t killed[] = {SYS_openat, SYS_read, SYS_close, SYS_close_range, SYS_getresuid, SYS_getresgid,
-                                  SYS_capget, SYS_tgkill, SYS_clone, SYS_rt_sigprocmask};
+                                  SYS_capget, SYS_tgkill, SYS_clone, SYS_rt_sigprocmask, SYS_readlinkat};
 
 /* Kills for the first `calls` of these, and for the advice. */
 static bool install_for(unsigned calls)
