@@ -4,6 +4,7 @@
  * Only root can show most of it.
  */
 #include <fcntl.h>
+#include <mqueue.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -299,6 +300,31 @@ static int where_it_would_hardly_run_it_ends(void)
     return it_does_not_stay_where(go_last);
 }
 
+/* ---- descriptors ---- */
+
+/* Which ends with any descriptor of the queue that is closed in this process. What the library's thread begins with has
+ * happened when the other threads have ended: one of them has started it, and the last waits for it. */
+static int a_queue_keeps_its_notification(void)
+{
+    struct mq_attr form = {.mq_maxmsg = 2, .mq_msgsize = 8};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct timespec time = {.tv_sec = SECONDS_MAX};
+    sigset_t notice;
+    char name[32];
+    snprintf(name, sizeof(name), "/hakmem-%d", (int)getpid());
+    mqd_t queue = mq_open(name, O_CREAT | O_EXCL | O_RDWR, 0600, &form);
+    if (queue < 0) return NOT_HERE;
+    mq_unlink(name);
+    sigemptyset(&notice);
+    sigaddset(&notice, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &notice, NULL);
+    if (mq_notify(queue, &event) != 0) return 1;
+    start_workers();
+    end_workers();
+    if (mq_send(queue, "text", 4, 0) != 0) return 2;
+    return sigtimedwait(&notice, NULL, &time) == SIGUSR1 ? 0 : 3;
+}
+
 /* ---- */
 
 static const struct scene scenes[] = {
@@ -318,11 +344,12 @@ static const struct scene scenes[] = {
     {"it_runs_not_before_others", it_runs_not_before_others, "auto", LONG},
     {"it_runs_not_after_others", it_runs_not_after_others, "auto", LONG},
     {"where_it_would_hardly_run_it_ends", where_it_would_hardly_run_it_ends, "auto", LONG},
+    {"a_queue_keeps_its_notification", a_queue_keeps_its_notification, "auto", LONG},
 };
 
 static const char *why_not(const struct scene *scene)
 {
-    bool needs_none = scene->run == it_is_in_no_folder;
+    bool needs_none = scene->run == it_is_in_no_folder || scene->run == a_queue_keeps_its_notification;
     return !needs_none && geteuid() != 0 ? "this user has no rights" : NULL;
 }
 
