@@ -33,7 +33,10 @@ enum { STACK_SIZE = 32 * 1024, TLS_ROOM = 4096 };
 #endif
 static const bool sanitized = HAK_INSTRUMENTED; /* instrumented code needs a thread that the sanitizer knows */
 
-static TLS_INITIAL_EXEC uint32_t own_variable; /* where this library's variables are */
+/* Where this library's variables are: those that begin with zero, and, in a static program beyond all others that do,
+ * those that begin with something. */
+static TLS_INITIAL_EXEC uint32_t own_variable;
+static TLS_INITIAL_EXEC __attribute__((used)) uint32_t own_value = 1;
 
 #if defined(__x86_64__)
 static const bool can_point = true;
@@ -96,11 +99,11 @@ static void mark_thread(char *pointer)
 /* How far variables lie below and above the thread pointer. */
 static void tls_reach(size_t *below, size_t *above)
 {
-    const char *variables[] = {(char *)&own_variable, (char *)&errno};
+    const char *variables[] = {(char *)&own_variable, (char *)&own_value, (char *)&errno};
     const char *pointer = thread_pointer();
     *below = TLS_ROOM;
     *above = TLS_ROOM;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < sizeof(variables) / sizeof(*variables); i++) {
         ptrdiff_t distance = variables[i] - pointer;
         if (distance < 0 && (size_t)-distance + TLS_ROOM > *below) *below = (size_t)-distance + TLS_ROOM;
         if (distance > 0 && (size_t)distance + TLS_ROOM > *above) *above = (size_t)distance + TLS_ROOM;
@@ -122,11 +125,20 @@ static int thread_begin(void *unused)
     return thread_main(inherited_leave());
 }
 
+/* As fresh memory is, and as little resident: what a program has of thread-local variables may be large. */
+static void clear_memory(char *memory, size_t size)
+{
+    if (!os_purge(memory, size)) __builtin_memset(memory, 0, size); /* it is locked */
+}
+
 static bool make_memory(struct os_thread *thread, size_t below, size_t above)
 {
     size_t page = os_page_size();
     size_t size = (page + STACK_SIZE + below + above + page - 1) & ~(page - 1);
-    if (thread->memory) return thread->size >= size;
+    if (thread->memory) {
+        clear_memory((char *)thread->memory + page, thread->size - page);
+        return thread->size >= size;
+    }
     char *memory = os_map(size);
     if (!memory) return false;
     (void)system_call(SYS_mprotect, (long)memory, (long)page, PROT_NONE, 0, 0, 0); /* a guard */
@@ -157,7 +169,6 @@ bool os_thread_start(struct os_thread *thread, int (*main)(bool alone))
     tls_reach(&below, &above);
     if (!make_memory(thread, below, above)) return false;
     char *storage = (char *)thread->memory + os_page_size() + STACK_SIZE;
-    __builtin_memset(storage, 0, below + above);
     mark_thread(storage + below);
     thread_main = main;
     thread->process = os_process_number();

@@ -69,6 +69,13 @@ bool os_peek(const void *p, void *out, size_t size)
     return true;
 }
 
+bool os_purge(void *p, size_t size)
+{
+    (void)p;
+    (void)size;
+    return false;
+}
+
 void *os_map(size_t size)
 {
     (void)size;
