@@ -42,6 +42,10 @@ INTERNAL bool os_thread_exists(uint32_t number);
  * call may be one of ours. `storage` is a thread-local variable of the thread. Opens a file. */
 INTERNAL bool os_thread_sleeps(uint32_t number, const void *storage);
 
+/* false = os_thread_sleeps() is true of no thread: the system does not let this process look (it is not dumpable, as
+ * after setuid()), or frames are not known here. Opens a file. */
+INTERNAL bool os_thread_sleep_shows(void);
+
 /* By that thread: the process has given up rights since the thread was made, which it would still hold, or has gone
  * elsewhere, or has given itself a seccomp filter that holds for it, too. */
 INTERNAL bool os_thread_outlives_rights(void);

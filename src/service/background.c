@@ -92,7 +92,8 @@ static bool sleep_for_round(void)
 
 static bool is_of_use(unsigned idle)
 {
-    return is_wanted() && idle < (reclaim_awaits_threads() ? ROUNDS_AWAITING_MAX : ROUNDS_IDLE_MAX);
+    if (!is_wanted()) return false;
+    return idle < ROUNDS_IDLE_MAX || (idle < ROUNDS_AWAITING_MAX && reclaim_awaits_threads());
 }
 
 static int background_main(bool alone)

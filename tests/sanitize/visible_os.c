@@ -100,3 +100,8 @@ bool os_thread_sleeps(uint32_t number, const void *storage)
     (void)storage;
     return false;
 }
+
+bool os_thread_sleep_shows(void)
+{
+    return false;
+}

@@ -26,6 +26,19 @@ static void it_ends_when_rights_were_given_up(void)
     end_sleeper(thread);
 }
 
+/* A thread's bins can be emptied when it is seen to sleep. Where that cannot be, waiting is of no use. */
+static void it_does_not_wait_for_what_cannot_be_seen(void)
+{
+    pthread_t thread = start_all();
+    (void)hak_purge();
+    do_free(do_malloc(20000));
+    fake.sleep_is_hidden = true;
+    uint64_t before = fake.now_ms;
+    in_thread(run_main, NULL);
+    require(fake.now_ms - before <= 10000, "%lu ms", fake.now_ms - before);
+    end_sleeper(thread);
+}
+
 static void give_up_rights(void)
 {
     fake.rights_were_given_up = true;
@@ -184,6 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(it_ends_when_there_is_nothing_to_do),
+        TEST(it_does_not_wait_for_what_cannot_be_seen),
         TEST(it_ends_when_rights_were_given_up),
         TEST(it_looks_every_second_for_rights),
         TEST(it_ends_at_once_where_it_could_open_no_file_unseen),

@@ -68,6 +68,7 @@ struct fake_os {
     void (*while_starting)(void);  /* what others do during os_thread_start() */
     bool threads_sleep;            /* what os_thread_sleeps() says */
     uint64_t looks;                /* its calls */
+    bool sleep_is_hidden;          /* what os_thread_sleep_shows() denies */
     bool huge_are_forbidden;       /* what os_forbids_huge() says */
     void *purged;                  /* where os_purge() was last asked to, and how much */
     size_t purged_size;
