@@ -11,6 +11,7 @@
 #include HAK_FAKE_OS /* the tests' system, which fails on request */
 #else
 #include "os/linux.c"
+#include "os/inherited.c"
 #include "os/thread.c"
 #include "os/sleep.c"
 #endif

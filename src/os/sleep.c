@@ -61,13 +61,19 @@ static char *append_number(char *to, uint32_t number)
     return to;
 }
 
-static bool find_sleeper(uint32_t number, struct sleeper *s)
+/* The file is the owner's of the process only, or root's where the process is not dumpable. */
+static bool read_call(uint32_t number, char text[SLEEPER_TEXT])
 {
     char path[64] = "/proc/self/task/";
-    char text[SLEEPER_TEXT];
     char *end = append_number(path + __builtin_strlen(path), number);
     __builtin_memcpy(end, "/syscall", sizeof("/syscall"));
-    return os_read_text(path, text, sizeof(text)) && parse_sleeper(text, s);
+    return os_read_text(path, text, SLEEPER_TEXT);
+}
+
+static bool find_sleeper(uint32_t number, struct sleeper *s)
+{
+    char text[SLEEPER_TEXT];
+    return read_call(number, text) && parse_sleeper(text, s);
 }
 
 /* The child of vfork() runs in the thread's place while the thread waits. */
@@ -145,4 +151,11 @@ bool os_thread_sleeps(uint32_t number, const void *storage)
     struct sleeper s;
     if (!frames_are_known || !find_sleeper(number, &s) || lends_its_place(s.call)) return false;
     return has_no_frame(s.stack, stack_end(s.stack, (uintptr_t)storage));
+}
+
+/* Of all threads the kernel shows as much as of the calling one. */
+bool os_thread_sleep_shows(void)
+{
+    char text[SLEEPER_TEXT];
+    return frames_are_known && read_call(os_thread_number(), text);
 }

@@ -7,9 +7,7 @@
  *
  *   memory | guard | stack ...... | zeros as far as this library's and libc's errno lie | thread pointer | zeros |
  *
- * Its rights are those of the thread that made it: setuid() and friends of libc change those of libc's threads only. So
- * a thread that was made with more rights than none looks, before it does anything, whether the process has still the
- * same.
+ * What else it has of the thread that made it: inherited.c.
  */
 #include "thread.h"
 
@@ -20,7 +18,7 @@
 #include <time.h>
 
 #include "../base/atomics.h"
-#include "../base/number.h"
+#include "inherited.h"
 #include "memcheck.h"
 #include "system_call.h"
 
@@ -35,7 +33,10 @@ enum { STACK_SIZE = 32 * 1024, TLS_ROOM = 4096 };
 #endif
 static const bool sanitized = HAK_INSTRUMENTED; /* instrumented code needs a thread that the sanitizer knows */
 
-static TLS_INITIAL_EXEC uint32_t own_variable; /* where this library's variables are */
+/* Where this library's variables are: those that begin with zero, and, in a static program beyond all others that do,
+ * those that begin with something. */
+static TLS_INITIAL_EXEC uint32_t own_variable;
+static TLS_INITIAL_EXEC __attribute__((used)) uint32_t own_value = 1;
 
 #if defined(__x86_64__)
 static const bool can_point = true;
@@ -98,11 +99,11 @@ static void mark_thread(char *pointer)
 /* How far variables lie below and above the thread pointer. */
 static void tls_reach(size_t *below, size_t *above)
 {
-    const char *variables[] = {(char *)&own_variable, (char *)&errno};
+    const char *variables[] = {(char *)&own_variable, (char *)&own_value, (char *)&errno};
     const char *pointer = thread_pointer();
     *below = TLS_ROOM;
     *above = TLS_ROOM;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < sizeof(variables) / sizeof(*variables); i++) {
         ptrdiff_t distance = variables[i] - pointer;
         if (distance < 0 && (size_t)-distance + TLS_ROOM > *below) *below = (size_t)-distance + TLS_ROOM;
         if (distance > 0 && (size_t)distance + TLS_ROOM > *above) *above = (size_t)distance + TLS_ROOM;
@@ -116,64 +117,28 @@ static bool is_place_for_threads(void)
     return can_run && !getauxval(AT_SECURE) && !system_calls_are_filtered();
 }
 
-struct user_ids {
-    uint32_t id[4]; /* real, effective, saved, file system */
-};
-
-/* Of a number after blanks. Returns what follows it. */
-static const char *read_id(const char *text, uint32_t *id)
-{
-    uint64_t number;
-    while (*text == '\t' || *text == ' ') text++;
-    text = read_number(text, 10, &number);
-    *id = (uint32_t)number;
-    return text;
-}
-
-/* Of the process, as its first thread has them. */
-static bool read_user_ids(struct user_ids *ids)
-{
-    char text[1024];
-    if (!os_read_text("/proc/self/status", text, sizeof(text))) return false;
-    const char *line = __builtin_strstr(text, "\nUid:");
-    if (!line) return false;
-    line += 5;
-    for (unsigned i = 0; i < 4; i++) line = read_id(line, &ids->id[i]);
-    return true;
-}
-
-static bool may_outlive_rights; /* the thread was made by root: there is something that the process could give up */
-
-bool os_thread_outlives_rights(void)
-{
-    struct user_ids ids;
-    if (system_calls_are_filtered()) return true; /* there was no filter when the thread was made */
-    if (!may_outlive_rights) return false;
-    if (!read_user_ids(&ids)) return true;
-    return (ids.id[0] | ids.id[1] | ids.id[2] | ids.id[3]) != 0;
-}
-
-/* The first thing that the thread does: an empty table instead of the program's. false = the system cannot (before
- * Linux 5.9): a file that the thread opened would be the program's. */
-static bool leave_descriptors(void)
-{
-    enum { CLOSE_AND_UNSHARE = 1 << 1 };
-    return !system_call_failed(system_call(SYS_close_range, 0, ~0u, CLOSE_AND_UNSHARE, 0, 0, 0));
-}
-
 static int (*thread_main)(bool alone);
 
 static int thread_begin(void *unused)
 {
     (void)unused;
-    return thread_main(leave_descriptors());
+    return thread_main(inherited_leave());
+}
+
+/* As fresh memory is, and as little resident: what a program has of thread-local variables may be large. */
+static void clear_memory(char *memory, size_t size)
+{
+    if (!os_purge(memory, size)) __builtin_memset(memory, 0, size); /* it is locked */
 }
 
 static bool make_memory(struct os_thread *thread, size_t below, size_t above)
 {
     size_t page = os_page_size();
     size_t size = (page + STACK_SIZE + below + above + page - 1) & ~(page - 1);
-    if (thread->memory) return thread->size >= size;
+    if (thread->memory) {
+        clear_memory((char *)thread->memory + page, thread->size - page);
+        return thread->size >= size;
+    }
     char *memory = os_map(size);
     if (!memory) return false;
     (void)system_call(SYS_mprotect, (long)memory, (long)page, PROT_NONE, 0, 0, 0); /* a guard */
@@ -184,7 +149,7 @@ static bool make_memory(struct os_thread *thread, size_t below, size_t above)
 
 static bool clone_thread(struct os_thread *thread, char *pointer, char *stack)
 {
-    const int shared = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    const int shared = CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
     const int told = CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
     uint64_t all = ~UINT64_C(0);
     uint64_t before = 0;
@@ -204,11 +169,9 @@ bool os_thread_start(struct os_thread *thread, int (*main)(bool alone))
     tls_reach(&below, &above);
     if (!make_memory(thread, below, above)) return false;
     char *storage = (char *)thread->memory + os_page_size() + STACK_SIZE;
-    __builtin_memset(storage, 0, below + above);
     mark_thread(storage + below);
     thread_main = main;
     thread->process = os_process_number();
-    may_outlive_rights = system_call(SYS_geteuid, 0, 0, 0, 0, 0, 0) == 0;
     return clone_thread(thread, storage + below, storage);
 }
 

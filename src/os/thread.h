@@ -1,10 +1,11 @@
 /* thread.h - a thread that the C library does not know of.
  *
- * Implemented by thread.c and sleep.c, and by the tests' fake. Callers: cache, service.
+ * Implemented by thread.c, inherited.c and sleep.c, and by the tests' fake. Callers: cache, service.
  *
  * pthread_create() may not be called out of malloc: it allocates, takes locks of libc and may be interposed; and a
  * thread of libc's counts when main has returned or the last thread ends. So this one is made by clone(). It shares
- * memory and nothing else that a program could notice: all signals are blocked, its table of descriptors is empty.
+ * memory and nothing else that a program could notice: all signals are blocked, its table of descriptors is empty, its
+ * folder is the root.
  * The code that runs on it may use this library and system calls of our own making, nothing else of libc.
  */
 #ifndef HAK_OS_THREAD_H
@@ -19,8 +20,8 @@ struct os_thread {
     size_t size;
 };
 
-/* Runs main() on a thread, with every thread-local variable of this library zero. One start at a time. alone = its
- * table of descriptors is its own; else it should end, for it could not open a file unseen.
+/* Runs main() on a thread, with every thread-local variable of this library zero. One start at a time. alone = it
+ * has nothing else of the thread that made it (inherited.h); else it should end.
  * false = refused, by the system or because this is no place for a thread: a setuid program, a sandbox, a sanitizer. */
 INTERNAL bool os_thread_start(struct os_thread *thread, int (*main)(bool alone));
 
@@ -41,8 +42,15 @@ INTERNAL bool os_thread_exists(uint32_t number);
  * call may be one of ours. `storage` is a thread-local variable of the thread. Opens a file. */
 INTERNAL bool os_thread_sleeps(uint32_t number, const void *storage);
 
-/* By that thread: the process has given up rights since the thread was made, which it would still hold, or has given
- * itself a seccomp filter that holds for it, too. */
+/* false = os_thread_sleeps() is true of no thread: the system does not let this process look (it is not dumpable, as
+ * after setuid()), or frames are not known here. Opens a file. */
+INTERNAL bool os_thread_sleep_shows(void);
+
+/* By that thread: the process has given up rights since the thread was made, which it would still hold, or has gone
+ * elsewhere, or has given itself a seccomp filter that holds for it, too. */
 INTERNAL bool os_thread_outlives_rights(void);
+
+/* By that thread: true = it has rights that the process may give up, so it should ask that often. */
+INTERNAL bool os_thread_has_rights(void);
 
 #endif

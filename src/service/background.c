@@ -74,14 +74,14 @@ static bool shall_end(void)
     return load_acquire(&background_stop) || os_thread_outlives_rights();
 }
 
-/* Until the next round, and not past the next look at the group: it may have made the delay shorter. false = the thread
- * shall end. */
+/* Until the next round, and not past the next look at the group, which may have made the delay shorter, or at rights.
+ * false = the thread shall end. */
 static bool sleep_for_round(void)
 {
     uint64_t slept = 0;
     for (uint64_t round = round_ms(); slept < round; round = round_ms()) {
         uint64_t step = round - slept;
-        if (step > LOOK_MS && pressure_has_group()) step = LOOK_MS;
+        if (step > LOOK_MS && (pressure_has_group() || os_thread_has_rights())) step = LOOK_MS;
         os_wait_for(&background_stop, 0, step);
         if (shall_end()) return false;
         look_at_group();
@@ -92,7 +92,8 @@ static bool sleep_for_round(void)
 
 static bool is_of_use(unsigned idle)
 {
-    return is_wanted() && idle < (reclaim_awaits_threads() ? ROUNDS_AWAITING_MAX : ROUNDS_IDLE_MAX);
+    if (!is_wanted()) return false;
+    return idle < ROUNDS_IDLE_MAX || (idle < ROUNDS_AWAITING_MAX && reclaim_awaits_threads());
 }
 
 static int background_main(bool alone)

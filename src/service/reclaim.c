@@ -9,6 +9,7 @@
 #include "../cache/recall.h"
 #include "../cache/sparse.h"
 #include "../os/os.h"
+#include "../os/thread.h"
 #include "../space/arena.h"
 #include "../space/large.h"
 #include "pressure.h"
@@ -155,7 +156,7 @@ bool reclaim_has_work(void)
 
 bool reclaim_awaits_threads(void)
 {
-    return awaited > 0;
+    return awaited > 0 && os_thread_sleep_shows();
 }
 
 bool reclaim_round(const uint32_t *stop)

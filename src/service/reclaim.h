@@ -26,7 +26,8 @@ INTERNAL bool reclaim_has_work(void);
  * threads' mail is taken in and what they keep empty is given back. Returns whether there was something to do. */
 INTERNAL bool reclaim_round(const uint32_t *stop);
 
-/* true = in that round some thread ran, or was at a visit: what it keeps is still there. */
+/* true = in that round some thread ran, or was at a visit: what it keeps is still there, and goes when the thread is
+ * seen to sleep. Opens a file. */
 INTERNAL bool reclaim_awaits_threads(void);
 
 /* Gives back what may serve another call: inboxes are drained, empty slabs and reserves of all heaps retire, dirty

@@ -1,140 +1,15 @@
 /* background_test.c - the thread of the library that gives memory back: a program with threads gets it, and notices
- * nothing but that its memory shrinks.
- *
- * A scene is a program of its own that grows with four threads, which free all and sleep; so that each begins with a
- * library that has no thread yet.
+ * nothing but that its memory shrinks. What it has of who made it: inherited_test.c.
  */
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <dirent.h>
-#include <time.h>
 
-#include "bootstrap/common.h"
-#include "own_thread.h"
-
-enum { WORKERS = 4, BLOCKS = 5000, BLOCK = 4000, SECONDS_MAX = 10 };
-
-static pthread_barrier_t all_hold;
-static sem_t grown;
-static sem_t may_leave;
-
-static void *worker(void *unused)
-{
-    static void *held[WORKERS][BLOCKS];
-    static int next;
-    void **mine = held[__atomic_fetch_add(&next, 1, __ATOMIC_SEQ_CST) % WORKERS];
-    for (int i = 0; i < BLOCKS; i++) {
-        mine[i] = take(BLOCK);
-        memset(mine[i], 1, BLOCK);
-    }
-    pthread_barrier_wait(&all_hold); /* one after the other they would make a heap too small for a thread */
-    for (int i = 0; i < BLOCKS; i++) give(mine[i]);
-    sem_post(&grown);
-    while (sem_wait(&may_leave) != 0) {}
-    return unused;
-}
-
-static pthread_t workers[WORKERS];
-
-static void start_workers(void)
-{
-    pthread_barrier_init(&all_hold, NULL, WORKERS);
-    sem_init(&grown, 0, 0);
-    sem_init(&may_leave, 0, 0);
-    give(take(1));
-    for (int i = 0; i < WORKERS; i++)
-        if (pthread_create(&workers[i], NULL, worker, NULL) != 0) bail_out("pthread_create");
-    for (int i = 0; i < WORKERS; i++)
-        while (sem_wait(&grown) != 0) {}
-}
-
-static void end_workers(void)
-{
-    for (int i = 0; i < WORKERS; i++) sem_post(&may_leave);
-    for (int i = 0; i < WORKERS; i++) pthread_join(workers[i], NULL);
-}
-
-/* Threads that the system knows for which `is_meant` holds; `number` gets that of one of them. */
-static int count_threads_if(bool (*is_meant)(int number), int *number)
-{
-    int count = 0;
-    DIR *folder = opendir("/proc/self/task");
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (entry->d_name[0] == '.' || !is_meant(atoi(entry->d_name))) continue;
-        *number = atoi(entry->d_name);
-        count++;
-    }
-    if (folder) closedir(folder);
-    return count;
-}
-
-static bool is_any(int number)
-{
-    return number > 0;
-}
-
-static int count_threads(void)
-{
-    int number;
-    return count_threads_if(is_any, &number);
-}
-
-static void pause_ms(long ms)
-{
-    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    while (nanosleep(&time, &time) != 0) {}
-}
-
-static bool within_time(bool (*holds)(void))
-{
-    for (int i = 0; i < SECONDS_MAX * 100; i++) {
-        if (holds()) return true;
-        pause_ms(10);
-    }
-    return false;
-}
-
-static bool is_small(void)
-{
-    return resident_bytes() < (size_t)16 << 20;
-}
-
-static bool is_alone(void)
-{
-    return count_threads() == 1;
-}
-
-/* A line of the thread's status. false = there is none. */
-static bool status_of(int thread, const char *name, char *out, size_t size)
-{
-    char path[64], line[256];
-    snprintf(path, sizeof(path), "/proc/self/task/%d/status", thread);
-    FILE *file = fopen(path, "r");
-    bool found = false;
-    while (file && !found && fgets(line, sizeof(line), file)) {
-        found = strncmp(line, name, strlen(name)) == 0;
-        if (found) snprintf(out, size, "%s", line + strlen(name));
-    }
-    if (file) fclose(file);
-    return found;
-}
-
-static int entries_of(const char *path)
-{
-    int count = 0;
-    DIR *folder = opendir(path);
-    if (!folder) return -1;
-    for (struct dirent *entry; (entry = readdir(folder));) count += entry->d_name[0] != '.';
-    closedir(folder);
-    return count;
-}
+#include "bootstrap/workers.h"
 
 /* ---- scenes: each the main program of a child; 0 = as it shall be ---- */
 
@@ -147,29 +22,26 @@ static int memory_goes_back(void)
     return !small;
 }
 
-/* But for SIGKILL and SIGSTOP. */
-static bool blocks_all_signals(int number)
-{
-    char text[256];
-    return status_of(number, "SigBlk:\t", text, sizeof(text)) && strncmp(text, "fffffffffffbfeff", 16) == 0;
-}
+static int own_thread;
 
-static int it_is_quiet(void)
+static bool has_no_descriptors(void)
 {
     char path[64];
-    int thread = 0;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/fd", own_thread);
+    return entries_of(path) == 0;
+}
+
+/* Which it may just be about to leave. */
+static int it_is_quiet(void)
+{
     start_workers();
     int threads = count_threads();
     if (threads != WORKERS + 2) {
         diag("%d threads", threads);
         return 1;
     }
-    if (count_threads_if(blocks_all_signals, &thread) != 1) return 2;
-    snprintf(path, sizeof(path), "/proc/self/task/%d/fd", thread);
-    if (entries_of(path) != 0) {
-        diag("%d descriptors", entries_of(path));
-        return 3;
-    }
+    if (count_threads_if(blocks_all_signals, &own_thread) != 1) return 2;
+    if (!within_time(has_no_descriptors)) return 3;
     end_workers();
     return 0;
 }
@@ -305,63 +177,51 @@ static int off_means_none(void)
     return threads == WORKERS + 1 ? 0 : 1;
 }
 
-static bool has_only_own_threads(void)
+/* Without a call that allocates: it would be work for the thread. */
+static bool is_it_gone(void)
 {
-    return count_threads() == WORKERS + 1;
+    return syscall(SYS_tgkill, getpid(), own_thread, 0) != 0;
 }
 
-/* setuid() reaches the threads that libc knows. This one must go. */
-static int it_gives_up_rights_with_the_process(void)
+/* Nobody may look at the threads of such a process, not even itself; so nothing is to be had by waiting for their
+ * sleep. */
+static int where_no_sleep_can_be_seen_it_does_not_wait_for_any(void)
 {
+    if (geteuid() == 0 && setuid(65534) != 0) return 1;
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return 2;
     start_workers();
-    if (count_threads() != WORKERS + 2) return 1;
-    if (setuid(65534) != 0) return 2;
-    bool gone = within_time(has_only_own_threads);
-    _exit(gone ? 0 : 3);
+    if (count_threads_if(blocks_all_signals, &own_thread) != 1) return 3;
+    bool gone = within_time(is_it_gone);
+    end_workers();
+    return !gone;
 }
 
 /* ---- */
 
-static const struct {
-    const char *name;
-    int (*run)(void);
-    const char *background;
-} scenes[] = {
-    {"memory_of_sleeping_threads_goes_back", memory_goes_back, "auto"},
-    {"it_has_no_signals_and_no_descriptors", it_is_quiet, "auto"},
-    {"a_closed_pipe_is_closed", a_closed_pipe_is_closed, "auto"},
-    {"it_leaves_with_the_threads", it_leaves_with_the_threads, "auto"},
-    {"a_child_of_fork_gets_its_own", a_child_of_fork_gets_its_own, "auto"},
-    {"a_child_of_the_raw_call_does_not_wait", a_child_of_the_raw_call_does_not_wait, "auto"},
-    {"it_does_not_keep_the_process_alive", it_does_not_keep_the_process_alive, "auto"},
-    {"exit_does_not_wait", exit_does_not_wait, "auto"},
-    {"a_sandbox_gets_none", a_sandbox_gets_none, "auto"},
+static const struct scene scenes[] = {
+    {"memory_of_sleeping_threads_goes_back", memory_goes_back, "auto", NULL},
+    {"it_has_no_signals_and_no_descriptors", it_is_quiet, "auto", NULL},
+    {"a_closed_pipe_is_closed", a_closed_pipe_is_closed, "auto", NULL},
+    {"it_leaves_with_the_threads", it_leaves_with_the_threads, "auto", NULL},
+    {"a_child_of_fork_gets_its_own", a_child_of_fork_gets_its_own, "auto", NULL},
+    {"a_child_of_the_raw_call_does_not_wait", a_child_of_the_raw_call_does_not_wait, "auto", NULL},
+    {"it_does_not_keep_the_process_alive", it_does_not_keep_the_process_alive, "auto", NULL},
+    {"exit_does_not_wait", exit_does_not_wait, "auto", NULL},
+    {"a_sandbox_gets_none", a_sandbox_gets_none, "auto", NULL},
     {"threads_that_leave_under_a_filter_make_no_unlisted_call", threads_that_leave_under_a_filter_make_no_unlisted_call,
-     "auto"},
-    {"off_means_none", off_means_none, "off"},
-    {"it_gives_up_rights_with_the_process", it_gives_up_rights_with_the_process, "auto"},
+     "auto", NULL},
+    {"off_means_none", off_means_none, "off", NULL},
+    {"where_no_sleep_can_be_seen_it_does_not_wait_for_any", where_no_sleep_can_be_seen_it_does_not_wait_for_any,
+     "auto", "400"},
 };
 
-static const char *why_not(unsigned scene)
+static const char *why_not(const struct scene *scene)
 {
-    if (no_own_thread_here()) return no_own_thread_here();
-    bool gives_up = scenes[scene].run == it_gives_up_rights_with_the_process;
-    return gives_up && geteuid() != 0 ? "this user has no rights to give up" : NULL;
+    (void)scene;
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
-    alarm(HANG_SECONDS);
-    for (unsigned i = 0; argc > 1 && i < sizeof(scenes) / sizeof(*scenes); i++)
-        if (strcmp(argv[1], scenes[i].name) == 0) return scenes[i].run();
-    for (unsigned i = 0; i < sizeof(scenes) / sizeof(*scenes); i++) {
-        const char *reason = why_not(i);
-        if (reason) {
-            skip(reason, "%s", scenes[i].name);
-            continue;
-        }
-        setenv("HAKMEM_BACKGROUND", scenes[i].background, 1);
-        ok(succeeded(run_self_with(scenes[i].name, NULL), scenes[i].name), "%s", scenes[i].name);
-    }
-    return done_testing();
+    return run_scenes(argc, argv, scenes, sizeof(scenes) / sizeof(*scenes), why_not);
 }

@@ -9,7 +9,7 @@ BOOTSTRAP_SLOW := fork_test
 BOOTSTRAP_C := $(filter-out $(BOOTSTRAP_PLAIN) $(BOOTSTRAP_DYNAMIC) $(BOOTSTRAP_SLOW),$(basename $(notdir $(wildcard tests/bootstrap/*_test.c))))
 BOOTSTRAP_CXX := $(basename $(notdir $(wildcard tests/bootstrap/*_test.cc)))
 BOOTSTRAP_WAYS := preload shared static static-pie
-BOOTSTRAP_HEADERS := tests/bootstrap/common.h tests/bootstrap/loading.h tests/own_thread.h tests/api/weak.h tests/regress/sanitized.h tests/tap.h include/hakmem/hakmem.h
+BOOTSTRAP_HEADERS := tests/bootstrap/common.h tests/bootstrap/loading.h tests/bootstrap/workers.h tests/own_thread.h tests/api/weak.h tests/regress/sanitized.h tests/tap.h include/hakmem/hakmem.h
 
 BOOTSTRAP_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 BOOTSTRAP_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthread

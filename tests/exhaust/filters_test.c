@@ -45,8 +45,11 @@ static const struct call {
     CALL(prctl, NEEDED),         CALL(gettid, NEEDED),      CALL(getpid, NEEDED),   CALL(process_vm_readv, NEEDED),
     CALL(openat, OPTIONAL),      CALL(read, OPTIONAL),      CALL(close, OPTIONAL),  CALL(brk, NEEDED),
     CALL(clone, OPTIONAL),       CALL(clone3, OPTIONAL),    CALL(vfork, OPTIONAL),  CALL(close_range, OPTIONAL),
-    CALL(rt_sigprocmask, OPTIONAL), CALL(geteuid, OPTIONAL), CALL(tgkill, OPTIONAL), CALL(write, OPTIONAL),
-    CALL(msync, OPTIONAL),       CALL(rt_sigpending, OPTIONAL), CALL(rt_sigtimedwait, OPTIONAL),
+    CALL(rt_sigprocmask, OPTIONAL), CALL(tgkill, OPTIONAL), CALL(write, OPTIONAL),  CALL(msync, OPTIONAL),
+    CALL(getresuid, OPTIONAL),   CALL(getresgid, OPTIONAL), CALL(capget, OPTIONAL), CALL(unshare, OPTIONAL),
+    CALL(chdir, OPTIONAL),       CALL(readlinkat, OPTIONAL), CALL(sched_getattr, OPTIONAL),
+    CALL(sched_setattr, OPTIONAL), CALL(sched_getaffinity, OPTIONAL), CALL(sched_setaffinity, OPTIONAL),
+    CALL(mq_getsetattr, OPTIONAL), CALL(rt_sigpending, OPTIONAL), CALL(rt_sigtimedwait, OPTIONAL),
 
     ADVICE(DONTNEED, MADV_DONTNEED, NEEDED),       ADVICE(DONTDUMP, MADV_DONTDUMP, NEEDED),
     ADVICE(HUGEPAGE, MADV_HUGEPAGE, NEEDED),       ADVICE(NOHUGEPAGE, MADV_NOHUGEPAGE, NEEDED),

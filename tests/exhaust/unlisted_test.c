@@ -1,6 +1,6 @@
 /* unlisted_test.c - once there is a filter that kills, the system layer makes no call that README.md does not list.
  *
- * One that refuses a listed call changes nothing.
+ * One that refuses a listed call changes nothing. And without a filter, each thread that is made begins with zeros.
  *
  * Uses: the layer as includes, so that each function can be called just after the filter came: filters_test, from
  *       outside, would have to hit the moment. A scene is a child; 0 = as it shall be.
@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 
 #include "../../src/os/linux.c"
+#include "../../src/os/inherited.c"
 #include "../../src/os/thread.c"
 
 #include "bootstrap/common.h"
@@ -24,8 +25,9 @@ enum { HUGE_SIZE = 2 << 20, ADVICE_COLLAPSE = 25 };
 
 /* ---- the filter ---- */
 
-static const uint32_t killed[] = {SYS_openat, SYS_read, SYS_close, SYS_close_range, SYS_geteuid, SYS_tgkill, SYS_clone,
-                                  SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_rt_sigtimedwait};
+static const uint32_t killed[] = {SYS_openat, SYS_read, SYS_close, SYS_close_range, SYS_getresuid, SYS_getresgid,
+                                  SYS_capget, SYS_tgkill, SYS_clone, SYS_rt_sigprocmask, SYS_readlinkat, SYS_rt_sigpending,
+                                  SYS_rt_sigtimedwait};
 
 /* Kills for the first `calls` of these, and for the advice. */
 static bool install_for(unsigned calls)
@@ -175,6 +177,37 @@ static int memory_is_read_where_that_is_refused(void)
     return 0;
 }
 
+/* ---- threads one after the other ---- */
+
+static uint32_t found;
+
+static int find_and_write(bool alone)
+{
+    found = own_variable;
+    own_variable = 1;
+    return !alone;
+}
+
+static bool begins_with_zero(struct os_thread *thread)
+{
+    found = 2;
+    if (!os_thread_start(thread, find_and_write)) return false;
+    os_thread_join(thread, load_acquire(&thread->id));
+    return load_acquire(&found) == 0;
+}
+
+/* In the memory of the one before, also where that cannot be given back. */
+static int each_thread_begins_with_zeros(void)
+{
+    struct os_thread thread = {0};
+    os_start(NULL);
+    if (no_own_thread_here()) return 0;
+    if (!begins_with_zero(&thread)) return 1;
+    if (!begins_with_zero(&thread)) return 2;
+    if (mlock((char *)thread.memory + os_page_size(), thread.size - os_page_size()) != 0) return 3;
+    return begins_with_zero(&thread) ? 0 : 4;
+}
+
 /* ---- */
 
 static const struct {
@@ -190,6 +223,7 @@ static const struct {
     {"a_lost_thread_is_not_waited_for", a_lost_thread_is_not_waited_for},
     {"a_message_is_written", a_message_is_written},
     {"memory_is_read_where_that_is_refused", memory_is_read_where_that_is_refused},
+    {"each_thread_begins_with_zeros", each_thread_begins_with_zeros},
 };
 
 int main(int argc, char **argv)

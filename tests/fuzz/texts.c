@@ -2,7 +2,8 @@
  *
  *   input: kind, texts with a byte of zero behind each
  *
- * Uses:  the parsers as includes: os/cgroup.c, os/sleep.c, os/thread.c, diag/option.c; the system behind them is here.
+ * Uses:  the parsers as includes: os/cgroup.c, os/inherited.c, os/sleep.c, os/thread.c, diag/option.c; the system
+ *        behind them is here.
  *
  * What is demanded: no result is out of the range that os.h and option.def give, no path is made that leads elsewhere,
  * no look goes on for ever.
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "../../src/os/cgroup.c"
+#include "../../src/os/inherited.c"
 #include "../../src/os/sleep.c"
 #include "../../src/os/thread.c"
 
@@ -65,6 +67,13 @@ bool os_peek(const void *p, void *out, size_t size)
         ((uint8_t *)out)[i] = (uint8_t)input_byte(&given.stack);
     }
     return true;
+}
+
+bool os_purge(void *p, size_t size)
+{
+    (void)p;
+    (void)size;
+    return false;
 }
 
 void *os_map(size_t size)
@@ -125,8 +134,8 @@ static void read_sleeper(struct input *in)
 
 static void read_rights(void)
 {
-    struct user_ids ids;
-    if (!read_user_ids(&ids)) return;
+    struct rights ids;
+    if (!read_ids_of_process(&ids)) return;
     demand(strstr(given.text[8], "\nUid:") != NULL, "ids of a text without them");
     may_outlive_rights = true;
     (void)os_thread_outlives_rights();

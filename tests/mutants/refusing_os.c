@@ -40,6 +40,7 @@ static long refusable_call(long number, long a, long b, long c, long d, long e, 
 #include "../../src/os/linux.c"
 #undef system_call
 #define system_call kernel_call
+#include "../../src/os/inherited.c"
 #include "../../src/os/thread.c"
 #include "../../src/os/sleep.c"
 #undef system_call

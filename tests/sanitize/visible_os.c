@@ -1,6 +1,6 @@
 /* visible_os.c - os.h for the sanitizers: Linux, by calls that they can see.
  *
- * Uses:    os/linux.c, os/thread.c. Included by src/hakmem.c in the place of these and os/sleep.c.
+ * Uses:    os/linux.c, os/inherited.c, os/thread.c. Included by src/hakmem.c in the place of these and os/sleep.c.
  * Callers: the library, through os.h and thread.h.
  * Locks:   none.
  *
@@ -60,6 +60,7 @@ static long visible_call(long number, long a, long b, long c, long d, long e, lo
 #define system_call visible_call
 #define os_thread_start clone_start
 #include "../../src/os/linux.c"
+#include "../../src/os/inherited.c"
 #include "../../src/os/thread.c"
 #undef os_thread_start
 
@@ -97,5 +98,10 @@ bool os_thread_sleeps(uint32_t number, const void *storage)
 {
     (void)number;
     (void)storage;
+    return false;
+}
+
+bool os_thread_sleep_shows(void)
+{
     return false;
 }

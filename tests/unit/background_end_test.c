@@ -26,6 +26,38 @@ static void it_ends_when_rights_were_given_up(void)
     end_sleeper(thread);
 }
 
+/* A thread's bins can be emptied when it is seen to sleep. Where that cannot be, waiting is of no use. */
+static void it_does_not_wait_for_what_cannot_be_seen(void)
+{
+    pthread_t thread = start_all();
+    (void)hak_purge();
+    do_free(do_malloc(20000));
+    fake.sleep_is_hidden = true;
+    uint64_t before = fake.now_ms;
+    in_thread(run_main, NULL);
+    require(fake.now_ms - before <= 10000, "%lu ms", fake.now_ms - before);
+    end_sleeper(thread);
+}
+
+static void give_up_rights(void)
+{
+    fake.rights_were_given_up = true;
+}
+
+/* However long a round is, where there are any. */
+static void it_looks_every_second_for_rights(void)
+{
+    pthread_t thread = start_all();
+    require(option_set(OPTION_purge_delay, 600000));
+    fake.has_rights = true;
+    fake.while_sleeping = give_up_rights;
+    uint64_t before = fake.now_ms;
+    in_thread(run_main, NULL);
+    fake.while_sleeping = NULL;
+    require(fake.now_ms - before <= LOOK_MS, "%lu ms", fake.now_ms - before);
+    end_sleeper(thread);
+}
+
 static void it_ends_at_once_where_it_could_open_no_file_unseen(void)
 {
     pthread_t thread = start_all();
@@ -165,7 +197,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(it_ends_when_there_is_nothing_to_do),
+        TEST(it_does_not_wait_for_what_cannot_be_seen),
         TEST(it_ends_when_rights_were_given_up),
+        TEST(it_looks_every_second_for_rights),
         TEST(it_ends_at_once_where_it_could_open_no_file_unseen),
         TEST(the_last_thread_to_leave_takes_it_along),
         TEST(what_is_free_goes_when_the_last_thread_leaves),

@@ -448,9 +448,19 @@ bool os_thread_sleeps(uint32_t number, const void *storage)
     return fake.threads_sleep && number != 0 && storage;
 }
 
+bool os_thread_sleep_shows(void)
+{
+    return !fake.sleep_is_hidden;
+}
+
 bool os_thread_outlives_rights(void)
 {
     return fake.rights_were_given_up;
+}
+
+bool os_thread_has_rights(void)
+{
+    return fake.has_rights;
 }
 
 void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms)
