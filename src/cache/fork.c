@@ -16,7 +16,7 @@ enum { PATIENCE_MS = 100 };
  * locks already. They stay its own, and the call goes on when the handler returns, in the child, too. Others may wait
  * for them with the rest in their hands, so that the rest is waited for a while only. */
 static TLS_INITIAL_EXEC struct {
-    uint32_t depth;   /* calls of fork_prepare() */
+    uint8_t depth;    /* calls of fork_prepare() */
     uint8_t patience; /* ms */
     bool interrupted; /* some lock was held before the first */
     bool whole;       /* all are held now */

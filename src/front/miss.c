@@ -84,8 +84,11 @@ static struct heap *own_heap(void)
  * of a thread, and a heap that comes there would be lost. */
 static struct heap *heap_to_free(void)
 {
-    static TLS_INITIAL_EXEC uint32_t frees;
-    if (load_relaxed(&heap_self) == &heap_none && frees++ < FREES_WITHOUT_HEAP) return NULL;
+    static TLS_INITIAL_EXEC uint8_t frees;
+    if (load_relaxed(&heap_self) == &heap_none && frees < FREES_WITHOUT_HEAP) {
+        frees++;
+        return NULL;
+    }
     return own_heap();
 }
 

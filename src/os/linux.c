@@ -1,14 +1,15 @@
 /* linux.c - os.h on Linux, by system calls of our own making.
  *
- * Uses: nothing of ours. Callers: through os.h.
+ * Uses: image. Callers: through os.h.
  * Locks: none.
  *
  * libc's wrappers are not used for memory: programs interpose mmap and friends, and an interposer that
  * calls back into malloc would meet our locks. Calls leave errno alone. The clock is libc's, because only libc knows
- * where the kernel's page for it lies; it is read without a lock held.
+ * where the kernel's page for it lies.
  */
 #include "os.h"
 
+#include "image.h"
 #include "system_call.h"
 
 #include <errno.h>
@@ -263,14 +264,22 @@ bool os_forbids_huge(void)
     return known && __builtin_strstr(setting, "[never]");
 }
 
-static bool never_overcommits; /* written once, before there are threads; as is the next */
+/* Written once, before there are threads. */
+static bool never_overcommits;
 static char **given_environment;
+/* A clock that the program has put in its place may call malloc, or use what a thread of our own making has not. */
+static int (*clock_of_libc)(clockid_t clock, struct timespec *time) = clock_gettime;
 
 void os_start(char **environment)
 {
     char mode[4];
     given_environment = environ ? NULL : environment; /* musl gives none, and knows its own */
     was_filtered = system_calls_are_filtered();
+    union {
+        void *found;
+        int (*function)(clockid_t clock, struct timespec *time);
+    } clock = {.found = image_libc_function("clock_gettime")};
+    if (clock.found) clock_of_libc = clock.function;
     never_overcommits = os_read_text("/proc/sys/vm/overcommit_memory", mode, sizeof(mode)) && mode[0] == '2';
 }
 
@@ -306,17 +315,24 @@ uintptr_t os_break_start(uintptr_t seen)
     return end > 0 && end <= seen ? end : seen;
 }
 
-uint64_t os_now_ms(void)
+static struct timespec read_clock(clockid_t clock)
 {
     struct timespec now = {0, 0};
-    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* through the vDSO: no system call */
+    int saved = errno;
+    (void)clock_of_libc(clock, &now);
+    errno = saved; /* a filter may refuse what the processor's clock is asked by */
+    return now;
+}
+
+uint64_t os_now_ms(void)
+{
+    struct timespec now = read_clock(CLOCK_MONOTONIC_COARSE); /* through the vDSO: no system call */
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 uint64_t os_now_ns(void)
 {
-    struct timespec now = {0, 0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    struct timespec now = read_clock(CLOCK_MONOTONIC);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 

@@ -32,7 +32,7 @@ COLD uint32_t lock_find_own_word(void)
 COLD static void refuse_to_wait(void)
 {
     static TLS_INITIAL_EXEC bool has_refused;
-    static const char text[] = "hakmem: call in a signal handler that interrupted malloc or free "
+    static const char text[] = "hakmem: call inside of malloc or free "
                                "(see hakmem-errors(7))\n";
     os_print(text, sizeof(text) - 1);
     if (has_refused) os_abort_without_handler();

@@ -1,4 +1,4 @@
-/* calling_interposer.c - a preloaded library that wraps mmap, munmap, madvise, open and pthread_create,
+/* calling_interposer.c - a preloaded library that wraps mmap, munmap, madvise, open, clock_gettime and pthread_create,
  * and calls dlsym and malloc in each: what profilers and sandboxes do, and what has hung other allocators
  * in endless recursion (jemalloc#329, #907).
  *
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/types.h>
+#include <time.h>
 
 int interposed_calls; /* read by the test: the wrappers were there */
 
@@ -19,10 +20,10 @@ static __thread int depth; /* the wrapper's own calls are not wrapped again with
 
 static void *real(const char *name)
 {
-    __atomic_add_fetch(&interposed_calls, 1, __ATOMIC_RELAXED);
+    int calls = __atomic_add_fetch(&interposed_calls, 1, __ATOMIC_RELAXED);
     if (depth < 2) {
         depth++;
-        void *volatile p = malloc(77);
+        void *volatile p = malloc(77 + calls % 50 * 1300); /* most of which no bin has */
         dlsym(RTLD_DEFAULT, "a_name_that_is_nowhere");
         free(p);
         depth--;
@@ -56,6 +57,12 @@ int open(const char *path, int flags, ...)
     int mode = va_arg(list, int);
     va_end(list);
     return next(path, flags, mode);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+    int (*next)(clockid_t, struct timespec *) = (int (*)(clockid_t, struct timespec *))real("clock_gettime");
+    return next(clock, time);
 }
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *), void *argument)

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 
+#include "../../src/os/image.c"
 #include "../../src/os/linux.c"
 #include "../../src/os/inherited.c"
 #include "../../src/os/thread.c"

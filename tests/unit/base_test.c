@@ -333,7 +333,7 @@ static void who_would_wait_for_itself_is_ended(void)
 {
     struct lock lock = {.rank = RANK_REGISTRY};
     lock_acquire_peer(&lock);
-    require_abort("call in a signal handler", lock_acquire_peer(&lock));
+    require_abort("call inside of malloc or free", lock_acquire_peer(&lock));
     lock_release_peer(&lock);
     require(lock.word == 0);
 }
