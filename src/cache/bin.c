@@ -119,6 +119,12 @@ static COLD bool examine_free(struct heap *heap, unsigned class, const void *p, 
     return examine_bin(heap, class, p, steps);
 }
 
+COLD void bin_log(const struct heap *heap, unsigned class, const char *step, uint32_t blocks)
+{
+    message_print("log: heap %u, blocks of %u bytes: %s %u, %u in the bin", heap->front.id, class_stride(class), step,
+                  blocks, bin_left(&heap->front.bin[class]));
+}
+
 /* ---- what every visit does ---- */
 
 static void follow_epoch(struct heap *heap)
@@ -208,6 +214,7 @@ static void *bin_refill(struct heap *heap, unsigned class)
         if (heap->front.bin[class].head) return bin_pop(&heap->front.bin[class]);
         chain = heap_take(heap, class, 1);
     }
+    if (unlikely(option_get(OPTION_log))) bin_log(heap, class, "refilled by", chain.count);
     if (chain.count == 0) return NULL; /* memory is out */
     void *rest = NULL;
     if (chain.count > 1) {

@@ -30,6 +30,9 @@ INTERNAL void bin_drop(struct heap *heap, unsigned class, const void *where);
 /* Where a list of `count` blocks ends too soon, runs on or leads elsewhere; only without a fault `*whole`. */
 INTERNAL const void *bin_list_fault(unsigned class, const void *list, uint32_t count, bool *whole);
 
+/* HAKMEM_LOG: one line for a step that moved so many blocks. Under the heap's lock. */
+INTERNAL void bin_log(const struct heap *heap, unsigned class, const char *step, uint32_t blocks);
+
 /* Gives back what was not used since the last trim. */
 INTERNAL void heap_follow_trim(struct heap *heap);
 

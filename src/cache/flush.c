@@ -71,6 +71,7 @@ static void bin_flush_below(struct heap *heap, unsigned class, uint32_t top, uin
     uint32_t left = heap->class[class].left_set;
     bool whole = true;
     if (left <= keep) return;
+    if (unlikely(option_get(OPTION_log))) bin_log(heap, class, "flushed", left - keep);
     if (top > keep) top = keep;
     if (unlikely(option_get(OPTION_on_error) == ON_ERROR_REPORT)) {
         const void *fault = bin_list_fault(class, bin->head, left, &whole);

@@ -6,6 +6,7 @@
 
 #include "../diag/error.h"
 #include "../diag/message.h"
+#include "bin.h"
 
 enum { POINTER_BITS = 48, ARRIVAL_BYTES_MAX = 2048 * 1024, ARRIVAL_BLOCKS_MAX = 0x6000 };
 #define POINTER_MASK ((UINT64_C(1) << POINTER_BITS) - 1)
@@ -187,6 +188,7 @@ static void take_in(struct heap *heap, void *last)
             error_report(ERROR_corrupted_list, last, 0);
             return;
         }
+        if (heap && unlikely(option_get(OPTION_log))) bin_log(heap, o.class, "drained", o.chain.count);
         if (!heap || !arrive_in_bin(heap, o.class, &o.chain)) bring_home(heap, &o.chain);
     }
 }

@@ -312,7 +312,7 @@ struct option_case {
     const char *name;
     long usual, low, high;
 };
-static const struct option_case options[] = {{"purge_delay", 1000, 0, 600000}, {"batch_refill", 1, 0, 1},
+static const struct option_case options[] = {{"purge_delay", 1000, 0, 600000}, {"batch_refill", 1, 0, 1}, {"log", 0, 0, 1},
                                              {"drain", 1, 0, 1},               {"failfast", 0, 0, 1}, {"thp", 0, 0, 2},
                                              {"verbose", 0, 0, 1},             {"show_stats", 0, 0, 1}};
 

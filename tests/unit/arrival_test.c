@@ -342,6 +342,32 @@ static void arrivals_are_counted_however_many_come_between_two_visits(void)
     require_home();
 }
 
+/* HAKMEM_LOG names each step, and how many blocks it moved. */
+static void steps_can_be_logged(void)
+{
+    unsigned count = 200;
+    char line[100];
+    start();
+    (void)fake_take_printed();
+    require(option_set(OPTION_log, 1));
+    for (unsigned i = 0; i < count; i++) held[i] = do_malloc(64);
+    snprintf(line, sizeof line, "hakmem: log: heap %u, blocks of 64 bytes: refilled by ", me->front.id);
+    require(strstr(fake_take_printed(), line) != NULL);
+    in_thread(free_held, &count);
+    (void)fake_take_printed();
+    drain(me);
+    const char *lines = fake_take_printed();
+    unsigned long sum = 0;
+    for (const char *at = lines; (at = strstr(at, ": drained ")) != NULL; at++) sum += strtoul(at + 10, NULL, 10);
+    require(sum == count, "%lu drained: %s", sum, lines);
+    cache_epoch++;
+    do_free(do_malloc(50000));
+    require(strstr(fake_take_printed(), "blocks of 64 bytes: flushed ") != NULL);
+    require(option_set(OPTION_log, 0));
+    do_free(do_malloc(3000));
+    require_only_text("");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +387,7 @@ int main(void)
         TEST(a_raised_epoch_leaves_nothing_of_what_arrived_in_bins),
         TEST(without_drain_mail_waits_until_memory_is_out),
         TEST(what_arrives_while_memory_is_out_is_kept),
+        TEST(steps_can_be_logged),
         TEST(arrivals_are_counted_however_many_come_between_two_visits),
     };
     return run_unit_tests(tests);
