@@ -21,7 +21,7 @@
 #   make install    PREFIX, DESTDIR; make uninstall; make clean
 #   make bench-latency, bench-counts, idle-table, thrash-table, server-sim    single measurements: bench/bench.mk
 #
-#   DEBUG=1         no optimisation            CHECKED=1    every invariant after every operation
+#   DEBUG=1         no optimisation            CHECKED=1    invariants of the class, bins, and ranks of locks at every visit
 #   SANITIZE=thread|address|undefined          CC=clang
 #   TRAP=1          undefined behaviour is an illegal instruction
 #
@@ -113,6 +113,11 @@ demo:
 	scripts/install-packages build demo
 	$(MAKE) all
 	scripts/demo
+
+# The dynamic linker takes spaces and colons in LD_PRELOAD for the ends of names.
+ifneq ($(words $(subst :, ,x$(CURDIR)x)),1)
+$(error hakmem's folder has a space or a colon in its path ($(CURDIR)): move it, since LD_PRELOAD takes no such path)
+endif
 
 check:
 	scripts/install-packages build check

@@ -127,8 +127,8 @@ static void explain_rest(struct reasons *out, const struct snapshot *s, const st
 {
     add(out, r->part[PART_rounding], "Ends of large blocks and of slabs in which no block fits. Room behind blocks "
         "that grow by realloc has no memory until it is used; 'always' huge pages would fill it.");
-    add(out, r->part[PART_records], "hakmem's own books: a heap for each thread that ran at the same time (%zu), 64 "
-        "bytes for each 64 KiB, and the tag map. They are not given back.", s->heap_count);
+    add(out, r->part[PART_records], "hakmem's own books: a heap for each thread that ran at the same time (%zu), "
+        "256 bytes for each 64 KiB, and the tag map. They are not given back.", s->heap_count);
     add(out, r->part[PART_not_heap], "Not hakmem's: %s of program and libraries, and %s of stacks, static data and "
         "what the program or its libraries have mapped (Python and others have allocators of their own). hakmem "
         "cannot change it.", human(r->files),

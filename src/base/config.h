@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #ifndef HAK_CHECKED
-#define HAK_CHECKED 0 /* 1: invariants are checked after every operation */
+#define HAK_CHECKED 0 /* 1: invariants of a class and all bins are checked at every visit, and ranks of locks */
 #endif
 #define HAK_VERSION "0.1.0" /* the one place: the Makefile and the packages read it here */
 #ifndef HAK_BUILD_ID

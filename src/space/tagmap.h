@@ -15,7 +15,7 @@
  * entry carries W, no tag equals a thread's own, and each free goes to the slow side, which compares with the
  * record's address range.
  *
- * I1  an address outside our memory reads as 0 (without a window)
+ * I1  an address outside our memory reads as 0 (without a window), but in the unit where a mapping of ours begins
  * I2  in a window no two units of ours share an entry
  */
 #ifndef HAK_SPACE_TAGMAP_H
