@@ -278,9 +278,22 @@ void outbox_post_all(struct heap *heap)
     for (unsigned i = 0; i < LETTERS; i++) letter_post(&heap->letter[i]);
 }
 
+/* At once, if nobody is at work there: so a block that is freed twice is seen in its slab. false = it is to be
+ * posted. */
+static bool arrive_at_owner(void *p, struct heap *owner)
+{
+    if (owner == heap_common || !lock_try_peer(&owner->lock)) return false;
+    struct tag tag = tagmap_get(p);
+    bool mine = tag_offset(tag) >= BIN_OFFSET && tag_owner(tag) == owner->front.id;
+    if (mine) arrive_in_slab(owner, tag, p);
+    lock_release_peer(&owner->lock);
+    return mine;
+}
+
 void inbox_post_block(void *p, struct tag tag)
 {
     add_relaxed(&heap_common->class[tag_class(tag)].remote_frees, 1);
+    if (arrive_at_owner(p, heap_at(tag_owner(tag)))) return;
     forward(p);
     relieve(heap_at(tag_owner(tag))); /* the common heap's inbox is always empty */
 }

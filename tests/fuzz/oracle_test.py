@@ -39,7 +39,6 @@ def main(names):
         try:
             mutant = run_mutants.Mutant(name)
             run_mutants.copy_tree(".", folder)
-            shutil.copytree("cli", os.path.join(folder, "cli"))
             mutant.apply(folder)
             how = redden(mutant, folder)
         except run_mutants.Unfit as fault:
