@@ -9,9 +9,10 @@
  *
  * An allocator that gives memory back too early pays for it with page faults. Printed are, for both ways and each
  * round, processor time (user and system, of all threads) and page faults: the medians over the pairs, without the
- * first rounds, which take WARM_SECONDS; and the ratio of the times. The work is WORK_PASSES multiplications for each
- * eight bytes, several microseconds for a page, as a program would that fills and reads its memory: of the ratio the
- * calls of malloc and free alone make about 0.02 with blocks of 1 KiB, and nothing with larger ones.
+ * first rounds, which take WARM_SECONDS; the ratio of the times; and how much longer the rounds lasted than they
+ * ran. The work is WORK_PASSES multiplications for each eight bytes, several microseconds for a page, as a program
+ * would that fills and reads its memory: of the ratio the calls of malloc and free alone make about 0.02 with
+ * blocks of 1 KiB, and nothing with larger ones.
  */
 #include "bench.h"
 
@@ -35,7 +36,8 @@ struct plan {
 
 struct cost {
     uint64_t rounds;
-    double cpu; /* seconds, of all rounds; as faults */
+    double cpu; /* seconds, of all rounds; as wall and faults */
+    double wall;
     uint64_t faults;
 };
 
@@ -98,10 +100,12 @@ static uint64_t page_faults(void)
 /* Plays rounds for some seconds, and some at least. */
 static struct cost play(enum way way, void **blocks, uint64_t count, double seconds, uint64_t least)
 {
+    double start = bench_seconds();
     struct cost cost = {.cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID), .faults = page_faults()};
-    for (double end = bench_seconds() + seconds; bench_seconds() < end || cost.rounds < least; cost.rounds++)
+    for (; bench_seconds() < start + seconds || cost.rounds < least; cost.rounds++)
         play_round(way, blocks, count);
     cost.cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - cost.cpu;
+    cost.wall = bench_seconds() - start;
     cost.faults = page_faults() - cost.faults;
     return cost;
 }
@@ -123,6 +127,7 @@ struct figures {
     double cpu[WAYS]; /* seconds of a round */
     double faults[WAYS];
     double ratio; /* of the times */
+    double stretch; /* wall time ÷ processor time where memory is freed: 1 where the machine does nothing else */
 };
 
 static struct cost measure(enum way way, char **argv)
@@ -163,14 +168,17 @@ static void print_figures(const struct figures *pairs, unsigned count, char **ar
         share[w] = 100 * faults[w] / pages;
     }
     double ratio = median(pairs, count, offsetof(struct figures, ratio));
+    double stretch = median(pairs, count, offsetof(struct figures, stretch));
     printf("thrash mib=%s size=%s pause=%s seconds=%s, medians of %u\n", argv[1], argv[2], argv[3], argv[4], count);
     for (enum way w = 0; w < WAYS; w++)
         printf("%s: %.3f ms and %.2f page faults a round, %.2f %% of its pages\n", way_names[w], cpu[w], faults[w], share[w]);
     printf("ratio of the times: %.3f\n", ratio);
+    printf("wall time of a round ÷ its processor time: %.2f\n", stretch);
     printf("{\"program\": \"thrash\", \"mib\": %s, \"size\": \"%s\", \"pause_ms\": %s, \"pairs\": %u, \"frees_ms\": %.4f, "
            "\"keeps_ms\": %.4f, \"frees_faults\": %.3f, \"keeps_faults\": %.3f, \"frees_fault_percent\": %.3f, "
-           "\"ratio\": %.4f, \"ratios\": [",
-           argv[1], argv[2], argv[3], count, cpu[FREES], cpu[KEEPS], faults[FREES], faults[KEEPS], share[FREES], ratio);
+           "\"stretch\": %.3f, \"ratio\": %.4f, \"ratios\": [",
+           argv[1], argv[2], argv[3], count, cpu[FREES], cpu[KEEPS], faults[FREES], faults[KEEPS], share[FREES], stretch,
+           ratio);
     for (unsigned i = 0; i < count; i++)
         printf("%s%.4f", i > 0 ? ", " : "", pairs[i].ratio);
     printf("]}\n");
@@ -188,6 +196,8 @@ static void run_comparison(unsigned count, char **argv)
             struct cost cost = measure(way, argv);
             pairs[i].cpu[way] = cost.cpu / (double)cost.rounds;
             pairs[i].faults[way] = (double)cost.faults / (double)cost.rounds;
+            if (way == FREES)
+                pairs[i].stretch = cost.wall / cost.cpu;
         }
         pairs[i].ratio = pairs[i].cpu[FREES] / pairs[i].cpu[KEEPS];
     }

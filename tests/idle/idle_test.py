@@ -10,7 +10,9 @@ blocks on purpose are for the tables only.
 Thrash: a program that frees and takes the same memory in rounds meets page faults in at most 5 % of its pages. That
 stands for at most 1.05 of the time: a fault, with the clearing of the page, takes half to two thirds of the time that
 thrash.c works on a page, so 5 % of the pages are about 3 % of the time. Faults are counted exactly; times, which are
-shown beside them, waver by more than that on a machine that does other things.
+shown beside them, waver by more than that on a machine that does other things. "Soon" is by the clock: a row whose
+rounds lasted STRETCH_MOST times as long as they ran, on a machine that has too much else to do, is no measurement. It is
+taken again, TRIES times at most, and skipped if it never was one.
 
 A few rows take 60 seconds and are part of `make check`; --whole, `make idle`, takes all of them. Programs sleep side
 by side, as many as fit into memory. Prints TAP.
@@ -30,6 +32,8 @@ REST_SHARE = 0.03   # of the peak, with one thread
 REST_MIB = 8        # with one thread, if this is more
 FAULT_PERCENT = 5
 THRASH_AT_ONCE = 2
+STRETCH_MOST = 2.5
+TRIES = 5
 
 IDLE_FEW = ("64-T1", "mixed-T1", "medium-T1-random", "200-T8", "102400-T8", "4096-T64", "mixed-T8-remote",
             "102400-T2-held", "200-T2-remote-held")
@@ -58,14 +62,24 @@ def shown_idle(figures):
     return f"peak {figures['peak_mib']:.0f} MiB, {times}; {figures['returned_percent']:.1f} % of the bytes freed went back"
 
 
+def is_starved(figures):
+    return figures["status"] == "ok" and figures.get("stretch", 1) > STRETCH_MOST
+
+
 def shown_thrash(figures):
     return (f"{figures['frees_faults']:.1f} page faults a round; {figures['frees_ms']:.3f} ms of processor time, "
-            f"{figures['keeps_ms']:.3f} where memory is kept: ratio {figures['ratio']:.3f}")
+            f"{figures['keeps_ms']:.3f} where memory is kept: ratio {figures['ratio']:.3f}; "
+            f"a round lasted {figures['stretch']:.1f} times as long as it ran")
 
 
 class Claims:
     def __init__(self):
-        self.good = self.count = 0
+        self.good = self.count = 0  # what was skipped is no failure
+
+    def skip(self, name, reason):
+        self.count += 1
+        self.good += 1
+        print(f"ok {self.count} - {name} # SKIP {reason}", flush=True)
 
     def judge(self, name, wrong, shown):
         self.count += 1
@@ -80,6 +94,12 @@ def run_rows(claims, what, rows, library, at_once):
              memory_tables.run_all("build", [(row, ("hakmem", library)) for row in rows], at_once)}
     for row in rows:
         figures = found[row.name]
+        for _ in range(TRIES - 1):
+            if is_starved(figures):
+                figures = memory_tables.run("build", row, library)
+        if is_starved(figures):
+            claims.skip(f"{what}_{row.name}", f"rounds lasted {figures['stretch']:.1f} times as long as they ran")
+            continue
         text = shown(figures) if figures["status"] == "ok" else figures.get("stderr", "").strip().replace("\n", "; ")
         claims.judge(f"{what}_{row.name}", judge(row, figures), text)
 
