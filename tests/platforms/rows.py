@@ -90,7 +90,8 @@ MUSL = Row(name="musl", build="musl", target="x86-64, musl", compiler="musl-gcc"
 # ---- other processors -------------------------------------------------------------------------------------
 
 # Programs that start programs, which qemu cannot do where the system does not know it.
-STARTERS = ["exit_test", "first_call_test", "keys_test", "plugin_test", "spawn_test", "background_test", "recall_test"]
+STARTERS = ["exit_test", "first_call_test", "inherited_test", "keys_test", "plugin_test", "spawn_test", "thread_storage_test",
+            "background_test", "recall_test"]
 # qemu 7.2 itself falls in a child of a program with threads that starts threads.
 FORKERS = ["fork_test", "atfork_test"]
 # What relies on RLIMIT_AS, which qemu does not keep; what takes hours there.

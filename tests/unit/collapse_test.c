@@ -93,7 +93,7 @@ static void a_superslab_that_its_chunk_cuts_short_is_left_alone(void)
     fake.address_limit = 256 * (size_t)ADDRESSES; /* chunks have a sixteenth of it */
     do_free(do_malloc(1));
     while (arena_take(1, false, &span)) fake.map_bytes_max = 0; /* the first chunk to its end */
-    fake.place = UINT64_C(0x500000000000) - UNIT_SIZE + 4096; /* so that nothing behind it is cut off, and used next */
+    fake.place = UINT64_C(0x552000000000) - UNIT_SIZE + 4096; /* so that nothing behind it is cut off, and used next */
     fake.place_gap = 2 * ADDRESSES;
     fake.map_bytes_max = ADDRESSES + UNIT_SIZE - 4096;
     for (unsigned i = 0; i < UNITS; i++) {

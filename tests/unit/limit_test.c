@@ -112,7 +112,7 @@ static void a_place_that_cannot_go_back_stays_in_the_sum(void)
     fake.address_limit = 1024 * MIB;
     start();
     require(tagmap.windowed);
-    fake.place = UINT64_C(0x500000000000);
+    fake.place = UINT64_C(0x552000000000);
     (void)tagmap_claim(fake.place, UNIT_SIZE);
     size_t before = limit_held();
     fake_fail(FAKE_UNMAP, 1, 1);
