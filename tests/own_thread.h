@@ -15,7 +15,17 @@ __attribute__((unused)) static const char *no_own_thread_here(void)
     return prctl(PR_GET_SECCOMP) > 0 ? "system calls are filtered, so the library has no thread of its own" : 0;
 }
 
-/* All threads of the process, the library's included. */
+/* ThreadSanitizer has one from the program's first pthread_create() on. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SANITIZERS_TASKS 1
+#endif
+#endif
+#ifndef SANITIZERS_TASKS
+#define SANITIZERS_TASKS 0
+#endif
+
+/* All threads of the process, the library's and a sanitizer's included. */
 __attribute__((unused)) static int count_tasks(void)
 {
     int count = 0;

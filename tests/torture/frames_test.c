@@ -180,16 +180,16 @@ static void *thread_body(void *argument)
     return NULL;
 }
 
-/* Makes visits, which start the library's thread and keep it going. */
 static bool watched; /* the library's thread was there, which could have taken what others keep */
 
+/* Makes visits, which start the library's thread and keep it going. */
 static void *stop_later(void *seconds)
 {
     double end = now_s() + (double)(uintptr_t)seconds;
     while (now_s() < end) {
         pause_us(10000);
         for (int k = 0; k < 300; k++) give(take(100000));
-        watched = watched || count_tasks() == WAYS + 2; /* one for each way, this one, and that */
+        watched = watched || count_tasks() == WAYS + 2 + SANITIZERS_TASKS; /* one for each way, this, that */
     }
     atomic_store(&stop, true);
     return NULL;
