@@ -94,6 +94,7 @@ static void sum_classes(struct stats *stats)
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
         struct stats_class *c = &stats->class[i];
         if (c->on_way > 0) c->cached += (uint64_t)c->on_way; /* less than 0: posted and arrived between two looks */
+        if (c->cached > c->used) c->cached = c->used; /* their slab went to a heap that was read before */
         total->cached += c->cached * class_stride(i);
         used += c->used * class_stride(i);
         total->mallocs += c->mallocs;

@@ -87,6 +87,19 @@ static void blocks_that_arrive_between_two_looks_count_as_none(void)
     require_sound();
 }
 
+/* The owner of posted blocks ends between two looks, and its slabs go to a heap that was read before. */
+static void blocks_whose_slab_is_missed_count_as_none(void)
+{
+    struct stats stats = {.slab_bytes = UNIT_SIZE};
+    stats.class[3].used = 5;
+    stats.class[3].cached = 2;
+    stats.class[3].on_way = 4;
+    stats.class[4].used = 7;
+    sum_classes(&stats);
+    require(stats.total.live == 7 * class_stride(4), "live %zu", stats.total.live);
+    require(stats.total.live + stats.total.cached + stats.total.free_in_slabs == UNIT_SIZE);
+}
+
 static void *count_threads(void *out)
 {
     do_free(do_malloc(1));
@@ -307,6 +320,7 @@ int main(void)
         TEST(calls_are_counted_one_by_one),
         TEST(a_posted_block_counts_as_freed_at_once),
         TEST(blocks_that_arrive_between_two_looks_count_as_none),
+        TEST(blocks_whose_slab_is_missed_count_as_none),
         TEST(threads_with_heaps_are_counted),
         TEST(free_memory_is_dirty_until_purged),
         TEST(figures_before_the_first_call_are_zero),
