@@ -1,7 +1,8 @@
 /* divide.c - see divide.h.
  *
  * Slabs: the pages are known, and how many blocks are live, cached, on their way and free, but not which. Where all
- * pages of the carved blocks have memory, that is enough; else the resident bytes of a class are divided in proportion.
+ * pages of the carved blocks have memory, but those that were given back, that is enough; else the resident bytes of a
+ * class are divided in proportion.
  */
 #include "divide.h"
 
@@ -81,16 +82,21 @@ static uint64_t share_of(uint64_t resident, uint64_t blocks, uint64_t all)
     return all ? (uint64_t)((unsigned __int128)resident * blocks / all) : 0;
 }
 
-/* What lies in carved blocks of a class. */
-static void divide_class(struct residence *r, const struct class_view *c, uint64_t resident)
+/* What lies in carved blocks of a class. Pages that were given back have no memory, and no used block lies in them:
+ * so they do not take part. */
+static void divide_class(struct residence *r, const struct class_view *c, uint64_t stride, uint64_t resident)
 {
-    uint64_t cached = share_of(resident, c->cached, c->carved);
-    uint64_t mail = share_of(resident, (uint64_t)c->on_way, c->carved);
-    uint64_t unused = share_of(resident, c->carved - c->used, c->carved);
+    uint64_t carved = c->carved * stride;
+    uint64_t present = carved > c->absent ? carved - c->absent : 0;
+    if (present < c->used * stride) present = c->used * stride;
+    if (present < resident) present = resident;
+    uint64_t cached = share_of(resident, c->cached * stride, present);
+    uint64_t mail = share_of(resident, (uint64_t)c->on_way * stride, present);
+    uint64_t live = share_of(resident, (c->used - c->cached - (uint64_t)c->on_way) * stride, present);
     r->part[PART_cached] += cached;
     r->part[PART_mail] += mail;
-    r->part[PART_free_in_slabs] += unused;
-    r->part[PART_live] += resident - cached - mail - unused;
+    r->part[PART_live] += live;
+    r->part[PART_free_in_slabs] += resident - cached - mail - live;
 }
 
 static void divide_mappings(struct residence *r, const struct snapshot *s, struct rss *rss)
@@ -131,7 +137,8 @@ void divide(struct snapshot *snapshot, struct rss *rss, struct residence *r)
         rss_pages(rss, snapshot->superslabs[i].base, SUPERSLAB_PAGES, present);
         divide_superslab(r, &snapshot->superslabs[i], present, carved);
     }
-    for (unsigned c = 0; c < CLASS_COUNT; c++) divide_class(r, &snapshot->class[c], carved[c]);
+    for (unsigned c = 0; c < CLASS_COUNT; c++)
+        divide_class(r, &snapshot->class[c], class_stride(c), carved[c]);
     divide_mappings(r, snapshot, rss);
     count_huge(r, rss); /* before the books: these are small pages */
     for (size_t i = 0; i < snapshot->book_count; i++)

@@ -72,9 +72,10 @@ static void explain_sparse(struct reasons *out, const struct snapshot *s, const 
         if (length >= sizeof(named)) break;
     }
     if (bytes > r->part[PART_free_in_slabs]) bytes = r->part[PART_free_in_slabs]; /* not all of it has memory */
-    add(out, bytes, "A few blocks pin whole slabs: of %lu slabs less than a quarter is used. A slab goes back only "
-        "when its last block is freed. Most in blocks of %s. New blocks of these sizes fill the gaps at no cost; only "
-        "the program can free the blocks that pin. Threads that ended leave such slabs to the others.", slabs, named);
+    add(out, bytes, "A few blocks pin whole slabs: of %lu slabs less than a quarter is used. Most in blocks of %s. New "
+        "blocks of these sizes fill the gaps at no cost. Pages without a used block go back once their class has been "
+        "idle for purge_delay, or by 'hakmem purge'; the others when the program frees the blocks that pin. Threads "
+        "that ended leave such slabs to the others.", slabs, named);
 }
 
 static void explain_slabs(struct reasons *out, const struct snapshot *s, const struct residence *r)
@@ -90,7 +91,8 @@ static void explain_slabs(struct reasons *out, const struct snapshot *s, const s
         "next block of the class then costs a system call and page faults.");
     uint64_t rest = r->part[PART_free_in_slabs] > sparse + empty ? r->part[PART_free_in_slabs] - sparse - empty : 0;
     add(out, rest, "Free blocks between live ones, in slabs that are mostly used. New blocks take these places first. "
-        "Nothing brings this down but freeing, and it is what every allocator with size classes holds.");
+        "Pages without a used block go back as those of other slabs do; the rest is what every allocator with size "
+        "classes holds.");
 }
 
 static void explain_caches(struct reasons *out, const struct snapshot *s, const struct residence *r)

@@ -33,7 +33,8 @@ static const struct argp argp = {
     .args_doc = "PID",
     .doc = "Tells where the memory of a process is. Each resident byte is in one of these parts, and the parts add up "
            "to the RSS that the kernel counts:\v" PARTS(PART)
-           "Where only some pages of a class's slabs have memory, they are divided in proportion to its blocks. A "
+           "Where pages of a class's slabs have no memory, without having been given back, the others are divided in "
+           "proportion to its blocks. A "
            "class is the distance of its blocks; fullness is the share of blocks in its slabs that are live. The "
            "process is not stopped; while it allocates, the figures are those of slightly different moments.",
 };

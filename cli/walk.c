@@ -123,7 +123,8 @@ static void add_slab(struct snapshot *s, const struct slab *slab, uint32_t owner
     c->empty += slab->used == 0;
     size_t absent = bit_count(slab->absent) * slab_granule_size(slab);
     s->absent += absent;
-    if (slab->used > 0 && slab->used < slab->carved / SPARSE_SHARE) {
+    c->absent += absent;
+    if (slab->used > 0 && slab->used * SPARSE_SHARE < slab->carved) {
         uint64_t free_bytes = (slab->carved - slab->used) * (uint64_t)slab->stride;
         c->sparse++;
         c->sparse_free_bytes += free_bytes > absent ? free_bytes - absent : 0;

@@ -48,6 +48,7 @@ struct class_view {
     uint64_t mallocs, frees;
     uint64_t sparse;    /* slabs: of the blocks cut from them less than a quarter is used */
     uint64_t sparse_free_bytes; /* in them */
+    uint64_t absent;    /* bytes of slabs whose pages were given back */
     uint64_t empty;     /* slabs without a used block */
 };
 

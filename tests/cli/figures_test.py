@@ -139,6 +139,21 @@ class Figures(unittest.TestCase):
                 freed = self.adds_up(process.pid)
                 self.assertLess(freed["live"], resident["live"] / 4)
 
+    def test_pages_given_back_are_not_taken_for_those_of_live_blocks(self):
+        for size in 200, 1000, 2000, 8000:
+            with Process(PROGRAMS / "known", 0) as process:
+                before = figures(process.pid)
+                left = int(process.ask(f"sparse {size}"))
+                after = figures(process.pid)
+                more = after["stats"]["live"] - before["stats"]["live"]
+                self.assertEqual(more, left)
+                self.assertGreater(after["stats"]["purged"] - before["stats"]["purged"], left)
+                resident = self.adds_up(process.pid)["live"] - before["resident"]["live"]
+                self.assertGreater(resident, left * 0.85, size)
+                self.assertLess(resident, left * 1.15, size)
+                sparse = {c["stride"]: c for c in after["classes"] if c["stride"] >= size}
+                self.assertGreater(sparse[min(sparse)]["sparse"], 100 if size > 200 else 20)
+
     def test_parts_add_up_in_python(self):
         with python(SLEEPER) as process:
             self.adds_up(process.pid)

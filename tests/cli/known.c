@@ -5,6 +5,8 @@
  *   free            frees all that main holds
  *   work            makes so many calls that the slow side is visited and looks at the clock
  *   threads         has 40 threads make and free blocks, each other's too, and end
+ *   sparse SIZE     makes blocks of so many bytes, frees all but each tenth, gives their pages back, and prints the bytes
+ *                   of those that are left
  *   fork            makes a child that sleeps, and prints its process id
  *
  * Each answer is one line, written without a heap: between two commands nothing changes. */
@@ -127,6 +129,27 @@ static void run_threads(void)
     answer("done\n");
 }
 
+static void make_sparse(size_t size)
+{
+    enum { COUNT = 20000, STEP = 10 };
+    static void *many[COUNT];
+    char line[32];
+    size_t left = 0;
+    for (int i = 0; i < COUNT; i++) {
+        many[i] = get(size);
+        memset(many[i], 1, size);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        if (i % STEP == 0)
+            left += hak_usable_size(many[i]);
+        else
+            put(many[i]);
+    }
+    hak_purge();
+    snprintf(line, sizeof(line), "%zu\n", left);
+    answer(line);
+}
+
 static void make_child(void)
 {
     char line[32];
@@ -171,6 +194,7 @@ int main(int argc, char **argv)
         if (strcmp(line, "free") == 0) free_all();
         if (strcmp(line, "work") == 0) work();
         if (strcmp(line, "threads") == 0) run_threads();
+        if (strncmp(line, "sparse ", 7) == 0) make_sparse((size_t)atol(line + 7));
         if (strcmp(line, "fork") == 0) make_child();
     }
     return 0;
