@@ -27,7 +27,7 @@ static void add_image(struct images *all, pid_t pid, const struct mapping_line *
 {
     char path[512];
     struct image image = {.line = *line};
-    snprintf(path, sizeof(path), "/proc/%d/root%s", (int)pid, line->path);
+    snprintf(path, sizeof(path), "/proc/%d/root%s", (int)process_task(pid), line->path);
     if (elf_open(&image.elf, path) != NULL) return;
     image.bias = line->start;
     for (unsigned i = 0; i < image.elf.header_count; i++)

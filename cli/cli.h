@@ -26,6 +26,8 @@ enum status {
     STATUS_CANNOT_TAKE = 8,   /* run: the program cannot be preloaded */
 };
 
+enum { MESSAGE_BYTES = 8192 }; /* of a line, with two paths in it */
+
 #define PRINTF_FORMAT(f, a) __attribute__((format(printf, f, a)))
 
 /* Prints "hakmem: <text>" on standard error and exits. */

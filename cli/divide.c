@@ -148,13 +148,27 @@ void divide(struct snapshot *snapshot, struct rss *rss, struct residence *r)
     for (int i = 0; i < PART_COUNT; i++) r->rss += r->part[i];
 }
 
-void look_at(const struct target *target, struct snapshot *snapshot, struct residence *residence)
+/* false = its memory went away meanwhile, and what was seen is not all. */
+static bool look_once(struct target *target, struct snapshot *snapshot, struct residence *residence)
 {
     struct rss rss;
     snapshot_must(target, snapshot);
-    if (!rss_read(&rss, target->pid))
-        fail(errno == EACCES || errno == EPERM ? STATUS_NOT_PERMITTED : STATUS_NO_PROCESS,
-             "the kernel does not tell of the pages of process %d: %s", (int)target->pid, strerror(errno));
-    divide(snapshot, &rss, residence);
-    rss_free(&rss);
+    bool told = rss_read(&rss, target->pid);
+    int error = errno;
+    if (told) divide(snapshot, &rss, residence);
+    bool whole = told && !rss.cut && target_is_there(target);
+    if (told) rss_free(&rss);
+    if (!told && target_is_there(target))
+        fail(error == EACCES || error == EPERM ? STATUS_NOT_PERMITTED : STATUS_FAILED,
+             "the kernel does not tell of the pages of process %d: %s", (int)target->pid, strerror(error));
+    return whole;
+}
+
+void look_at(struct target *target, struct snapshot *snapshot, struct residence *residence)
+{
+    if (look_once(target, snapshot, residence)) return;
+    snapshot_free(snapshot);
+    target_reopen(target);
+    if (look_once(target, snapshot, residence)) return;
+    fail(STATUS_NO_PROCESS, "the memory of process %d (%s) went away while it was read", (int)target->pid, target->name);
 }

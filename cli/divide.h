@@ -44,6 +44,6 @@ struct residence {
 void divide(struct snapshot *snapshot, struct rss *rss, struct residence *residence);
 
 /* All three steps, or ends with a message. */
-void look_at(const struct target *target, struct snapshot *snapshot, struct residence *residence);
+void look_at(struct target *target, struct snapshot *snapshot, struct residence *residence);
 
 #endif

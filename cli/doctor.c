@@ -7,18 +7,20 @@
 #include "arguments.h"
 #include "doctor.h"
 #include "program.h"
+#include "text.h"
 
 static unsigned problems;
 
 void found(enum weight weight, const char *format, ...)
 {
     static const char *const words[] = {"ok", "note", "problem"};
+    char text[MESSAGE_BYTES];
     va_list list;
-    printf("%-8s ", words[weight]);
     va_start(list, format);
-    vprintf(format, list);
+    vsnprintf(text, sizeof(text), format, list);
     va_end(list);
-    putchar('\n');
+    make_printable(text);
+    printf("%-8s %s\n", words[weight], text);
     problems += weight == PROBLEM;
 }
 

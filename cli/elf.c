@@ -55,7 +55,8 @@ const char *elf_open(struct elf *elf, const char *path)
 {
     struct stat info;
     *elf = (struct elf){.data = NULL};
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    /* Who named the file may have made it a pipe: one is not waited for. */
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) return "cannot be read";
     if (fstat(file, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
         elf->size = (size_t)info.st_size;

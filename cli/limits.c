@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "doctor.h"
-#include "target.h"
+#include "process.h"
 
 #define WINDOW_LIMIT (UINT64_C(64) << 30)
 #define NO_LIMIT (~UINT64_C(0))

@@ -8,6 +8,7 @@
 #include "../src/base/config.h"
 #include "arguments.h"
 #include "cli.h"
+#include "text.h"
 
 struct command {
     const char *name;
@@ -31,13 +32,14 @@ enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 void fail(enum status status, const char *format, ...)
 {
+    char text[MESSAGE_BYTES];
     va_list list;
     fflush(stdout);
-    fputs("hakmem: ", stderr);
     va_start(list, format);
-    vfprintf(stderr, format, list);
+    vsnprintf(text, sizeof(text), format, list);
     va_end(list);
-    fputc('\n', stderr);
+    make_printable(text);
+    fprintf(stderr, "hakmem: %s\n", text);
     exit(status);
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "target.h"
+#include "process.h"
 
 enum { ENTRIES_AT_ONCE = 8192 };
 enum page { PAGE_ABSENT = 0, PAGE_PRESENT, PAGE_SHARED /* present, and not this process's alone */ };
@@ -47,7 +47,7 @@ bool rss_read(struct rss *rss, pid_t pid)
     if (!smaps) return false;
     while (fgets(line, sizeof(line), smaps)) take_line(rss, line);
     fclose(smaps);
-    snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
+    snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)process_task(pid));
     rss->pagemap = open(path, O_RDONLY | O_CLOEXEC);
     if (rss->pagemap >= 0 && rss->count > 0) return true;
     rss_free(rss);
@@ -75,7 +75,7 @@ static void drop_zero_pages(struct rss_area *area, size_t pages, size_t present)
     }
 }
 
-static void load_pages(const struct rss *rss, struct rss_area *area)
+static void load_pages(struct rss *rss, struct rss_area *area)
 {
     static uint64_t entries[ENTRIES_AT_ONCE];
     size_t pages = (area->end - area->start) / PAGE_BYTES;
@@ -86,7 +86,10 @@ static void load_pages(const struct rss *rss, struct rss_area *area)
         size_t want = pages - at < ENTRIES_AT_ONCE ? pages - at : ENTRIES_AT_ONCE;
         off_t offset = (off_t)((area->start / PAGE_BYTES + at) * sizeof(uint64_t));
         ssize_t got = pread(rss->pagemap, entries, want * sizeof(uint64_t), offset);
-        if (got < (ssize_t)sizeof(uint64_t)) break;
+        if (got < (ssize_t)sizeof(uint64_t)) {
+            rss->cut = true;
+            return;
+        }
         size_t count = (size_t)got / sizeof(uint64_t);
         for (size_t i = 0; i < count; i++) {
             if (!(entries[i] & PAGEMAP_PRESENT)) continue;

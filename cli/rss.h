@@ -24,6 +24,7 @@ struct rss {
     size_t count;
     uint64_t total;
     int pagemap;
+    bool cut; /* the memory was gone before all of it was looked at */
 };
 
 /* false = the process is gone, or the kernel does not tell: errno says. */

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
-enum { CACHES_SHOWN = 8 };
+#include "text.h"
+
+enum { CACHES_SHOWN = 8, DELETE = 0x7f };
 
 static double percent(uint64_t part, uint64_t whole)
 {
@@ -100,13 +102,18 @@ void print_screen(FILE *out, const struct target *target, const struct snapshot 
 static void print_text(FILE *out, const char *text)
 {
     fputc('"', out);
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            fprintf(out, "\\%c", *c);
-        else if (*c < ' ' || *c >= 127)
-            fprintf(out, "\\u%04x", *c);
+    while (*text) {
+        size_t length = utf8_length(text);
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", c);
+        else if (length == 0)
+            fputs("\\ufffd", out);
+        else if (c < ' ' || c == DELETE)
+            fprintf(out, "\\u%04x", c);
         else
-            fputc(*c, out);
+            fwrite(text, 1, length, out);
+        text += length ? length : 1;
     }
     fputc('"', out);
 }

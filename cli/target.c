@@ -9,45 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { HEADERS_MAX = 64, NOTES_MAX = 4096, FORMAT_HEAD = offsetof(struct block, heap_count) };
-
-FILE *process_file(pid_t pid, const char *name)
-{
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-    return fopen(path, "re");
-}
-
-uint64_t process_rss(pid_t pid)
-{
-    unsigned long pages = 0;
-    FILE *file = process_file(pid, "statm");
-    if (file && fscanf(file, "%*u %lu", &pages) != 1) pages = 0;
-    if (file) fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-void process_name(pid_t pid, char *out, size_t size)
-{
-    FILE *file = process_file(pid, "comm");
-    if (!file || !fgets(out, (int)size, file)) snprintf(out, size, "?");
-    if (file) fclose(file);
-    out[strcspn(out, "\n")] = 0;
-}
-
-bool mapping_next(FILE *maps, struct mapping_line *line)
-{
-    char text[4096 + 128];
-    if (!fgets(text, sizeof(text), maps)) return false;
-    int at = 0;
-    line->path[0] = 0;
-    if (sscanf(text, "%lx-%lx %7s %lx %*s %*s %n", &line->start, &line->end, line->rights, &line->offset, &at) < 4)
-        return false;
-    if (at > 0) snprintf(line->path, sizeof(line->path), "%.*s", (int)strcspn(text + at, "\n"), text + at);
-    return true;
-}
+enum { HEADERS_MAX = 64, NOTES_MAX = 4096, SETTLE_MS = 50, FORMAT_HEAD = offsetof(struct block, heap_count) };
 
 /* ---- memory ---- */
 
@@ -57,7 +22,7 @@ bool target_read(const struct target *target, const void *from, void *to, size_t
     if (target->memory >= 0) return pread(target->memory, to, size, (off_t)(uintptr_t)from) == (ssize_t)size;
     struct iovec here = {to, size};
     struct iovec there = {(void *)(uintptr_t)from, size};
-    return process_vm_readv(target->pid, &here, 1, &there, 1, 0) == (ssize_t)size;
+    return process_vm_readv(target->task, &here, 1, &there, 1, 0) == (ssize_t)size;
 }
 
 /* Sandboxes forbid the call sometimes, and the file not; and the other way round. */
@@ -65,9 +30,9 @@ bool target_write(const struct target *target, void *at, const void *from, size_
 {
     struct iovec here = {(void *)(uintptr_t)from, size};
     struct iovec there = {at, size};
-    if (process_vm_writev(target->pid, &here, 1, &there, 1, 0) == (ssize_t)size) return true;
+    if (process_vm_writev(target->task, &here, 1, &there, 1, 0) == (ssize_t)size) return true;
     char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/mem", (int)target->pid);
+    snprintf(path, sizeof(path), "/proc/%d/mem", (int)target->task);
     int file = open(path, O_RDWR | O_CLOEXEC);
     if (file < 0) return false;
     bool done = pwrite(file, from, size, (off_t)(uintptr_t)at) == (ssize_t)size;
@@ -82,7 +47,7 @@ static bool choose_way(struct target *target, const void *readable)
     target->memory = -1;
     if (target_read(target, readable, &byte, 1)) return true;
     char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/mem", (int)target->pid);
+    snprintf(path, sizeof(path), "/proc/%d/mem", (int)target->task);
     target->memory = open(path, O_RDONLY | O_CLOEXEC);
     if (target->memory >= 0 && target_read(target, readable, &byte, 1)) return true;
     target_close(target);
@@ -225,18 +190,6 @@ static bool is_32_bit(pid_t pid)
     return is;
 }
 
-/* "PID (NAME) STATE ...", where the name may hold any character, and all that follows are numbers. */
-bool process_has_ended(pid_t pid)
-{
-    char text[256];
-    FILE *file = process_file(pid, "stat");
-    if (!file) return true;
-    text[fread(text, 1, sizeof(text) - 1, file)] = 0;
-    fclose(file);
-    const char *name_end = strrchr(text, ')');
-    return name_end && name_end[1] == ' ' && (name_end[2] == 'Z' || name_end[2] == 'X');
-}
-
 /* A mapping of the program that can be read, or NULL: a process of the kernel has none. */
 static const void *something_readable(FILE *maps)
 {
@@ -265,9 +218,9 @@ static enum status look_for_block(struct target *target, FILE *maps)
 
 enum status target_try(struct target *target, pid_t pid)
 {
-    *target = (struct target){.pid = pid, .memory = -1};
-    if (process_has_ended(pid)) {
-        FILE *there = process_file(pid, "stat");
+    *target = (struct target){.pid = pid, .task = process_task(pid), .memory = -1};
+    if (target->task == 0) {
+        FILE *there = process_file(pid, "stat"); /* what is left of it */
         if (there) fclose(there);
         return REFUSE(target, STATUS_NO_PROCESS, there ? "process %d has ended" : "there is no process %d", (int)pid);
     }
@@ -292,10 +245,26 @@ enum status target_try(struct target *target, pid_t pid)
     return status;
 }
 
+void target_reopen(struct target *target)
+{
+    target_close(target);
+    nanosleep(&(struct timespec){.tv_nsec = SETTLE_MS * 1000000L}, NULL);
+    enum status status = target_try(target, target->pid);
+    if (status != STATUS_DONE) fail(status, "%s", target->why);
+}
+
+/* A process that begins, ends, or is about to run another program looks like one without hakmem, or like a foreign one. */
 void target_open(struct target *target, pid_t pid)
 {
     enum status status = target_try(target, pid);
-    if (status != STATUS_DONE) fail(status, "%s", target->why);
+    if (status == STATUS_NO_PROCESS) fail(status, "%s", target->why);
+    if (status != STATUS_DONE) target_reopen(target);
+}
+
+bool target_is_there(const struct target *target)
+{
+    uint32_t heaps;
+    return target_read(target, target->block.heap_count, &heaps, sizeof(heaps));
 }
 
 void target_close(struct target *target)

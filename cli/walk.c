@@ -350,11 +350,11 @@ bool snapshot_take(const struct target *target, struct snapshot *snapshot)
     return good;
 }
 
-void snapshot_must(const struct target *target, struct snapshot *snapshot)
+void snapshot_must(struct target *target, struct snapshot *snapshot)
 {
     if (snapshot_take(target, snapshot)) return;
-    if (process_has_ended(target->pid))
-        fail(STATUS_NO_PROCESS, "process %d (%s) ended while it was read", (int)target->pid, target->name);
+    target_reopen(target);
+    if (snapshot_take(target, snapshot)) return;
     fail(STATUS_FAILED, "the heap of process %d (%s) makes no sense: something has written over hakmem's books",
          (int)target->pid, target->name);
 }

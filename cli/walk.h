@@ -102,7 +102,7 @@ bool snapshot_take(const struct target *target, struct snapshot *snapshot);
 void snapshot_free(struct snapshot *snapshot);
 
 /* The same, or ends with the message. */
-void snapshot_must(const struct target *target, struct snapshot *snapshot);
+void snapshot_must(struct target *target, struct snapshot *snapshot);
 
 /* The allocator has a thread's name for a heap: "heap 3", "finished threads", "orphans". */
 const char *heap_title(const struct heap_view *heap);

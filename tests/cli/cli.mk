@@ -10,12 +10,12 @@ TESTS += tests/cli/cli_test.py tests/cli/figures_test.py
 endif
 endif
 ifeq ($(SANITIZE),)
-TEST_PROGRAMS += $(BUILD)/tests/cli/target_test
-TESTS += $(BUILD)/tests/cli/target_test
+TEST_PROGRAMS += $(BUILD)/tests/cli/process_test
+TESTS += $(BUILD)/tests/cli/process_test
 endif
 
 .PHONY: cli-tests
-cli-tests: $(CLI_TEST_PROGRAMS) $(BUILD)/tests/cli/target_test $(CLI)
+cli-tests: $(CLI_TEST_PROGRAMS) $(BUILD)/tests/cli/process_test $(CLI)
 
 $(BUILD)/tests/cli/%: tests/cli/%.c include/hakmem/hakmem.h $(LIB_SO)
 	@mkdir -p $(@D)
@@ -41,9 +41,9 @@ $(BUILD)/tests/cli/plain_static: tests/cli/deepbind.c
 	printf 'int main(void) { return 0; }' | $(CC) -x c - -static -o $@
 
 # A part of the tool.
-$(BUILD)/tests/cli/target_test: tests/cli/target_test.c cli/target.c $(CLI_HEADERS) tests/tap.h $(SOURCES)
+$(BUILD)/tests/cli/process_test: tests/cli/process_test.c cli/process.c cli/text.c $(CLI_HEADERS) tests/tap.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -o $@ $<
+	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -pthread -o $@ $<
 
 $(BUILD)/tests/cli/calls_malloc.so: tests/cli/calls_malloc.c
 	@mkdir -p $(@D)
