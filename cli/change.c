@@ -46,8 +46,8 @@ static const struct argp purge_argp = {
     .parser = parse_purge,
     .args_doc = "PID",
     .doc = "Asks a process to give back all free memory that it can: it does so at the next of its calls that leaves "
-           "the fast path and looks at the clock (about one in 64 of these). Its other threads empty their caches with "
-           "their next call. A process that makes no call follows when its background thread looks, if it has one; "
+           "the fast path and looks at the clock (about one in 64 of these). Its other threads empty their caches when "
+           "they next leave it. A process that makes no call follows when its background thread looks, if it has one; "
            "else the request stays.",
 };
 

@@ -104,8 +104,8 @@ static void explain_caches(struct reasons *out, const struct snapshot *s, const 
         if (s->heaps[i].state == HEAP_PARKED) parked += s->heaps[i].cached;
     }
     add(out, r->part[PART_cached], "%zu thread%s free blocks in bins, so that malloc and free need no lock (%s of it "
-        "by threads that ended, kept for the next ones). 'hakmem purge' empties them, each with the thread's next "
-        "call; those of threads that sleep go by themselves where hakmem has a thread of its own. It costs some "
+        "by threads that ended, kept for the next ones). 'hakmem purge' empties them, each when the thread next leaves "
+        "the fast path; those of threads that sleep go by themselves where hakmem has a thread of its own. It costs some "
         "refills.", threads,
         threads == 1 ? " keeps" : "s keep", human(parked));
     add(out, r->part[PART_mail], "Blocks that one thread freed and that are on their way to the thread that owns "

@@ -78,8 +78,8 @@ HAK_API bool hak_owns(const void *p) HAK_NOTHROW;
 /* ---- giving back and looking in ---------------------------------------------------------------- */
 
 /* Gives all free memory back to the system now: the caller's caches, what waits in every thread's
- * inbox, and, with the next call that each makes, the caches of all other threads. Pages on which no
- * block is in use go, too, where others share their slab. Returns the bytes given back by this call. Follows:
+ * inbox. Other threads give back what they cache when they next leave the fast path, and while they sleep
+ * by the library's own thread, where it runs. Pages on which no block is in use go, too, where others share their slab. Returns the bytes given back by this call. Follows:
  * malloc_trim, mallctl("arena.0.purge"). */
 HAK_API size_t hak_purge(void) HAK_NOTHROW;
 

@@ -18,11 +18,13 @@
 
 #include "heap.h"
 
-/* Makes the heap's thread visit with its next call. false = it has no thread, or that is about to change. */
+/* Makes the heap's thread visit with its next call. false = it has no thread, or that is about to change. By the
+ * background thread, of a heap that was idle for a round: a thread that ends without giving its heap up takes no lock,
+ * and may take its storage along between the look at it and the write. */
 INTERNAL bool heap_recall(struct heap *heap);
 
 /* The same. true = the thread sleeps: bins, kept runs and outbox are in nobody's hands as long as the lock is held.
- * Opens a file: by the background thread only; true of no heap elsewhere. */
+ * Opens a file. Elsewhere it does nothing, and is true of no heap. */
 INTERNAL bool heap_sleeps(struct heap *heap);
 
 /* By the heap's thread, around what it does without the lock where it may come to wait. */

@@ -1,6 +1,6 @@
 /* background.c - see background.h.
  *
- * Uses: heap, recall, reclaim, pressure, arena, keep, option, thread. Locks: none of its own.
+ * Uses: heap, recall, reclaim, pressure, arena, large, keep, option, thread. Locks: none of its own.
  *
  * Started late: by a visit, when other threads are there already and the heap is large enough for anybody to care. It
  * does a round twice in purge_delay, and ends when it found nothing to do for a while: a visit starts it again, and one
@@ -20,6 +20,7 @@
 #include "../os/thread.h"
 #include "../space/arena.h"
 #include "../space/keep.h"
+#include "../space/large.h"
 #include "pressure.h"
 #include "reclaim.h"
 
@@ -31,14 +32,14 @@ enum {
     ROUNDS_AWAITING_MAX = 120,   /* while some thread runs: its bins are emptied when it sleeps, or by nobody */
     RETRY_MS = 10000,            /* after a refusal, and after an end for want of work while there is none */
     LOOK_MS = 1000,
-    PAUSE_MS = 100,              /* after an end for want of threads */
+    PAUSE_MS = 100,              /* after an end for want of threads, unless much is free then */
     LATE_MS = 10000,             /* a thread that has not been seen for so long is none: a raw fork has lost it */
 };
 
 static struct os_thread background;
 static uint32_t background_stop;      /* 1 = it shall end */
 static uint64_t background_seen_ms;   /* its last round */
-static uint64_t background_next_ms;   /* no start before, */
+static uint64_t background_next_ms;   /* no start before, as a rule, */
 static uint32_t background_rests;     /* 1 = unless there is work: it ended for want of that */
 
 static uint64_t round_ms(void)
@@ -111,23 +112,27 @@ static int background_main(bool alone)
     }
     keep_attend(false);
     pressure_forget();
+    bool left = alone && !is_wanted();
+    if (left && !load_acquire(&background_stop)) reclaim_left(); /* nobody waits for it, to do that */
     store_relaxed(&background_rests, alone && idle >= ROUNDS_IDLE_MAX);
-    store_relaxed(&background_next_ms, os_now_ms() + RETRY_MS);
+    store_relaxed(&background_next_ms, os_now_ms() + (left ? PAUSE_MS : RETRY_MS));
     return 0;
 }
 
 /* ---- on the program's threads ---- */
 
-/* Called by a thread that leaves its heap, after it was counted out. */
+/* Called when a thread has left its heap, or a heap was found that its thread has lost: after it was counted out. */
 static void background_end(void)
 {
     uint32_t id = load_seq(&background.id);
-    if (is_wanted() || id == 0 || id == STARTING) return; /* who just starts it looks again */
-    store_release(&background_stop, 1);
-    os_wake_one(&background_stop);
-    os_thread_join(&background, id);
-    store_relaxed(&background_next_ms, os_now_ms() + PAUSE_MS);
-    reclaim_left();
+    if (is_wanted() || id == STARTING || id == os_thread_number()) return; /* who just starts it, and it itself, look again */
+    if (id != 0) {
+        store_release(&background_stop, 1);
+        os_wake_one(&background_stop);
+        os_thread_join(&background, id);
+        store_relaxed(&background_next_ms, os_now_ms() + PAUSE_MS);
+    }
+    if (id != 0 || reclaim_has_much()) reclaim_left();
 }
 
 COLD static void background_start(uint64_t now_ms)
@@ -149,12 +154,20 @@ COLD static void background_start(uint64_t now_ms)
 static bool may_start(uint64_t now_ms)
 {
     if (load_relaxed(&background.id) != 0) return false;
-    return now_ms >= load_relaxed(&background_next_ms) || (load_relaxed(&background_rests) && reclaim_has_work());
+    uint64_t next_ms = load_relaxed(&background_next_ms);
+    if (now_ms >= next_ms || (load_relaxed(&background_rests) && reclaim_has_work())) return true;
+    return next_ms - now_ms <= PAUSE_MS && reclaim_has_much();
+}
+
+/* So much memory is in our hands that somebody cares. */
+static bool is_large(void)
+{
+    return arena_units() + (large_kept_bytes() >> UNIT_SHIFT) >= UNITS_MIN;
 }
 
 bool background_poll(void)
 {
-    if (arena_units() < UNITS_MIN && option_get(OPTION_background) != BACKGROUND_ON) return false;
+    if (!is_large() && option_get(OPTION_background) != BACKGROUND_ON) return false;
     if (!is_wanted() || option_get(OPTION_purge_delay) == 0) return false;
     uint64_t now_ms = os_now_ms();
     if (may_start(now_ms)) background_start(now_ms);

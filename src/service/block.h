@@ -10,7 +10,7 @@
  *
  * Readers include the headers of the structures, so they must be of the same build: they compare build_id first.
  * Three words may be written from outside: an option's value within its range, cache_epoch (raised: every thread
- * flushes its bins at its next visit) and reclaim_request, which has every thread make one with its next call.
+ * flushes its bins at its next visit) and reclaim_request, which the next poll or round of any thread follows.
  */
 #ifndef HAK_SERVICE_BLOCK_H
 #define HAK_SERVICE_BLOCK_H

@@ -107,6 +107,11 @@ bool reclaim_poll(void)
     return more;
 }
 
+bool reclaim_has_much(void)
+{
+    return arena_has_much_dirty() || large_has_much_kept();
+}
+
 void reclaim_left(void)
 {
     uint64_t now_ms = os_now_ms();
@@ -180,11 +185,9 @@ static void release_heap(struct heap *heap, void *context)
     }
     lock_acquire(&heap->lock);
     inbox_drain(heap); /* before the flush: what arrives may go to bins */
-    if (heap_is_own(heap) || heap_sleeps(heap)) {
+    if (heap_is_own(heap) || heap_sleeps(heap)) { /* others flush them at their next visit */
         heap_flush_bins(heap);
         outbox_post_all(heap);
-    } else {
-        (void)heap_recall(heap); /* it flushes them with its next call */
     }
     heap_release_empty(heap);
     lock_release(&heap->lock);

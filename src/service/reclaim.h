@@ -19,6 +19,9 @@ INTERNAL bool reclaim_poll(void);
  * it leaves, unless the program is known to take it again soon. */
 INTERNAL void reclaim_left(void);
 
+/* true = so much may go back that it should, though the program may want it again. */
+INTERNAL bool reclaim_has_much(void);
+
 /* true = something may go back, now or when it was idle for long enough. */
 INTERNAL bool reclaim_has_work(void);
 
@@ -31,7 +34,7 @@ INTERNAL bool reclaim_round(const uint32_t *stop);
 INTERNAL bool reclaim_awaits_threads(void);
 
 /* Gives back what may serve another call: inboxes are drained, empty slabs and reserves of all heaps retire, dirty
- * units and kept mappings go to the system. Other threads flush their bins with their next call.
+ * units and kept mappings go to the system. Other threads flush their bins at their next visit.
  * Returns bytes given back by now. */
 INTERNAL size_t reclaim_units(void);
 

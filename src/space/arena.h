@@ -125,6 +125,9 @@ INTERNAL bool arena_burst_is_torn_down(void);
  * many. By one thread. */
 INTERNAL unsigned arena_collapse(void);
 
+/* A hint without a lock: arena_purge_left() has something to do. */
+INTERNAL bool arena_has_much_dirty(void);
+
 /* A hint without a lock: some unit is free and has memory. */
 INTERNAL bool arena_has_dirty(void);
 

@@ -14,7 +14,10 @@
 /* true = a freed mapping of `size` bytes is worth keeping beside `kept` others, of `kept_bytes`. */
 INTERNAL bool keep_is_wise(size_t size, unsigned kept, size_t kept_bytes, uint64_t now_ms);
 
-/* true = so much is too much to keep, now that nobody attends to it. */
+/* true = so much is too much to keep where nobody attends to it. Also without the lock, as a hint. */
+INTERNAL bool keep_is_much(size_t kept_bytes, uint64_t now_ms);
+
+/* The same, now that nobody does: the caller gives it back. */
 INTERNAL bool keep_is_left(size_t kept_bytes, uint64_t now_ms);
 
 /* A mapping of `size` bytes was made, since none of those kept was right. */

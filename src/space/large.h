@@ -99,8 +99,10 @@ INTERNAL size_t large_purge(bool all);
 /* All of them, if they are too many to be kept where nobody looks after them any more. Returns bytes. */
 INTERNAL size_t large_purge_left(uint64_t now_ms);
 
-/* A hint without a lock: some freed mapping is kept. */
+/* Hints without a lock: some freed mapping is kept; bytes of all that are; large_purge_left() has something to do. */
 INTERNAL bool large_has_kept(void);
+INTERNAL size_t large_kept_bytes(void);
+INTERNAL bool large_has_much_kept(void);
 
 struct large_usage {
     struct run_counters runs; /* but for blocks in runs that heaps have kept */

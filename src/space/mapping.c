@@ -99,14 +99,14 @@ static void kept_enter(struct large *l)
     l->kept_tick = mapped.tick;
     publish(l, TAG_MAPPING_KEPT);
     list_push_front(&mapped.kept, &l->link);
-    mapped.kept_bytes += l->map_size;
+    store_relaxed(&mapped.kept_bytes, mapped.kept_bytes + l->map_size);
     store_relaxed(&mapped.kept_count, mapped.kept_count + 1);
 }
 
 static void kept_leave(struct large *l)
 {
     list_remove(&l->link);
-    mapped.kept_bytes -= l->map_size;
+    store_relaxed(&mapped.kept_bytes, mapped.kept_bytes - l->map_size);
     store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
 }
 
@@ -432,6 +432,16 @@ COLD bool large_holds(const void *p)
 bool large_has_kept(void)
 {
     return load_relaxed(&mapped.kept_count) > 0;
+}
+
+size_t large_kept_bytes(void)
+{
+    return load_relaxed(&mapped.kept_bytes);
+}
+
+bool large_has_much_kept(void)
+{
+    return keep_is_much(large_kept_bytes(), os_now_ms());
 }
 
 static const char *verify_one(const struct large *l, uint32_t kind)

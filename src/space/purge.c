@@ -296,7 +296,12 @@ void arena_purge_burst(uint64_t now_ms)
     if (arena_burst_is_long()) purge_burst(now_ms, false);
 }
 
+bool arena_has_much_dirty(void)
+{
+    return is_worth_a_purge(load_relaxed(&arena.dirty_units));
+}
+
 void arena_purge_left(uint64_t now_ms)
 {
-    if (is_worth_a_purge(load_relaxed(&arena.dirty_units))) purge_burst(now_ms, true);
+    if (arena_has_much_dirty()) purge_burst(now_ms, true);
 }

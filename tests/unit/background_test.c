@@ -47,6 +47,30 @@ static void on_means_always(void)
     require(fake.thread_starts == 1 && arena_units() < UNITS_MIN);
 }
 
+static void kept_mappings_count_as_well(void)
+{
+    pthread_t thread = start_sleeper();
+    for (unsigned i = 0; i < 4; i++) do_free(malloc_mapping(90 * MIB)); /* taken again, and so kept */
+    require(mapped.kept_bytes >= 90 * MIB && arena_units() < UNITS_MIN);
+    for (unsigned i = 0; i < 4096; i++) do_free(do_malloc(20000));
+    require(fake.thread_starts == 1);
+    end_sleeper(thread);
+}
+
+static void much_that_is_free_does_not_wait_for_the_end_of_a_pause(void)
+{
+    void *much[6];
+    for (unsigned i = 0; i < array_length(much); i++) much[i] = do_malloc(40 * MIB);
+    end_sleeper(start_all());
+    pthread_t thread = start_sleeper();
+    visit();
+    require(fake.thread_starts == 1, "for little");
+    do_free(much[0]); /* no long burst */
+    visit();
+    require(fake.thread_starts == 2);
+    end_sleeper(thread);
+}
+
 static void without_delay_there_is_nothing_to_wait_for(void)
 {
     require(option_set(OPTION_purge_delay, 0));
@@ -311,6 +335,8 @@ int main(void)
         TEST(a_visit_starts_one_and_no_other),
         TEST(off_means_none),
         TEST(on_means_always),
+        TEST(kept_mappings_count_as_well),
+        TEST(much_that_is_free_does_not_wait_for_the_end_of_a_pause),
         TEST(without_delay_there_is_nothing_to_wait_for),
         TEST(a_refusal_is_not_repeated_at_every_visit),
         TEST(idle_memory_goes_within_three_rounds),

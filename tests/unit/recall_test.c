@@ -287,12 +287,13 @@ static void a_number_of_another_process_is_nobodys(void)
     end_other(thread);
 }
 
-static void threads_of_the_program_open_no_files(void)
+/* It may end unseen at any moment, and take its storage along; who sleeps, and has for a while, does not. */
+static void threads_of_the_program_call_nobody(void)
 {
     pthread_t thread = start_other();
     fake.threads_sleep = true;
     (void)hak_purge();
-    require(left_of(other) >= BLOCKS && other->kept_units == RUN_UNITS && *other->slot == &heap_called);
+    require(left_of(other) >= BLOCKS && other->kept_units == RUN_UNITS && *other->slot == &other->front);
     end_other(thread);
 }
 
@@ -360,7 +361,7 @@ int main(void)
         TEST(a_thread_that_runs_keeps_its_bins),
         TEST(a_busy_thread_keeps_its_bins),
         TEST(a_number_of_another_process_is_nobodys),
-        TEST(threads_of_the_program_open_no_files),
+        TEST(threads_of_the_program_call_nobody),
         TEST(a_called_thread_may_end),
         TEST(a_called_thread_may_fork),
         TEST(a_slot_that_is_gone_is_not_touched),
