@@ -9,7 +9,7 @@ TORTURE_WARNINGS := -Wall -Wextra -Wshadow -Wundef -Werror
 TORTURE_CFLAGS = $(CPPFLAGS) -Itests $(CFLAGS) -pthread
 TORTURE_CXXFLAGS = $(CPPFLAGS) -Itests -std=c++17 -O2 -g $(TORTURE_WARNINGS) -pthread $(call trap_flags,$(CXX))
 
-TORTURE_C := births_test cancel_test forks_test fork_handlers_test handler_forks_test frames_test coroutines_test
+TORTURE_C := births_test lost_threads_test cancel_test forks_test fork_handlers_test handler_forks_test frames_test coroutines_test
 TORTURE_CXX := signals_test ends_test
 TORTURE_DYNAMIC := plugins_test copies_test
 TORTURE_PRELOAD := $(addprefix $(TORTURE_OUT)/preload/,$(TORTURE_C) $(TORTURE_CXX) $(TORTURE_DYNAMIC))
