@@ -16,7 +16,8 @@
  * from going away.
  *
  * Schedule: the first thread's, or an ordinary one where that is refused. One that hardly runs would keep others
- * waiting for the lock of a heap.
+ * waiting for the lock of a heap. So would one beside a thread that runs before all ordinary ones, on the same processors:
+ * where the first thread does, or the one that would make it, there is none.
  */
 #include "inherited.h"
 
@@ -74,6 +75,17 @@ struct schedule { /* the kernel's struct sched_attr, as it was first */
     uint64_t runtime, deadline, period;
 };
 
+/* true = it runs before all ordinary threads, for as long as it likes. */
+static bool is_real_time(uint32_t policy)
+{
+    return policy == SCHED_FIFO || policy == SCHED_RR;
+}
+
+static bool has_schedule(uint32_t thread, struct schedule *s)
+{
+    return !system_call_failed(system_call(SYS_sched_getattr, thread, (long)s, sizeof(*s), 0, 0, 0));
+}
+
 static bool set_schedule(const struct schedule *s)
 {
     return !system_call_failed(system_call(SYS_sched_setattr, 0, (long)s, 0, 0, 0, 0));
@@ -85,7 +97,8 @@ static bool take_schedule(uint32_t of_thread)
     enum { DEADLINE = 6 }; /* SCHED_DEADLINE, which headers may not know */
     const struct schedule ordinary = {.size = sizeof(ordinary), .policy = SCHED_OTHER};
     struct schedule s;
-    if (system_call_failed(system_call(SYS_sched_getattr, of_thread, (long)&s, sizeof(s), 0, 0, 0))) return true;
+    if (!has_schedule(of_thread, &s)) return true;
+    if (is_real_time(s.policy)) return false;
     return (s.policy != DEADLINE && set_schedule(&s)) || set_schedule(&ordinary);
 }
 
@@ -227,6 +240,13 @@ static bool leave_descriptors(void)
 }
 
 /* ---- */
+
+bool inherited_allows(void)
+{
+    struct schedule own, first;
+    return !(has_schedule(0, &own) && is_real_time(own.policy)) &&
+           !(has_schedule(os_process_number(), &first) && is_real_time(first.policy));
+}
 
 bool inherited_leave(void)
 {

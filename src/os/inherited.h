@@ -7,6 +7,9 @@
 
 #include "../base/compiler.h"
 
+/* By who would make it. false = it should not. */
+INTERNAL bool inherited_allows(void);
+
 /* By that thread, first of all. true = it has nothing of the program's but its memory; else it should end. */
 INTERNAL bool inherited_leave(void);
 

@@ -22,7 +22,7 @@
 #include "memcheck.h"
 #include "system_call.h"
 
-enum { STACK_SIZE = 32 * 1024, TLS_ROOM = 4096 };
+enum { STACK_SIZE = 32 * 1024, TLS_ROOM = 4096, JOIN_MS = 1000 };
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define HAK_INSTRUMENTED 1
@@ -165,7 +165,7 @@ bool os_thread_start(struct os_thread *thread, int (*main)(bool alone))
 {
     size_t below;
     size_t above;
-    if (!is_place_for_threads()) return false;
+    if (!is_place_for_threads() || !inherited_allows()) return false;
     tls_reach(&below, &above);
     if (!make_memory(thread, below, above)) return false;
     char *storage = (char *)thread->memory + os_page_size() + STACK_SIZE;
@@ -201,7 +201,8 @@ static bool is_there(const struct os_thread *thread, uint32_t id)
 void os_thread_join(const struct os_thread *thread, uint32_t id)
 {
     struct timespec time = {.tv_nsec = 10 * 1000000};
-    while (id != 0 && load_acquire(&thread->id) == id && is_there(thread, id))
+    uint64_t end_ms = os_now_ms() + JOIN_MS;
+    while (id != 0 && load_acquire(&thread->id) == id && is_there(thread, id) && os_now_ms() < end_ms)
         (void)system_call(SYS_futex, (long)&thread->id, WAIT_SHARED, (long)id, (long)&time, 0, 0);
 }
 

@@ -22,10 +22,11 @@ struct os_thread {
 
 /* Runs main() on a thread, with every thread-local variable of this library zero. One start at a time. alone = it
  * has nothing else of the thread that made it (inherited.h); else it should end.
- * false = refused, by the system or because this is no place for a thread: a setuid program, a sandbox, a sanitizer. */
+ * false = refused, by the system or because this is no place for a thread: a setuid program, a sandbox, a sanitizer,
+ * a real-time thread that may keep it from running. */
 INTERNAL bool os_thread_start(struct os_thread *thread, int (*main)(bool alone));
 
-/* Waits until the thread with this number is gone. */
+/* Waits until the thread with this number is gone, and a second at most: what keeps it may last. */
 INTERNAL void os_thread_join(const struct os_thread *thread, uint32_t id);
 
 /* Sleeps while *word == value, up to a time. */

@@ -249,11 +249,16 @@ static int first_processor(void)
 static void go_first(void)
 {
     struct sched_param priority = {.sched_priority = 1};
+    count_failure(sched_setscheduler(0, SCHED_FIFO, &priority) == 0);
+}
+
+static void go_elsewhere(void)
+{
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(first_processor(), &one);
     count_failure(sched_setaffinity(0, sizeof(one), &one) == 0);
-    count_failure(sched_setscheduler(0, SCHED_FIFO, &priority) == 0);
+    count_failure(setpriority(PRIO_PROCESS, 0, -5) == 0);
 }
 
 static void go_last(void)
@@ -283,9 +288,32 @@ static int it_runs_as_the_first_thread_and_not_as(void (*go)(void))
     return good ? 0 : 2;
 }
 
-static int it_runs_not_before_others(void)
+static int it_runs_where_and_when_the_first_thread_does(void)
 {
-    return it_runs_as_the_first_thread_and_not_as(go_first);
+    return it_runs_as_the_first_thread_and_not_as(go_elsewhere);
+}
+
+/* It could be kept from running, and who waits for it with it. */
+static int a_thread_that_runs_before_others_makes_none(void)
+{
+    at_start = go_first;
+    start_workers();
+    if (failures > 0) return NOT_HERE;
+    bool none = count_threads() == WORKERS + 1;
+    end_workers();
+    return !none;
+}
+
+static int beside_a_first_thread_that_runs_before_others_there_is_none(void)
+{
+    struct sched_param none = {.sched_priority = 0};
+    if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &(struct sched_param){.sched_priority = 1}) != 0)
+        return NOT_HERE;
+    start_workers(); /* ordinary threads */
+    bool good = sched_getscheduler(0) == (SCHED_FIFO | SCHED_RESET_ON_FORK) && count_threads() == WORKERS + 1;
+    end_workers();
+    (void)sched_setscheduler(0, SCHED_OTHER, &none);
+    return !good;
 }
 
 static int it_runs_not_after_others(void)
@@ -341,7 +369,10 @@ static const struct scene scenes[] = {
     {"other_mounts_are_not_held", other_mounts_are_not_held, "auto", LONG},
     {"a_root_folder_that_the_process_leaves_is_not_held", a_root_folder_that_the_process_leaves_is_not_held, "auto",
      LONG},
-    {"it_runs_not_before_others", it_runs_not_before_others, "auto", LONG},
+    {"it_runs_where_and_when_the_first_thread_does", it_runs_where_and_when_the_first_thread_does, "auto", LONG},
+    {"a_thread_that_runs_before_others_makes_none", a_thread_that_runs_before_others_makes_none, "auto", LONG},
+    {"beside_a_first_thread_that_runs_before_others_there_is_none",
+     beside_a_first_thread_that_runs_before_others_there_is_none, "auto", LONG},
     {"it_runs_not_after_others", it_runs_not_after_others, "auto", LONG},
     {"where_it_would_hardly_run_it_ends", where_it_would_hardly_run_it_ends, "auto", LONG},
     {"a_queue_keeps_its_notification", a_queue_keeps_its_notification, "auto", LONG},

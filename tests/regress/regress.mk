@@ -6,7 +6,7 @@
 REGRESS_CHECKED := refill_switches_superslab stride_matches_capacity block_check_is_slab_relative \
     splice_counts_blocks emptied_slab_initialised_once closed_inbox_push_forwards_once
 # These check by themselves what they are about; at every visit it would cost minutes.
-REGRESS_WHITE := payload_mimics_header full_is_not_empty
+REGRESS_WHITE := payload_mimics_header full_is_not_empty waits_for_its_thread_end
 REGRESS_BLACK := expansion_race random_mixed_survives
 
 REGRESS_OUT := $(BUILD)/tests/regress
