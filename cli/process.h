@@ -8,8 +8,8 @@
 
 #include "cli.h"
 
-/* The thread by whose id memory and mappings are to be had. 0 = the process is not there, or is what is left of one that
- * has ended. */
+/* The thread by whose id memory and mappings are to be had. 0 = the process is not there, or is what is left of one
+ * that has ended. */
 pid_t process_task(pid_t pid);
 bool process_has_ended(pid_t pid);
 

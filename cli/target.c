@@ -253,7 +253,7 @@ void target_reopen(struct target *target)
     if (status != STATUS_DONE) fail(status, "%s", target->why);
 }
 
-/* A process that begins, ends, or is about to run another program looks like one without hakmem, or like a foreign one. */
+/* A process that begins, ends, or runs another program looks like one without hakmem for a while, or a foreign one. */
 void target_open(struct target *target, pid_t pid)
 {
     enum status status = target_try(target, pid);

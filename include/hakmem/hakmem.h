@@ -79,8 +79,8 @@ HAK_API bool hak_owns(const void *p) HAK_NOTHROW;
 
 /* Gives all free memory back to the system now: the caller's caches, what waits in every thread's
  * inbox. Other threads give back what they cache when they next leave the fast path, and while they sleep
- * by the library's own thread, where it runs. Pages on which no block is in use go, too, where others share their slab. Returns the bytes given back by this call. Follows:
- * malloc_trim, mallctl("arena.0.purge"). */
+ * by the library's own thread, where it runs. Pages on which no block is in use go, too, where others share
+ * their slab. Returns the bytes given back by this call. Follows: malloc_trim, mallctl("arena.0.purge"). */
 HAK_API size_t hak_purge(void) HAK_NOTHROW;
 
 /* Limits for the memory that hakmem holds of the system, in bytes, 0 for none: blocks as the slabs, units and mappings

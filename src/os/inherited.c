@@ -16,8 +16,8 @@
  * from going away.
  *
  * Schedule: the first thread's, or an ordinary one where that is refused. One that hardly runs would keep others
- * waiting for the lock of a heap. So would one beside a thread that runs before all ordinary ones, on the same processors:
- * where the first thread does, or the one that would make it, there is none.
+ * waiting for the lock of a heap. So would one beside a thread that runs before all ordinary ones, on the same
+ * processors: where the first thread does, or the one that would make it, there is none.
  */
 #include "inherited.h"
 

@@ -125,7 +125,7 @@ static int background_main(bool alone)
 static void background_end(void)
 {
     uint32_t id = load_seq(&background.id);
-    if (is_wanted() || id == STARTING || id == os_thread_number()) return; /* who just starts it, and it itself, look again */
+    if (is_wanted() || id == STARTING || id == os_thread_number()) return; /* who starts it, and itself, look again */
     if (id != 0) {
         store_release(&background_stop, 1);
         os_wake_one(&background_stop);

@@ -5,8 +5,8 @@
  *   free            frees all that main holds
  *   work            makes so many calls that the slow side is visited and looks at the clock
  *   threads         has 40 threads make and free blocks, each other's too, and end
- *   sparse SIZE     makes blocks of so many bytes, frees all but each tenth, gives their pages back, and prints the bytes
- *                   of those that are left
+ *   sparse SIZE     makes blocks of so many bytes, frees all but each tenth, gives their pages back, and prints the
+ *                   bytes of those that are left
  *   fork            makes a child that sleeps, and prints its process id
  *
  * Each answer is one line, written without a heap: between two commands nothing changes. */

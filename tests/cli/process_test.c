@@ -98,7 +98,7 @@ int main(void)
     judge_text("\033]0;x\007\177", "?]0;x??");
     judge_text("j\303", "j?");
     judge_text("a\302\233b", "a??b");                       /* a control character of two bytes */
-    judge_text("\300\200 \355\240\200 \364\220\200\200 \377", "?? ??? ???? ?"); /* too long, half of a pair, beyond the last */
+    judge_text("\300\200 \355\240\200 \364\220\200\200 \377", "?? ??? ???? ?"); /* none of these is in use */
     judge_text("", "");
     claim("text_of_others_does_not_steer_the_terminal");
     return done_testing();

@@ -1,7 +1,7 @@
-/* lost_threads_test.c - threads end without a word, and their storage is unmapped, while others ask for all memory back.
+/* lost_threads_test.c - threads end without a word, and their storage is unmapped, while others ask memory back.
  *
- * Half of them end by a bare system call, half make their first call in the last round of destructors. Both leave a heap
- * behind that knows nothing of it.
+ * Half of them end by a bare system call, half make their first call in the last round of destructors. Both leave a
+ * heap behind that knows nothing of it.
  */
 #include <limits.h>
 #include <malloc.h>
