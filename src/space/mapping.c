@@ -385,13 +385,18 @@ static bool mapping_grow(struct large *l, size_t size, size_t room)
     return moved;
 }
 
+/* Others may get the addresses at once: so they are not ours before they go. */
 static bool mapping_shrink(struct large *l, size_t size)
 {
-    size_t less = l->map_size - size;
-    if (os_remap((void *)l->map_base, l->map_size, size) != REMAP_DONE) return false;
-    limit_unmap(less);
+    size_t old_size = l->size;
+    size_t old_map_size = l->map_size;
     mapping_set(l, l->map_base, size, size);
-    return true;
+    bool done = os_remap((void *)l->map_base, old_map_size, size) == REMAP_DONE;
+    if (done)
+        limit_unmap(old_map_size - size);
+    else
+        mapping_set(l, l->map_base, old_size, old_map_size);
+    return done;
 }
 
 void *mapping_resize(struct large *l, size_t size)

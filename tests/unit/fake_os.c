@@ -246,6 +246,7 @@ enum remap_result os_remap(void *p, size_t size, size_t new_size)
     int saved = errno;
     bool done = mremap(p, size, new_size, 0) != MAP_FAILED;
     if (done && new_size < size) fake_discharge(size - new_size);
+    if (done && new_size < size && fake.while_unmapping) fake.while_unmapping();
     if (!done && new_size > size) fake_discharge(new_size - size);
     if (done && fake.place != 0) { /* it may have grown over the next place */
         fake_raise(&fake.place, (uintptr_t)p + new_size);

@@ -63,7 +63,7 @@ struct fake_os {
     uint64_t waits, wakes;
     void (*while_waiting)(void);   /* what others do during os_wait() */
     void (*while_purging)(void);   /* and during os_purge() */
-    void (*while_unmapping)(void); /* and during os_unmap(), when it is done */
+    void (*while_unmapping)(void); /* and during os_unmap() and a shrinking os_remap(), when it is done */
     bool threads_refused;          /* what os_thread_start() says; at first it refuses: nobody would run it */
     int (*thread_main)(bool alone); /* of the last thread started; the test runs it where it wants */
     uint64_t thread_starts, thread_joins;

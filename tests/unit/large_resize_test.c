@@ -59,6 +59,27 @@ static void a_mapping_shrinks_in_place(void)
     require_whole();
 }
 
+static unsigned char *shrinks;
+
+static void require_end_is_ours_no_more(void)
+{
+    require(large_holds(shrinks + 5 * MIB) && !large_holds(shrinks + 70 * MIB));
+}
+
+/* Another thread may get them at once, for something that is not ours. */
+static void addresses_that_a_shrinking_mapping_gives_back_are_not_claimed(void)
+{
+    start();
+    shrinks = get(100 * MIB);
+    fake.while_unmapping = require_end_is_ours_no_more;
+    require(resize(shrinks, 60 * MIB) == shrinks);
+    fake.while_unmapping = NULL;
+    fake.fail_from[FAKE_REMAP] = fake.calls[FAKE_REMAP] + 1;
+    fake.fail_count[FAKE_REMAP] = 1;
+    require(!resize(shrinks, 40 * MIB) && usable(shrinks) == 60 * MIB && large_holds(shrinks + 50 * MIB));
+    require_whole();
+}
+
 static void a_mapping_grows_where_it_can(void)
 {
     start();
@@ -270,6 +291,7 @@ int main(void)
         TEST(a_run_grows_and_shrinks_in_place),
         TEST(a_run_with_a_neighbour_does_not_grow),
         TEST(a_mapping_shrinks_in_place),
+        TEST(addresses_that_a_shrinking_mapping_gives_back_are_not_claimed),
         TEST(a_mapping_grows_where_it_can),
         TEST(a_mapping_moves_with_its_bytes),
         TEST(a_mapping_stays_whole_when_growing_is_refused),
