@@ -20,12 +20,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.dont_write_bytecode = True
 import processes  # noqa: E402
 from processes import (  # noqa: E402
-    ENVIRONMENT, LIBRARY, PROGRAMS, SLEEPER, TOOL, Process, figures, hakmem, python, until_it_sleeps)
+    ENVIRONMENT, LIBRARY, PROGRAMS, REAL_PYTHON, SLEEPER, TOOL, Process, figures, hakmem, python, until_it_sleeps)
 
 PARTS = ["live", "rounding", "cached", "mail", "free_in_slabs", "dirty", "purged", "records", "not_heap"]
 STATS = ["live", "cached", "free_in_slabs", "dirty", "purged", "mapped", "records", "mallocs", "frees", "threads"]
@@ -190,6 +191,64 @@ class Figures(unittest.TestCase):
             self.assertEqual(hakmem("top", "--once", "-d", "0.1", process.pid).returncode, 0)
             self.assertEqual(outside_view(process.pid), before)
             self.assertEqual(process.ask("option verbose"), "0")    # and its output is its own
+
+    def test_a_process_whose_first_thread_has_ended_is_read(self):
+        with Process(PROGRAMS / "known", 2) as process:
+            process.ask("leave")
+            while "Z" not in pathlib.Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2]:
+                time.sleep(0.01)
+            inside = dict(zip(STATS, map(int, process.ask("stats").split())))
+            seen = figures(process.pid)
+            self.assertEqual((seen["stats"], seen["name"]), (inside, "known"))
+            self.assertEqual(sum(seen["resident"][part] for part in PARTS), seen["resident"]["rss"])
+            for command in ["map"], ["explain"], ["doctor"], ["set", process.pid, "purge_delay=7"]:
+                done = hakmem(*command, *([process.pid] if len(command) == 1 else []))
+                self.assertEqual((done.returncode, done.stderr), (0, ""), command)
+            self.assertEqual(process.ask("option purge_delay"), "7")
+            self.assertIn(str(process.pid), hakmem("top", "--once", "-d", "0.1").stdout)
+
+    def test_what_dies_while_it_is_read_has_no_figures(self):
+        with Process(PROGRAMS / "known", 0) as process:
+            whole = figures(process.pid)["resident"]["live"]
+            start = time.monotonic()
+            hakmem("stat", "--json", process.pid)
+            usual = time.monotonic() - start
+        for i in range(40):
+            with Process(PROGRAMS / "known", 0) as process:
+                tool = subprocess.Popen([TOOL, "stat", "--json", str(process.pid)], env=ENVIRONMENT, text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                time.sleep(usual * i / 30)
+                process.popen.kill()
+                out, error = tool.communicate(timeout=60)
+                self.assertIn(tool.returncode, (0, 3), error)
+                if tool.returncode == 0:
+                    self.assertGreater(json.loads(out)["resident"]["live"], whole * 0.99)
+
+    def test_what_runs_another_program_meanwhile_is_read_again(self):
+        with Process(PROGRAMS / "known", 0) as process:
+            for _ in range(20):
+                process.popen.stdin.write("exec\n")
+                process.popen.stdin.flush()
+                done = hakmem("stat", "--json", process.pid)
+                self.assertEqual(process.popen.stdout.readline(), "ready\n")
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_files_that_are_pipes_now_are_not_waited_for(self):
+        script = ("import mmap, os, sys; name = sys.argv[1]; f = open(name, 'wb+'); f.write(b'x' * 4096); f.flush()\n"
+                  "m = mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE); os.unlink(name); os.mkfifo(name + ' (deleted)')\n"
+                  "print('ready', flush=True); sys.stdin.read()")
+        with tempfile.TemporaryDirectory() as folder:
+            with Process(TOOL, "run", "--", REAL_PYTHON, "-c", script, os.path.join(folder, "file")) as process:
+                self.assertIn(hakmem("doctor", process.pid).returncode, (0, 1))
+
+    def test_names_do_not_steer_the_terminal(self):
+        with python("open('/proc/self/comm', 'wb').write(b'j\\xc3\\xb6 \\x1b]0;x\\x07\\xff'); print('ready', flush=True);"
+                    "import time; time.sleep(1000)") as process:
+            self.assertEqual(figures(process.pid)["name"], "j\u00f6 ?]0;x??")
+            for command in ["stat"], ["stat", "--prometheus"], ["map"], ["explain"]:
+                text = hakmem(*command, process.pid).stdout
+                self.assertIn("j\u00f6 ?]0;x??", text)
+                self.assertNotIn("\033", text)
 
     def test_a_busy_process_is_read_200_times(self):
         with Process(PROGRAMS / "busy") as process:

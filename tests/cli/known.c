@@ -8,6 +8,8 @@
  *   sparse SIZE     makes blocks of so many bytes, frees all but each tenth, gives their pages back, and prints the
  *                   bytes of those that are left
  *   fork            makes a child that sleeps, and prints its process id
+ *   leave           ends the first thread; another one obeys from now on
+ *   exec            runs the program anew
  *
  * Each answer is one line, written without a heap: between two commands nothing changes. */
 #include <hakmem/hakmem.h>
@@ -162,6 +164,23 @@ static void make_child(void)
     answer(line);
 }
 
+static void obey(void);
+
+static void *obey_on(void *unused)
+{
+    answer("done\n");
+    obey();
+    exit(0);
+    return unused;
+}
+
+static void leave(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, obey_on, NULL) != 0) _exit(1);
+    pthread_exit(NULL);
+}
+
 static bool next_line(char *line, size_t size)
 {
     size_t length = 0;
@@ -175,9 +194,24 @@ static bool next_line(char *line, size_t size)
     return false;
 }
 
-int main(int argc, char **argv)
+static void obey(void)
 {
     char line[64];
+    while (next_line(line, sizeof(line))) {
+        if (strcmp(line, "stats") == 0) tell_stats();
+        if (strncmp(line, "option ", 7) == 0) tell_option(line + 7);
+        if (strcmp(line, "free") == 0) free_all();
+        if (strcmp(line, "work") == 0) work();
+        if (strcmp(line, "threads") == 0) run_threads();
+        if (strncmp(line, "sparse ", 7) == 0) make_sparse((size_t)atol(line + 7));
+        if (strcmp(line, "fork") == 0) make_child();
+        if (strcmp(line, "leave") == 0) leave();
+        if (strcmp(line, "exec") == 0) execl("/proc/self/exe", "known", "0", NULL);
+    }
+}
+
+int main(int argc, char **argv)
+{
     unsigned threads = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
     fill();
     pthread_barrier_init(&ready, NULL, threads + 1);
@@ -188,14 +222,6 @@ int main(int argc, char **argv)
     }
     pthread_barrier_wait(&ready);
     answer("ready\n");
-    while (next_line(line, sizeof(line))) {
-        if (strcmp(line, "stats") == 0) tell_stats();
-        if (strncmp(line, "option ", 7) == 0) tell_option(line + 7);
-        if (strcmp(line, "free") == 0) free_all();
-        if (strcmp(line, "work") == 0) work();
-        if (strcmp(line, "threads") == 0) run_threads();
-        if (strncmp(line, "sparse ", 7) == 0) make_sparse((size_t)atol(line + 7));
-        if (strcmp(line, "fork") == 0) make_child();
-    }
+    obey();
     return 0;
 }

@@ -21,6 +21,7 @@ PROGRAMS = BUILD / "tests" / "cli"
 TOOL = BUILD / "hakmem"
 LIBRARY = BUILD / "libhakmem.so"
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("HAKMEM_") and key != "LD_PRELOAD"}
+REAL_PYTHON = os.path.realpath(shutil.which("/usr/bin/python3") or sys.executable)
 ENVIRONMENT["HAKMEM_BACKGROUND"] = "off"     # nothing changes between two looks
 
 
@@ -67,8 +68,7 @@ class Process:
 
 def python(script, *run, **more):
     """python3 on hakmem: the script is to print "ready"."""
-    real = os.path.realpath(shutil.which("/usr/bin/python3") or sys.executable)
-    return Process(TOOL, "run", *run, "--", real, "-c", script, **more)
+    return Process(TOOL, "run", *run, "--", REAL_PYTHON, "-c", script, **more)
 
 
 SLEEPER = "import time; x = [str(i) for i in range(100000)]; del x[::2]; print('ready', flush=True); time.sleep(1000)"
