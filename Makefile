@@ -56,6 +56,9 @@ LIB_CFLAGS := $(CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexc
 # A header that comes or goes later makes another library, under another identity.
 HAS_MEMCHECK := $(shell printf '\043include <valgrind/memcheck.h>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo 1)
 LIB_DEFINES = -DHAK_CHECKED=$(CHECKED) -DHAK_MEMCHECK=$(if $(HAS_MEMCHECK),1,0)
+# In this order: src/api/start.S says why. Not with sanitizers, whose own start comes first.
+START := $(if $(SANITIZE),,$(BUILD)/start-library.o $(BUILD)/start-program.o)
+LIB_DEFINES += -DHAK_START_OBJECTS=$(if $(START),1,0)
 # Sanitizers bring their own malloc: there the library answers to hak_* only.
 ifneq ($(SANITIZE),)
 LIB_DEFINES += -DHAK_REPLACE_LIBC=0
@@ -64,7 +67,7 @@ endif
 LIB_LINK = $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -shared -Wl,-soname,libhakmem.so.0 \
 	$(if $(SANITIZE),,-Wl,--version-script=src/api/hakmem.map) -Wl,-z,initfirst -Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro
 
-SOURCES := $(sort $(wildcard src/*.c src/*/*.c src/*/*.h src/*/*.def) include/hakmem/hakmem.h)
+SOURCES := $(sort $(wildcard src/*.c src/*/*.c src/*/*.S src/*/*.h src/*/*.def) include/hakmem/hakmem.h)
 BUILD_ID := $(shell (cat $(SOURCES) src/api/hakmem.map Makefile; $(CC) --version | head -1; echo '$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(LIB_DEFINES) $(LIB_LINK)') | sha256sum | cut -c1-16)
 
 LIB_SO := $(BUILD)/libhakmem.so
@@ -94,17 +97,20 @@ $(BUILD)/cxx.o: $(BUILD)/id/$(BUILD_ID)
 $(BUILD)/cxx-archive.o: $(BUILD)/id/$(BUILD_ID)
 	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(LIB_DEFINES) -DHAK_FOR_ARCHIVE=1 -c src/api/cxx.c -o $@
 
+$(BUILD)/start-library.o $(BUILD)/start-program.o: $(BUILD)/start-%.o: $(BUILD)/id/$(BUILD_ID)
+	$(CC) -DHAK_START_PROGRAM=$(if $(filter program,$*),1,0) -c src/api/start.S -o $@
+
 CXX_SO := $(if $(SANITIZE),,$(BUILD)/cxx.o)
 CXX_A := $(if $(SANITIZE),,$(BUILD)/cxx-archive.o)
 
-$(LIB_SO): $(BUILD)/hakmem.o $(CXX_SO) scripts/check-symbols
-	$(CC) $(LIB_LINK) $(BUILD)/hakmem.o $(CXX_SO) -o $@ -pthread
+$(LIB_SO): $(BUILD)/hakmem.o $(CXX_SO) $(START) scripts/check-symbols
+	$(CC) $(LIB_LINK) $(BUILD)/hakmem.o $(CXX_SO) $(START) -o $@ -pthread
 	@ln -sf libhakmem.so $(BUILD)/libhakmem.so.0
 	$(if $(SANITIZE),,scripts/check-symbols $@)
 
-$(LIB_A): $(BUILD)/hakmem.o $(CXX_A) scripts/check-symbols
+$(LIB_A): $(BUILD)/hakmem.o $(CXX_A) $(START) scripts/check-symbols
 	@rm -f $@
-	$(AR) rcs $@ $(BUILD)/hakmem.o $(CXX_A)
+	$(AR) rcs $@ $(BUILD)/hakmem.o $(CXX_A) $(START)
 	$(if $(SANITIZE),,scripts/check-symbols $@)
 
 include $(wildcard cli/*.mk bench/*.mk tests/*/*.mk packaging/*.mk)

@@ -2,7 +2,7 @@
  *
  * So no object can be missing from a link, everything inlines without LTO, and only the public names
  * are exported. Each file also compiles alone. docs/TOUR.md walks through them. Only api/cxx.c is an object of its
- * own: a static program without C++ must not pull it in.
+ * own: a static program without C++ must not pull it in. And api/start.S, which says where the linker puts our start.
  */
 #define HAK_ONE_UNIT 1
 #include "base/config.h"

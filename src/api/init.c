@@ -1,7 +1,7 @@
 /* init.c - what happens when the library is loaded and when the process ends.
  *
- * Uses: os, image, option, arena, fork, foreign, background, pressure, stats. Allocation does not wait for this: calls
- * made earlier get the default options.
+ * Uses: os, image, option, arena, fork, foreign, background, pressure, stats, start.S. Allocation does not wait for
+ * this: calls made earlier get the default options.
  */
 #include <pthread.h>
 
@@ -15,6 +15,7 @@
 #include "../service/pressure.h"
 #include "../service/stats.h"
 #include "../space/arena.h"
+#include "api.h"
 
 static void start_child(void)
 {
@@ -32,9 +33,10 @@ static void start_parts(char **environment)
     pressure_start();
 }
 
-/* The first of all constructors: our fork handlers shall be innermost, and lock last; and no second thread may be in
- * the allocator before they are there. The shared library is linked so that the dynamic linker comes here before it
- * has started any other, libc included. pthread_atfork fails only when memory is out before main. */
+/* Before all constructors: our fork handlers shall be innermost, and lock last; and no second thread may be in the
+ * allocator before they are there. The shared library is linked so that the dynamic linker comes here before it has
+ * started any other, libc included; in a program .preinit_array does the same. In other libraries this is one
+ * constructor among others. pthread_atfork fails only when memory is out before main. */
 static void library_start(int argc, char **argv, char **environment)
 {
     (void)argc, (void)argv;
@@ -46,8 +48,19 @@ static void library_start(int argc, char **argv, char **environment)
     option_print_all();
 }
 
+/* In a program with the archive this is called twice: by what start.S has put before all constructors, and as one of
+ * them. The names are those that start.S tells of. */
+REFERRED_TO __attribute__((visibility("hidden"))) void hak_start(int argc, char **argv, char **environment)
+{
+    static bool started;
+    if (HAK_START_OBJECTS) __asm__ volatile(".globl _IO_stdin_used\n\t.globl hak_start_program");
+    if (started) return;
+    started = true;
+    library_start(argc, argv, environment);
+}
+
 /* As __attribute__((constructor(101))) enters it, whose functions gcc's link-time optimiser calls without arguments. */
-__attribute__((section(".init_array.00101"), used)) static void (*start_entry)(int, char **, char **) = library_start;
+__attribute__((section(HAK_START_SECTION), used)) static void (*start_entry)(int, char **, char **) = hak_start;
 
 __attribute__((destructor(101))) static void library_end(void)
 {

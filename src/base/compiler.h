@@ -37,6 +37,15 @@
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 #define array_length(a) (sizeof(a) / sizeof((a)[0]))
 
+/* 1: a sanitizer has its calls in this code. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define HAK_INSTRUMENTED 1
+#elif defined(__has_feature) /* clang's way to ask */
+#define HAK_INSTRUMENTED (__has_feature(thread_sanitizer) || __has_feature(address_sanitizer))
+#else
+#define HAK_INSTRUMENTED 0
+#endif
+
 #if defined(__x86_64__)
 #define HAK_FLAG_OUTPUTS 1
 #define HAK_PAUSE() __builtin_ia32_pause()

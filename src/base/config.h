@@ -22,6 +22,18 @@
 #define HAK_BUILD_ID "unknown" /* hash of sources and flags, given by the Makefile */
 #endif
 
+#ifndef HAK_START_OBJECTS
+#define HAK_START_OBJECTS 0 /* 1: linked with the objects of api/start.S, or in an archive with them */
+#endif
+
+/* 1: this goes into a program, not into a library. Code that is not position-independent, or only as a program's is,
+ * cannot go into a library. */
+#if !defined(HAK_IN_PROGRAM) && (!defined(__PIC__) || defined(__PIE__))
+#define HAK_IN_PROGRAM 1
+#elif !defined(HAK_IN_PROGRAM)
+#define HAK_IN_PROGRAM 0
+#endif
+
 /* Bits of a user address, as far as the kernel hands them out unasked. */
 #if defined(__x86_64__)
 #define HAK_ADDRESS_BITS 47

@@ -24,13 +24,6 @@
 
 enum { STACK_SIZE = 32 * 1024, TLS_ROOM = 4096, JOIN_MS = 1000 };
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define HAK_INSTRUMENTED 1
-#elif defined(__has_feature) /* clang's way to ask */
-#define HAK_INSTRUMENTED (__has_feature(thread_sanitizer) || __has_feature(address_sanitizer))
-#else
-#define HAK_INSTRUMENTED 0
-#endif
 static const bool sanitized = HAK_INSTRUMENTED; /* instrumented code needs a thread that the sanitizer knows */
 
 /* Where this library's variables are: those that begin with zero, and, in a static program beyond all others that do,

@@ -23,7 +23,8 @@ import sys
 import tempfile
 
 CHEAP = "CFLAGS=-std=gnu17 -g -O0"                       # where many builds are made
-TOUCHED = ["src/slab/class.h", "src/diag/option.def", "src/api/hakmem.map", "src/api/cxx.c", "include/hakmem/hakmem.h"]
+TOUCHED = ["src/slab/class.h", "src/diag/option.def", "src/api/hakmem.map", "src/api/cxx.c", "src/api/start.S",
+           "include/hakmem/hakmem.h"]
 COPIED = ["Makefile", "src", "include", "scripts"]      # what the library needs
 
 VARIANT = ["CC", "DEBUG", "CHECKED", "SANITIZE", "TRAP"] # of the make that runs this test

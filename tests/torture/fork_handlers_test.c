@@ -1,7 +1,8 @@
 /* fork_handlers_test.c - others' fork handlers do what handlers do: allocate, wait for threads that allocate, start
  * threads. Wherever they stand in the order.
  *
- * One set is registered before any constructor has run, as by a library whose constructor comes first; one in main.
+ * One set is registered before any constructor has run, or, where the allocator is in the program, by a library's
+ * constructor; one in main.
  * Each set has a worker thread, which its prepare handler ends and joins, and which the other two start anew: so
  * do libraries with a pool of threads.
  */
@@ -86,14 +87,32 @@ static void late_prepare(void) { prepare(&late); }
 static void late_parent(void) { in_parent(&late); }
 static void late_child(void) { in_child(&late); }
 
+#ifdef TORTURE_LINKED
+extern void (*early_handlers[3])(void);
+
+static void register_early(void)
+{
+    early_handlers[0] = early_prepare;
+    early_handlers[1] = early_parent;
+    early_handlers[2] = early_child;
+}
+#else
+static void register_early(void)
+{
+    if (pthread_atfork(early_prepare, early_parent, early_child) != 0) _exit(9);
+}
+#endif
+
+#if !defined(TORTURE_STATIC) && !defined(TORTURE_LINKED)
 static void before_constructors(int argc, char **argv, char **environment)
 {
     (void)argc, (void)argv, (void)environment;
-    if (pthread_atfork(early_prepare, early_parent, early_child) != 0) _exit(9);
+    register_early();
 }
-
-#ifndef TORTURE_STATIC
 __attribute__((section(".preinit_array"), used)) static void (*const preinit)(int, char **, char **) = before_constructors;
+static const bool registers_in_main = false;
+#else
+static const bool registers_in_main = true; /* in a static program nobody comes before the library */
 #endif
 
 static int child(int number)
@@ -108,9 +127,7 @@ int main(int argc, char **argv)
 {
     start_test(argc, argv);
     if (!runs_on_hakmem()) return done_testing();
-#ifdef TORTURE_STATIC
-    before_constructors(0, NULL, NULL); /* in a static program nobody comes before the library's constructor */
-#endif
+    if (registers_in_main) register_early();
     if (pthread_atfork(late_prepare, late_parent, late_child) != 0) bail_out("pthread_atfork");
     active = true;
     start_worker(&early);
