@@ -1,6 +1,6 @@
 # cli.mk - the command-line tool, on real processes.
 
-CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static known_archive busy corrupt other_build deepbind calls_malloc.so plain_static)
+CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static known_archive known_source busy corrupt other_build deepbind calls_malloc.so plain_static)
 
 # The tool reads a stock library; and where ncurses' headers are missing there is no tool.
 ifneq ($(CLI),)
@@ -29,6 +29,11 @@ $(BUILD)/tests/cli/known_static: tests/cli/known.c include/hakmem/hakmem.h $(LIB
 $(BUILD)/tests/cli/known_archive: tests/cli/known.c include/hakmem/hakmem.h $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -o $@ $< $(LIB_A) -rdynamic
+
+# As README says: the source file, under the build of the tool.
+$(BUILD)/tests/cli/known_source: tests/cli/known.c $(SOURCES) $(CLI)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -DHAK_BUILD_ID="\"$$($(CLI) --version | cut -d' ' -f4)\"" -O2 -Iinclude $< src/hakmem.c -o $@
 
 $(BUILD)/tests/cli/corrupt: $(BUILD)/id/$(BUILD_ID)
 

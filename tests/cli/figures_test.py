@@ -124,6 +124,11 @@ class Figures(unittest.TestCase):
             self.same_as_inside(process)
             self.adds_up(process.pid)
 
+    def test_a_program_with_the_source_file_under_the_build_of_the_tool_is_read(self):
+        with Process(PROGRAMS / "known_source", 2) as process:
+            self.same_as_inside(process)
+            self.adds_up(process.pid)
+
     def test_a_window_of_the_tag_map_is_read(self):
         limit = 8 << 30
         with Process(PROGRAMS / "known", 2, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))) as process:
