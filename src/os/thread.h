@@ -1,6 +1,6 @@
 /* thread.h - a thread that the C library does not know of.
  *
- * Implemented by thread.c, inherited.c and sleep.c, and by the tests' fake. Callers: cache, service.
+ * Implemented by thread.c, inherited.c and sleep.c, and by the tests' fake. Callers: cache, service, front/foreign.c.
  *
  * pthread_create() may not be called out of malloc: it allocates, takes locks of libc and may be interposed; and a
  * thread of libc's counts when main has returned or the last thread ends. So this one is made by clone(). It shares

@@ -3,7 +3,7 @@
 # abuse_test.py runs the misuses, so they are no TESTS of their own. Those that call C++ operators are not linked
 # statically: that would take a program in C++.
 
-ABUSE_TESTS := foreign_test deepbind_test late_test
+ABUSE_TESTS := foreign_test deepbind_test outside_break_test late_test
 ABUSE_CXX := delete_sized_more delete_sized_more_large
 ABUSE_C := $(filter-out $(ABUSE_TESTS) deepbind_plugin,$(basename $(notdir $(wildcard tests/abuse/*.c))))
 ABUSE_HEADERS := tests/abuse/abuse.h tests/api/weak.h tests/tap.h include/hakmem/hakmem.h
@@ -11,7 +11,8 @@ ABUSE_CFLAGS = $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIE -pthr
 ABUSE_PROGRAMS := $(addprefix $(BUILD)/tests/abuse/preload/,$(ABUSE_C)) \
     $(addprefix $(BUILD)/tests/abuse/static/,$(filter-out $(ABUSE_CXX),$(ABUSE_C)))
 ABUSE_PLUGIN := $(BUILD)/tests/abuse/deepbind_plugin.so
-ABUSE_FOREIGN := $(foreach way,preload shared,$(addprefix $(BUILD)/tests/abuse/$(way)/,foreign_test deepbind_test)) \
+ABUSE_FOREIGN := $(foreach way,preload shared,$(addprefix $(BUILD)/tests/abuse/$(way)/,foreign_test deepbind_test \
+    outside_break_test)) \
     $(BUILD)/tests/abuse/plain/late_test
 ABUSE_SCRIPT := $(BUILD)/tests/abuse/abuse_test.py
 

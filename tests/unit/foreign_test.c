@@ -116,6 +116,39 @@ static void blocks_of_libcs_other_arenas_are_recognised(void)
     require_only_text("");
 }
 
+/* As where a mapping stops the break, or libc was told never to use it. */
+static void libcs_blocks_need_no_break(void)
+{
+    void *block[300];
+    start();
+    fake.break_end = (uintptr_t)&end;
+    for (unsigned i = 0; i < array_length(block); i++) block[i] = libc_malloc(i * 97 % 5000);
+    for (unsigned i = 0; i < array_length(block); i++)
+        require(front_usable_size(block[i]) == malloc_usable_size(block[i]), "block %u", i);
+    for (unsigned i = 0; i < array_length(block); i++) {
+        if (i % 2) block[i] = do_realloc(block[i], 6000);
+        require(block[i]);
+        do_free(block[i]);
+    }
+    require_only_text("");
+}
+
+/* What is cut or joined by another thread at this moment is read again. */
+static void a_look_at_moving_blocks_is_taken_again(void)
+{
+    _Alignas(16) static uint64_t block[4096];
+    start();
+    block[1] = 32 | LIBC_BEFORE_IN_USE;
+    block[5] = 64 | LIBC_BEFORE_IN_USE;
+    block[13] = 2048;
+    block[13 + 256] = 4096 | LIBC_BEFORE_IN_USE;
+    for (uint64_t look = 2; look < 12; look++) {
+        fake_fail(FAKE_PEEK, 2, look);
+        require(is_from_libc(block + 2), "look %lu", look);
+    }
+    fake_fail_nothing();
+}
+
 static void no_thread_needs_a_heap_for_it(void)
 {
     break_seen = (uintptr_t)&end;
@@ -158,6 +191,26 @@ static void wild_pointers_are_refused(void)
     start();
     for (volatile unsigned i = 0; i < array_length(wild); i++) require_refused((void *)wild[i]);
     require_sound();
+}
+
+/* A header is no block: others that follow have to be sane. */
+static void what_only_begins_like_a_block_is_refused(void)
+{
+    static const uint64_t wrong[] = {
+        0, 1, 8, 15, 16, 64, 64 | LIBC_MAPPED | LIBC_BEFORE_IN_USE, 64 | LIBC_OTHER_ARENA | LIBC_BEFORE_IN_USE, 64 + 8,
+        UINT64_MAX, INT64_MIN | LIBC_BEFORE_IN_USE, UINT64_C(0x555555550001),
+    };
+    _Alignas(16) static uint64_t block[64];
+    start();
+    for (volatile unsigned i = 0; i < array_length(wrong); i++) {
+        memset(block, 0, sizeof(block));
+        block[1] = 32 | LIBC_BEFORE_IN_USE;
+        block[5] = wrong[i];
+        require_refused(block + 2);
+        block[5] = 64 | LIBC_BEFORE_IN_USE; /* and what follows that */
+        block[13] = wrong[i] == 16 || wrong[i] == 64 ? 0 : wrong[i];
+        require_refused(block + 2);
+    }
 }
 
 static void mapped_pages_are_refused(void)
@@ -241,10 +294,13 @@ int main(void)
         TEST(libcs_small_blocks_are_recognised),
         TEST(libcs_blocks_are_resized_by_libc),
         TEST(blocks_of_libcs_other_arenas_are_recognised),
+        TEST(libcs_blocks_need_no_break),
+        TEST(a_look_at_moving_blocks_is_taken_again),
         TEST(no_thread_needs_a_heap_for_it),
         TEST(without_a_look_nothing_is_passed_on),
         TEST(pointers_of_the_program_are_refused),
         TEST(wild_pointers_are_refused),
+        TEST(what_only_begins_like_a_block_is_refused),
         TEST(mapped_pages_are_refused),
         TEST(unaligned_pointers_of_libc_are_refused),
         TEST(interior_pointers_of_ours_are_never_foreign),
