@@ -68,11 +68,11 @@ static void give_lock(struct lock *lock)
         lock_release_peer(lock);
 }
 
-/* The same in the child, where nobody waits, and the thread has another number. */
+/* The same in the child, where nobody waits, and the thread has another word. */
 static void give_lock_in_child(struct lock *lock)
 {
     if (lock_is_own(lock))
-        store_relaxed(&lock->word, load_relaxed(&lock->word) & LOCK_KEPT ? os_thread_number() << LOCK_OWNER_SHIFT : 0);
+        store_relaxed(&lock->word, load_relaxed(&lock->word) & LOCK_KEPT ? lock_new_word() : 0);
 }
 
 COLD void fork_prepare(void)

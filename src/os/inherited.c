@@ -215,7 +215,7 @@ bool os_thread_outlives_rights(void)
     if (system_calls_are_filtered()) return true; /* there was no filter when the thread was made */
     if (!may_outlive_rights) return false; /* it takes rights to go elsewhere, too */
     if (is_elsewhere() || !read_ids_of_process(&of_process)) return true;
-    if (!read_capabilities(os_process_number(), &of_process.capabilities)) return true;
+    if (!read_capabilities(system_process(), &of_process.capabilities)) return true;
     return !has_rights(&of_process, &own_rights);
 }
 
@@ -245,12 +245,12 @@ bool inherited_allows(void)
 {
     struct schedule own, first;
     return !(has_schedule(0, &own) && is_real_time(own.policy)) &&
-           !(has_schedule(os_process_number(), &first) && is_real_time(first.policy));
+           !(has_schedule(system_process(), &first) && is_real_time(first.policy));
 }
 
 bool inherited_leave(void)
 {
-    uint32_t first = os_process_number();
+    uint32_t first = system_process();
     if (!leave_folders() || is_elsewhere() || !take_schedule(first) || !take_processors(first)) return false;
     if (!read_own_rights(&own_rights)) return false;
     may_outlive_rights = may_give_up(&own_rights);

@@ -1,6 +1,6 @@
 /* linux.c - os.h on Linux, by system calls of our own making.
  *
- * Uses: image. Callers: through os.h.
+ * Uses: image, thread. Callers: through os.h.
  * Locks: none.
  *
  * libc's wrappers are not used for memory: programs interpose mmap and friends, and an interposer that
@@ -11,6 +11,7 @@
 
 #include "image.h"
 #include "system_call.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -219,8 +220,7 @@ bool os_peek(const void *p, void *out, size_t size)
 {
     struct iovec to = {.iov_base = out, .iov_len = size};
     struct iovec from = {.iov_base = (void *)(uintptr_t)p, .iov_len = size};
-    long pid = system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
-    long done = system_call(SYS_process_vm_readv, pid, (long)&to, 1, (long)&from, 1, 0);
+    long done = system_call(SYS_process_vm_readv, system_process(), (long)&to, 1, (long)&from, 1, 0);
     if (likely(done >= 0 || done == -EFAULT)) return done == (long)size;
     return peek_by_words(p, out, size);
 }
@@ -275,6 +275,7 @@ void os_start(char **environment)
     char mode[4];
     given_environment = environ ? NULL : environment; /* musl gives none, and knows its own */
     was_filtered = system_calls_are_filtered();
+    (void)os_process_number(); /* marks the process: not later, when a filter may forbid it */
     union {
         void *found;
         int (*function)(clockid_t clock, struct timespec *time);

@@ -23,9 +23,16 @@ bool lock_is_fork_thread(void)
     return load_relaxed(&lock_fork_thread) == lock_this_thread();
 }
 
+/* What a thread of another process had, which was forked into this one past our handlers, is nobody's here. */
+COLD uint32_t lock_new_word(void)
+{
+    uint32_t forks = os_process_number() >> OS_NUMBER_BITS;
+    return ((forks << OS_NUMBER_BITS) + os_thread_number()) << LOCK_OWNER_SHIFT;
+}
+
 COLD uint32_t lock_find_own_word(void)
 {
-    return lock_own_word = os_thread_number() << LOCK_OWNER_SHIFT;
+    return lock_own_word = lock_new_word();
 }
 
 /* The program may have a handler for SIGABRT, and that may allocate, too. */

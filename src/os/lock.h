@@ -11,8 +11,8 @@
  * Who holds a lock and waits for it is a handler of a signal, which came while its thread held the lock: such a thread
  * would wait for ever, and is ended with a message. A handler that forks waits for no lock of its thread's.
  *
- * I1  word is 0 (free), or the holder's number and the flags: somebody may sleep; it was held before the fork that is
- *     under way
+ * I1  word is 0 (free), or what the holder puts there and the flags: somebody may sleep; it was held before the fork
+ *     that is under way
  * I2  only the holder stores 0
  */
 #ifndef HAK_OS_LOCK_H
@@ -46,6 +46,7 @@ extern const void *lock_fork_thread LINKED_AS("hak_lock_fork_thread");
 /* What this thread puts into locks; 0 = it has not come to one yet. */
 extern TLS_INITIAL_EXEC uint32_t lock_own_word LINKED_AS("hak_lock_own_word");
 INTERNAL uint32_t lock_find_own_word(void);
+INTERNAL uint32_t lock_new_word(void); /* in a forked child: the thread's word there, which it does not have yet */
 
 /* Tells threads apart; the same in a forked child. */
 INTERNAL const void *lock_this_thread(void);

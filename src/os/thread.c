@@ -173,15 +173,46 @@ uint32_t os_thread_number(void)
     return (uint32_t)system_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }
 
+static uint32_t *fork_mark;   /* how many processes have had this memory; 0 = this one is not counted yet */
+static uint32_t fork_count;   /* of them; the same in a child */
+static uint32_t no_mark = 1;
+
+/* A word that the system clears in a child: not all who fork tell the handlers. It clears none before Linux 4.14, and
+ * may have no memory: then a child that tells nobody is told from others by the system's number alone. */
+static COLD uint32_t *make_fork_mark(void)
+{
+    enum { WIPE_ON_FORK = 18 }; /* MADV_WIPEONFORK, which headers may not know yet */
+    size_t size = os_page_size();
+    uint32_t *mark = os_map(size);
+    uint32_t *others = NULL;
+    if (mark && system_call_failed(system_call(SYS_madvise, (long)mark, (long)size, WIPE_ON_FORK, 0, 0, 0))) {
+        (void)os_unmap(mark, size);
+        mark = NULL;
+    }
+    if (swap_if_acquire(&fork_mark, &others, mark ? mark : &no_mark)) return mark ? mark : &no_mark;
+    if (mark) (void)os_unmap(mark, size);
+    return others;
+}
+
+/* Two threads of a child may count it at once: one of the two numbers is taken for the mark. */
+static uint32_t count_of_forks(void)
+{
+    uint32_t *mark = load_relaxed(&fork_mark);
+    uint32_t none = 0;
+    if (!mark) mark = make_fork_mark();
+    if (load_relaxed(mark) == 0) (void)swap_if_seq(mark, &none, add_relaxed(&fork_count, 1) + 1);
+    return load_acquire(mark); /* pairs with the swap: who forks has the count that this says */
+}
+
 uint32_t os_process_number(void)
 {
-    return (uint32_t)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    return (count_of_forks() << OS_NUMBER_BITS) + system_process();
 }
 
 /* A filter may kill for asking the system. */
 bool os_thread_exists(uint32_t number)
 {
-    return system_calls_are_filtered() || system_call(SYS_tgkill, os_process_number(), number, 0, 0, 0, 0) != -ESRCH;
+    return system_calls_are_filtered() || system_call(SYS_tgkill, system_process(), number, 0, 0, 0, 0) != -ESRCH;
 }
 
 /* false = this is a child that was forked without it. */

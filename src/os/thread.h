@@ -32,8 +32,12 @@ INTERNAL void os_thread_join(const struct os_thread *thread, uint32_t id);
 /* Sleeps while *word == value, up to a time. */
 INTERNAL void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms);
 
-/* The calling thread's number, and its process's. */
+/* The calling thread's number, as the system has it. */
+enum { OS_NUMBER_BITS = 22 };
 INTERNAL uint32_t os_thread_number(void);
+
+/* Tells the calling process from those that it was forked from, by whatever call, and in whatever PID namespace the
+ * system has given it the same number. That number is in the lower bits; above OS_NUMBER_BITS forks are counted. */
 INTERNAL uint32_t os_process_number(void);
 
 /* false = no thread of this process has this number. Where that cannot be asked it counts as there. */

@@ -53,7 +53,7 @@ static const struct call {
 
     ADVICE(DONTNEED, MADV_DONTNEED, NEEDED),       ADVICE(DONTDUMP, MADV_DONTDUMP, NEEDED),
     ADVICE(HUGEPAGE, MADV_HUGEPAGE, NEEDED),       ADVICE(NOHUGEPAGE, MADV_NOHUGEPAGE, NEEDED),
-    ADVICE(COLLAPSE, 25, OPTIONAL), /* headers may not know it yet */
+    ADVICE(WIPEONFORK, 18, NEEDED),                ADVICE(COLLAPSE, 25, OPTIONAL), /* headers may not know them yet */
 };
 
 /* What the program itself needs beside. */
