@@ -1,6 +1,6 @@
 /* stats.h - what the process holds, and whether the counters tell the truth.
  *
- * Uses: cache, space. Callers: api. Locks: one heap's at a time. No lock may be held.
+ * Uses: cache, space. Callers: api. Locks: one heap's at a time; all of them to verify. No lock may be held.
  */
 #ifndef HAK_SERVICE_STATS_H
 #define HAK_SERVICE_STATS_H

@@ -287,6 +287,26 @@ static void a_wrong_sum_of_bytes_is_found(void)
     require_text("hakmem: counter differs: mapped bytes of class 0: counted ");
 }
 
+static void *verify_beside_a_run_on_its_way(void *heap)
+{
+    do_free(do_malloc(SIZE));
+    counter_add(&((struct heap *)heap)->kept_units, 1);
+    bool good = stats_verify_counters();
+    counter_add(&((struct heap *)heap)->kept_units, -1);
+    return good ? heap : NULL;
+}
+
+static void what_a_running_thread_moves_is_no_difference(void)
+{
+    pthread_t thread;
+    void *result;
+    start();
+    require(pthread_create(&thread, NULL, verify_beside_a_run_on_its_way, my_heap()) == 0);
+    require(pthread_join(thread, &result) == 0 && result == my_heap());
+    require_only_text("hakmem: counters ok\n");
+    require_sound();
+}
+
 static void a_unit_that_nobody_holds_is_found(void)
 {
     struct span span;
@@ -333,6 +353,7 @@ int main(void)
         TEST(a_wrong_count_of_used_blocks_is_found),
         TEST(a_block_lost_from_a_bin_is_found),
         TEST(a_wrong_sum_of_bytes_is_found),
+        TEST(what_a_running_thread_moves_is_no_difference),
         TEST(a_unit_that_nobody_holds_is_found),
         TEST(check_names_what_is_broken),
     };
