@@ -20,7 +20,11 @@
 
 #ifdef __cplusplus
 extern "C" {
+#if __cplusplus >= 201103L
+#define HAK_NOTHROW noexcept
+#else
 #define HAK_NOTHROW throw()
+#endif
 #else
 #define HAK_NOTHROW __attribute__((nothrow))
 #endif

@@ -184,7 +184,22 @@ def test_compilers():
             for level, (name, unit) in itertools.product(LEVELS, UNITS):
                 found = compiles(compiler, *flags, level, "-c", *unit, "-o", os.path.join(folder, "unit.o"))
                 ok(not found, "%s_compiles_%s_at_%s_without_warnings" % (compiler, name, level[1:]), found)
+        test_header(folder)
         test_embedding(folder)
+
+
+HEADER_LANGUAGES = {"gcc": ["c99", "c17"], "clang": ["c99", "c17"], "g++": ["c++98", "c++11", "c++20"],
+                    "clang++": ["c++98", "c++11", "c++20"]}
+
+
+def test_header(folder):
+    """In programs that ask for more warnings than we do."""
+    for compiler, standards in HEADER_LANGUAGES.items():
+        for standard in standards:
+            language = "-xc++" if "++" in standard else "-xc"
+            found = compiles(compiler, "-std=" + standard, "-Iinclude", *WARNINGS, "-Wdeprecated", "-pedantic", language, "-c",
+                             "-", "-o", os.path.join(folder, "header.o"), text="#include <hakmem/hakmem.h>\n")
+            ok(not found, "%s_takes_the_header_as_%s" % (compiler, standard), found)
 
 
 EMBEDDING = """
