@@ -55,14 +55,16 @@ HAK_API void *hak_reallocarray(void *p, size_t count, size_t size) HAK_NOTHROW _
  * alignment, NULL and ENOMEM when memory is exhausted. size need not be a multiple. Follows: C23. */
 HAK_API void *hak_aligned_alloc(size_t alignment, size_t size) HAK_NOTHROW __attribute__((malloc, alloc_size(2)));
 
-/* As hak_aligned_alloc; an alignment that is no power of two is rounded up to one. Follows: glibc. */
+/* As hak_aligned_alloc; an alignment that is no power of two is rounded up to one. NULL and EINVAL for one above
+ * 2^63, the last power of two. Follows: glibc. */
 HAK_API void *hak_memalign(size_t alignment, size_t size) HAK_NOTHROW __attribute__((malloc, alloc_size(2)));
 
 /* Stores the block in *out and returns 0. Returns EINVAL (alignment no power of two, or no multiple of
  * sizeof(void *)) or ENOMEM, leaving *out and errno alone. Follows: POSIX. */
 HAK_API int hak_posix_memalign(void **out, size_t alignment, size_t size) HAK_NOTHROW;
 
-/* A page-aligned block; hak_pvalloc rounds size up to whole pages. Follows: glibc. */
+/* A page-aligned block; hak_pvalloc rounds size up to whole pages. NULL and ENOMEM when memory is exhausted or
+ * size > PTRDIFF_MAX. Follows: glibc. */
 HAK_API void *hak_valloc(size_t size) HAK_NOTHROW __attribute__((malloc, alloc_size(1)));
 HAK_API void *hak_pvalloc(size_t size) HAK_NOTHROW __attribute__((malloc));
 
