@@ -1,11 +1,12 @@
 # packaging.mk - make install, make uninstall.
 #
-#   PREFIX      where it will be used (default /usr/local); absolute
+#   PREFIX      where it will be used (default /usr/local)
 #   BINDIR      default $(PREFIX)/bin: the tool, where it could be built (cli/cli.mk)
 #   LIBDIR      default $(PREFIX)/lib
 #   INCLUDEDIR  default $(PREFIX)/include
 #   DOCDIR      default $(PREFIX)/share/doc/hakmem
 #   MANDIR      default $(PREFIX)/share/man
+#               all of these are absolute
 #   DESTDIR     put in front of every path while installing, for packagers
 #
 # From the top Makefile: VERSION, LIB_SO, LIB_A, CLI. The soname is read from the library itself.
@@ -28,11 +29,21 @@ INSTALLED_MANS := $(wildcard docs/man/*.[1-8])
 SONAME_READ = $(shell readelf -d $(LIB_SO) | sed -n 's/.*(SONAME).*\[\(.*\)\].*/\1/p')
 POINTER_BYTES = $(if $(filter ELF64,$(shell readelf -h $(LIB_SO))),8,4)
 
+# What stands for itself in the place of what sed has found; and the same of what the shell makes.
+TO_SED = $(subst |,\|,$(subst &,\&,$(subst \,\\,$(1))))
+MADE_TO_SED = sed 's/[\\&|]/\\&/g'
+
 define FILL_IN
-sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+sed -e 's|@PREFIX@|$(call TO_SED,$(PREFIX))|' -e 's|@LIBDIR@|$(call TO_SED,$(LIBDIR))|' \
+	-e 's|@INCLUDEDIR@|$(call TO_SED,$(INCLUDEDIR))|' \
 	-e 's|@VERSION@|$(VERSION)|' -e 's|@MAJOR@|$(firstword $(subst ., ,$(VERSION)))|' \
 	-e 's|@SONAME@|$(SONAME_READ)|' -e 's|@POINTER_BYTES@|$(POINTER_BYTES)|' \
-	-e "s|@INCLUDEDIR_FROM_CMAKEDIR@|$$(realpath -ms --relative-to='$(CMAKEDIR)' '$(INCLUDEDIR)')|"
+	-e "s|@INCLUDEDIR_FROM_CMAKEDIR@|$$(realpath -ms --relative-to='$(CMAKEDIR)' '$(INCLUDEDIR)' | $(MADE_TO_SED))|"
+endef
+
+define REFUSE_RELATIVE
+@for folder in '$(PREFIX)' '$(BINDIR)' '$(LIBDIR)' '$(INCLUDEDIR)' '$(DOCDIR)' '$(MANDIR)'; do \
+	case $$folder in /*) ;; *) echo "$@: $$folder must be absolute" >&2; exit 1;; esac; done
 endef
 
 # Names of files, or folders, below a folder of the target.
@@ -42,7 +53,7 @@ DOC_FOLDERS := $(shell find docs -mindepth 1 -type d -printf '%P\n' 2>/dev/null 
 .PHONY: install uninstall
 
 install: $(LIB_SO) $(LIB_A) $(CLI)
-	@case '$(PREFIX)$(BINDIR)$(LIBDIR)$(INCLUDEDIR)' in /*) ;; *) echo 'install: PREFIX must be absolute' >&2; exit 1;; esac
+	$(REFUSE_RELATIVE)
 	@test -n '$(SONAME_READ)' || { echo 'install: $(LIB_SO) has no soname' >&2; exit 1; }
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(PCDIR)' '$(DESTDIR)$(CMAKEDIR)' '$(DESTDIR)$(INCLUDEDIR)/hakmem' '$(DESTDIR)$(DOCDIR)'
 	$(INSTALL) -m 755 $(LIB_SO) '$(DESTDIR)$(LIBDIR)/libhakmem.so.$(VERSION)'
@@ -62,6 +73,7 @@ install: $(LIB_SO) $(LIB_A) $(CLI)
 	@echo "hakmem $(VERSION) is in $(DESTDIR)$(PREFIX). Try: LD_PRELOAD=$(LIBDIR)/$(SONAME_READ) program"
 
 uninstall:
+	$(REFUSE_RELATIVE)
 	rm -f '$(DESTDIR)$(LIBDIR)'/libhakmem.so '$(DESTDIR)$(LIBDIR)'/libhakmem.so.[0-9]* '$(DESTDIR)$(LIBDIR)'/libhakmem.a
 	rm -f '$(DESTDIR)$(BINDIR)'/hakmem
 	rm -f '$(DESTDIR)$(PCDIR)'/hakmem.pc
