@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../src/base/config.h"
 #include "arguments.h"
@@ -30,10 +31,13 @@ static const struct command commands[] = {
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
+static bool has_failed;
+
 void fail(enum status status, const char *format, ...)
 {
     char text[MESSAGE_BYTES];
     va_list list;
+    has_failed = true;
     fflush(stdout);
     va_start(list, format);
     vsnprintf(text, sizeof(text), format, list);
@@ -106,34 +110,36 @@ static void print_help(FILE *stream)
           "run\non a library of the same build.\n", stream);
 }
 
-/* A command has ended with `status`. Who reads its output from a file must not take half of it for all. */
-static int written(int status)
+/* Who reads the output from a file must not take half of it for all. By exit(), which argp calls, too. */
+static void check_output(void)
 {
-    if (fflush(stdout) != 0 || ferror(stdout)) fail(STATUS_FAILED, "standard output: %s", strerror(errno));
-    return status;
+    if (has_failed || (fflush(stdout) == 0 && !ferror(stdout))) return;
+    fprintf(stderr, "hakmem: standard output: %s\n", strerror(errno));
+    _exit(STATUS_FAILED);
 }
 
 int main(int argc, char **argv)
 {
     argp_err_exit_status = STATUS_USAGE;
+    atexit(check_output);
     if (argc < 2) {
         print_help(stderr);
         return STATUS_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(stdout);
-        return written(STATUS_DONE);
+        return STATUS_DONE;
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         printf("hakmem %s, build %s\n", HAK_VERSION, HAK_BUILD_ID);
-        return written(STATUS_DONE);
+        return STATUS_DONE;
     }
     for (int i = 0; i < COMMANDS; i++) {
         char name[32];
         if (strcmp(argv[1], commands[i].name) != 0) continue;
         snprintf(name, sizeof(name), "hakmem %s", commands[i].name);
         argv[1] = name;
-        return written(commands[i].main(argc - 1, argv + 1));
+        return commands[i].main(argc - 1, argv + 1);
     }
     fail(STATUS_USAGE, "no command '%s'; hakmem --help lists them", argv[1]);
 }

@@ -140,11 +140,14 @@ class Refusals(unittest.TestCase):
         self.assertEqual(said("nothing"), (2, "hakmem: no command 'nothing'; hakmem --help lists them"))
         self.assertEqual(said("stat")[1].splitlines()[0], "hakmem stat: whose memory? PID is missing")
         self.assertEqual(hakmem().returncode, 2)
-        with open("/dev/full", "w", encoding="ascii") as full:
-            done = subprocess.run([TOOL, "--version"], stdout=full, stderr=subprocess.PIPE, text=True)
-            self.assertEqual((done.returncode, done.stderr), (1, "hakmem: standard output: No space left on device\n"))
-        for command in "run", "stat", "top", "map", "explain", "purge", "set", "doctor":
+        commands = ["run", "stat", "top", "map", "explain", "purge", "set", "doctor"]
+        for command in commands:
             self.assertEqual(hakmem(command, "--help").returncode, 0)
+        for arguments in ["--version"], ["--help"], *([command, "--help"] for command in commands), ["stat", "--usage"]:
+            with open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run([TOOL, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+                self.assertEqual((done.returncode, done.stderr), (1, "hakmem: standard output: No space left on device\n"),
+                                 arguments)
 
 
 class Documents(unittest.TestCase):
