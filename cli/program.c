@@ -57,17 +57,21 @@ static bool find_command(struct program *p, const char *command)
 
 /* ---- scripts ---- */
 
-/* The interpreter of a script; env's is the command that env would run. false = no script. */
+/* The interpreter of a script; env's is the command that env would run. The system takes no text that names none:
+ * execvp() gives it to the shell. false = no script. */
 static bool interpreter_of(const char *path, char *out, size_t size)
 {
     char line[LINE_MAX_BYTES + 1] = "";
     FILE *file = fopen(path, "re");
-    size_t length = file ? fread(line, 1, LINE_MAX_BYTES, file) : 0;
-    if (file) fclose(file);
-    if (length < 2 || memcmp(line, "#!", 2) != 0) return false;
+    if (!file) return false;
+    size_t length = fread(line, 1, LINE_MAX_BYTES, file);
+    fclose(file);
+    bool is_named = length >= 2 && memcmp(line, "#!", 2) == 0;
+    bool is_text = !memchr(line, 0, length) && (length < SELFMAG || memcmp(line, ELFMAG, SELFMAG) != 0);
+    if (!is_named && !is_text) return false;
     line[strcspn(line, "\n")] = 0;
     char *rest = NULL;
-    char *word = strtok_r(line + 2, " \t", &rest);
+    char *word = is_named ? strtok_r(line + 2, " \t", &rest) : NULL;
     const char *base = word ? strrchr(word, '/') : NULL;
     if (word && base && strcmp(base, "/env") == 0) {
         char *next = strtok_r(NULL, " \t", &rest);

@@ -55,8 +55,8 @@ static const struct argp argp = {
     .args_doc = "-- COMMAND...",
     .doc = "Runs a command on hakmem. LD_PRELOAD is kept, behind hakmem's library. Says why, with status 8, where a "
            "program cannot be preloaded: it is static, gains rights (set-user-ID, capabilities), is for another "
-           "machine, has 32 bits, or is not there. Of a script the interpreter is looked at. Else the status is the "
-           "command's.",
+           "machine, has 32 bits, or is not there. Of a script the interpreter is looked at, /bin/sh where it names none. "
+           "Else the status is the command's.",
 };
 
 /* Beside the tool in a build folder; installed, in the neighbour lib. */

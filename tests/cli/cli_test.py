@@ -213,6 +213,12 @@ class Run(unittest.TestCase):
                                                          "link it with libhakmem.a instead"))
             script.write_text("#!/usr/bin/env sh\necho $LD_PRELOAD\n", encoding="ascii")
             self.assertEqual(hakmem("run", "--", script).stdout, f"{LIBRARY}\n")
+            script.write_text("echo $LD_PRELOAD $1\n", encoding="ascii")     # the shell's, as execvp() has it
+            self.assertEqual(hakmem("run", "--", script, "text").stdout, f"{LIBRARY} text\n")
+            script.write_text("", encoding="ascii")
+            self.assertEqual(said("run", "--", script), (0, ""))
+            script.write_bytes(b"text\0")
+            self.assertEqual(said("run", "--", script), (8, f"hakmem: {script} is neither an ELF file nor a script"))
 
     def test_programs_that_gain_rights_are_refused(self):
         if os.geteuid() == 0:
