@@ -22,20 +22,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static ssize_t damaged_read(pid_t pid, const struct iovec *here, unsigned long n, const struct iovec *there,
                             unsigned long m, unsigned long flags);
 static FILE *open_text(const char *path, const char *mode);
 static int open_nothing(const char *path, int flags);
+static int wait_for_nothing(const struct timespec *time, struct timespec *left);
 
 #define process_vm_readv damaged_read
 #define fopen open_text
 #define open open_nothing
+#define nanosleep wait_for_nothing
+#include "../../cli/process.c"
 #include "../../cli/target.c"
 #undef process_vm_readv
 #undef fopen
 #undef open
+#undef nanosleep
 
 #include "../../src/space/chunk.h"
 
@@ -199,6 +204,13 @@ static int open_nothing(const char *path, int flags)
     (void)path;
     (void)flags;
     return -1;
+}
+
+static int wait_for_nothing(const struct timespec *time, struct timespec *left)
+{
+    (void)time;
+    (void)left;
+    return 0;
 }
 
 /* A heap with some of everything, of a thread that lives and one that has ended. */
