@@ -1,7 +1,7 @@
 /* inherited_test.c - the library's own thread keeps no rights that the process has given up, and has nothing of the
  * thread that made it.
  *
- * Only root can show most of it.
+ * Only root can show most of it, and only with the capabilities that a scene asks for.
  */
 #include <fcntl.h>
 #include <mqueue.h>
@@ -23,6 +23,12 @@ static bool starts_it(void)
     return count_threads() == WORKERS + 2;
 }
 
+/* Of a call for another identity: root may be without the capability, or without the user. */
+static int refused_or(int status)
+{
+    return errno == EPERM || errno == EINVAL ? NOT_HERE : status;
+}
+
 /* Without a handler of keys: its calls are those of another user. */
 static int leave_once_it_is_gone(void)
 {
@@ -33,13 +39,13 @@ static int leave_once_it_is_gone(void)
 static int root_is_given_up(void)
 {
     if (!starts_it()) return 1;
-    if (setuid(65534) != 0) return 2;
+    if (setuid(65534) != 0) return refused_or(2);
     return leave_once_it_is_gone();
 }
 
 static int root_that_was_put_aside_is_given_up(void)
 {
-    if (seteuid(65534) != 0) return 1;
+    if (seteuid(65534) != 0) return refused_or(1);
     if (!starts_it()) return 2;
     if (seteuid(0) != 0 || setuid(65534) != 0) return 3;
     return leave_once_it_is_gone();
@@ -47,7 +53,7 @@ static int root_that_was_put_aside_is_given_up(void)
 
 static int a_group_that_was_put_aside_is_given_up(void)
 {
-    if (setresgid(65534, 65534, 1) != 0 || setuid(65534) != 0) return 1;
+    if (setresgid(65534, 65534, 1) != 0 || setuid(65534) != 0) return refused_or(1);
     if (!starts_it()) return 2;
     if (setresgid(65534, 65534, 65534) != 0) return 3;
     return leave_once_it_is_gone();
@@ -66,9 +72,10 @@ static bool give_up_capabilities(void)
 
 static int capabilities_are_given_up(void)
 {
-    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 || setresgid(65534, 65534, 65534) != 0 || setuid(65534) != 0) return 1;
-    if (!starts_it()) return 2;
-    if (!give_up_capabilities()) return 3;
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return 1;
+    if (setresgid(65534, 65534, 65534) != 0 || setuid(65534) != 0) return refused_or(2);
+    if (!starts_it()) return 3;
+    if (!give_up_capabilities()) return 4;
     return leave_once_it_is_gone();
 }
 
@@ -89,7 +96,7 @@ static bool has_looked(void)
 static int root_that_is_put_aside_stays(void)
 {
     if (!starts_it()) return 1;
-    if (seteuid(65534) != 0) return 2;
+    if (seteuid(65534) != 0) return refused_or(2);
     if (!within_time(has_looked)) return 3;
     _exit(count_threads() == WORKERS + 2 ? 0 : 4);
 }
@@ -114,7 +121,8 @@ static bool are_all_of_program(void)
 static void *give_up_late(void *unused)
 {
     (void)unused;
-    if (!within_time(has_first_thread_left) || setuid(65534) != 0) _exit(3);
+    if (!within_time(has_first_thread_left)) _exit(3);
+    if (setuid(65534) != 0) _exit(refused_or(4));
     _exit(within_time(are_all_of_program) ? 0 : 9);
 }
 
@@ -163,10 +171,13 @@ static int it_is_in_no_folder(void)
 }
 
 static int failures; /* of workers */
+static int refusals; /* of these, to workers that have not the right */
 
 static void count_failure(bool good)
 {
-    if (!good) __atomic_fetch_add(&failures, 1, __ATOMIC_SEQ_CST);
+    if (good) return;
+    if (errno == EPERM) __atomic_fetch_add(&refusals, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&failures, 1, __ATOMIC_SEQ_CST);
 }
 
 static void leave_folders(void)
@@ -178,7 +189,7 @@ static void join_own_namespace(void)
 {
     int file = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
     bool good = setns(file, CLONE_NEWNS) == 0; /* needs folders that nobody else has */
-    if (!good) diag("setns: errno %d", errno);
+    if (!good && errno != EPERM) diag("setns: errno %d", errno);
     count_failure(good);
     close(file);
 }
@@ -190,7 +201,7 @@ static int a_thread_with_folders_of_its_own_keeps_them_to_itself(void)
     if (!finds_it()) return 1;
     if (failures > 0) return NOT_HERE;
     end_workers();
-    return failures;
+    return failures > 0 && failures == refusals ? NOT_HERE : failures;
 }
 
 static void leave_network(void)
@@ -316,15 +327,23 @@ static int beside_a_first_thread_that_runs_before_others_there_is_none(void)
     return !good;
 }
 
+/* The right to run before others is that to come back from behind them. */
+static bool may_go_before_others(void)
+{
+    int mine = getpriority(PRIO_PROCESS, 0);
+    return setpriority(PRIO_PROCESS, 0, mine - 1) == 0 && setpriority(PRIO_PROCESS, 0, mine) == 0;
+}
+
 static int it_runs_not_after_others(void)
 {
+    if (!may_go_before_others()) return NOT_HERE;
     return it_runs_as_the_first_thread_and_not_as(go_last);
 }
 
 /* Without rights there is no way back. */
 static int where_it_would_hardly_run_it_ends(void)
 {
-    if (setuid(65534) != 0) return 2;
+    if (setuid(65534) != 0) return refused_or(2);
     return it_does_not_stay_where(go_last);
 }
 

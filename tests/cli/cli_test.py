@@ -110,8 +110,8 @@ class Refusals(unittest.TestCase):
         with Process(PROGRAMS / "known") as process:
             try:
                 answer = said("stat", process.pid, user=65534, group=65534, extra_groups=[])
-            except PermissionError:
-                self.skipTest("another user cannot reach the build folder")
+            except OSError:      # EINVAL where the user namespace has only one
+                self.skipTest("another user cannot be had here, or cannot reach the build folder")
             self.assertEqual(answer, (4, f"hakmem: not permitted to read process {process.pid} of user root: try as root or "
                                       "as that user"))
 
@@ -225,7 +225,10 @@ class Run(unittest.TestCase):
             with tempfile.TemporaryDirectory() as folder:
                 path = os.path.join(folder, "true")
                 shutil.copy(os.path.realpath(shutil.which("true")), path)
-                os.chown(path, 65534, 0)
+                try:
+                    os.chown(path, 65534, 0)
+                except OSError:      # no such capability, or no such user in this namespace
+                    self.skipTest("a file cannot be given to another user here")
                 os.chmod(path, 0o4755)
                 answer = said("run", "--", path)
         else:
