@@ -23,7 +23,7 @@ static pthread_barrier_t all_hold;
 static sem_t grown;
 static sem_t may_leave;
 
-static void (*at_start)(void) TAP_UNUSED; /* what each of them does first, */
+static void (*at_start)(void) TAP_UNUSED; /* what each of them does first, before the library can make its thread, */
 static void (*at_end)(void) TAP_UNUSED;   /* and last */
 
 static inline void *worker(void *unused)
@@ -169,6 +169,7 @@ static inline int run_scenes(int argc, char **argv, const struct scene *scenes, 
     for (unsigned i = 0; argc > 1 && i < count; i++)
         if (strcmp(argv[1], scenes[i].name) == 0) return scenes[i].run();
     for (unsigned i = 0; i < count; i++) {
+        alarm(2 * HANG_SECONDS); /* for each scene: its own rings first */
         const char *reason = no_own_thread_here();
         if (!reason) reason = why_not(&scenes[i]);
         if (reason) {
