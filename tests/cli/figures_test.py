@@ -331,16 +331,17 @@ class Screens(unittest.TestCase):
                                    env={**ENVIRONMENT, "TERM": "xterm"})
             os.close(slave)
             shown = b""
+            end = time.monotonic() + 60
             try:
-                while b"%d" % process.pid not in shown and select.select([master], [], [], 10)[0]:
+                while b"%d" % process.pid not in shown and time.monotonic() < end and select.select([master], [], [], 10)[0]:
                     shown += os.read(master, 4096)
                 os.write(master, b"lq")
-                while select.select([master], [], [], 10)[0] and os.read(master, 4096):
+                while time.monotonic() < end and select.select([master], [], [], 10)[0] and os.read(master, 4096):
                     pass
             except OSError:
                 pass        # the other end is closed
             finally:
-                if top.poll() is None and not shown:
+                if top.poll() is None and (not shown or time.monotonic() >= end):
                     top.kill()
             self.assertEqual(top.wait(10), 0)
             os.close(master)

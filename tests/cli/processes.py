@@ -80,14 +80,19 @@ def until_it_sleeps(pid):
 
 
 def may_read_others():
-    """Some systems let only debuggers' children be read, unless by root."""
-    scope = pathlib.Path("/proc/sys/kernel/yama/ptrace_scope")
-    return os.geteuid() == 0 or not scope.exists() or scope.read_text(encoding="ascii").strip() == "0"
+    """Some systems let only debuggers' children be read, unless by who has the right. Asked as the tool will ask: by one
+    of our children, of another one."""
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        try:
+            reader = ["sh", "-c", ": <\"$0\"", f"/proc/{process.pid}/mem"]
+            return subprocess.run(reader, stderr=subprocess.DEVNULL, check=False).returncode == 0
+        finally:
+            process.kill()
 
 
 def main():
     """Runs every test case of the script that was started."""
     if not may_read_others():
-        print("1..0 # SKIP kernel.yama.ptrace_scope forbids to read other processes")
+        print("1..0 # SKIP the system forbids to read other processes")
         return 0
     return tap.main()
