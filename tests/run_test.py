@@ -2,6 +2,7 @@
 """run_test.py - feeds fake test programs to run.py and checks its sums. Prints TAP."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ class Run:
 
     def __init__(self, scripts, *options):
         self.folder = tempfile.TemporaryDirectory(prefix="hakmem-run-")
-        paths = [self.write(name, body) for name, body in scripts.items()]
+        paths = [shlex.quote(self.write(name, body)) for name, body in scripts.items()]
         command = [sys.executable, RUNNER, "--log", os.path.join(self.folder.name, "logs"), *options, *paths]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               cwd=self.folder.name, timeout=60)
@@ -86,7 +87,7 @@ def sums_several_programs():
 def takes_command_lines():
     run = Run({"args": 'echo 1..1; test "$1" = "a b" && echo ok 1 || echo not ok 1'})
     path = os.path.join(run.folder.name, "args")
-    done = subprocess.run([sys.executable, RUNNER, "--log", os.path.join(run.folder.name, "logs"), path + " 'a b'"],
+    done = subprocess.run([sys.executable, RUNNER, "--log", os.path.join(run.folder.name, "logs"), shlex.quote(path) + " 'a b'"],
                           stdout=subprocess.PIPE, text=True, cwd=run.folder.name, timeout=60)
     return run.status == 1 and done.returncode == 0, run.text + done.stdout
 
