@@ -1,6 +1,7 @@
 /* limits.c - what the system allows a process, and how it hands memory out. See doctor.h. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "doctor.h"
 #include "process.h"
@@ -33,11 +34,26 @@ static uint64_t soft_limit(pid_t pid, const char *name)
     return limit;
 }
 
+/* Bytes of addresses that are mapped. */
+static uint64_t mapped_addresses(pid_t pid)
+{
+    unsigned long pages = 0;
+    FILE *file = process_file(pid, "statm");
+    if (file && fscanf(file, "%lu", &pages) != 1) pages = 0;
+    if (file) fclose(file);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 void examine_limits(pid_t pid)
 {
     uint64_t addresses = soft_limit(pid, "Max address space");
     uint64_t data = soft_limit(pid, "Max data size");
-    if (addresses < WINDOW_LIMIT)
+    uint64_t mapped = mapped_addresses(pid);
+    if (mapped > addresses)
+        found(PROBLEM, "addresses are limited to %s (RLIMIT_AS), and %s are mapped: the limit came while the program "
+              "ran, and the system refuses it every further mapping, and its stack each page more; set the limit "
+              "before the program starts", human(addresses), human(mapped));
+    else if (addresses < WINDOW_LIMIT)
         found(PROBLEM, "addresses are limited to %s (ulimit -v): below 64 GiB every free takes a slower way; raise "
               "it, or limit memory by a cgroup", human(addresses));
     else

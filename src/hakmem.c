@@ -56,6 +56,7 @@
 #include "service/pressure.c"
 #include "service/stats.c"
 #include "service/block.c"
+#include "service/narrow.c"
 
 #include "front/foreign.c"
 #include "front/miss.c"
@@ -66,3 +67,4 @@
 #include "api/hak.c"
 #include "api/libc.c"
 #include "api/glibc.c"
+#include "api/rlimit.c"

@@ -232,6 +232,14 @@ static size_t limit_of(int resource)
     return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
 }
 
+int os_change_limit(int process, int resource, const void *limit, void *before)
+{
+    long result = system_call(SYS_prlimit64, process, resource, (long)limit, (long)before, 0, 0);
+    if (!system_call_failed(result)) return 0;
+    errno = (int)-result;
+    return -1;
+}
+
 size_t os_address_limit(void)
 {
     return limit_of(RLIMIT_AS);

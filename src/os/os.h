@@ -72,6 +72,9 @@ INTERNAL bool os_peek(const void *p, void *out, size_t size);
 /* Most address space that the process may have (RLIMIT_AS); SIZE_MAX = no limit. */
 INTERNAL size_t os_address_limit(void);
 
+/* Sets and reads a limit of a process (0 = this one), as prlimit() does: 0, or -1 with errno. */
+INTERNAL int os_change_limit(int process, int resource, const void *limit, void *before);
+
 /* true = memory that was given back and stays mapped counts against a limit of the process (RLIMIT_AS, RLIMIT_DATA), or
  * of a system that does not overcommit. */
 INTERNAL bool os_memory_is_charged(void);
@@ -83,7 +86,7 @@ INTERNAL bool os_memory_is_charged(void);
 INTERNAL void os_start(char **environment);
 
 /* Reads a text file from its beginning, as much as fits with a closing zero; without stdio. false = it cannot be read.
- * When the library is loaded, and later only on a thread of its own. */
+ * When the library is loaded, and later only on a thread of its own, or where the process has but one. */
 INTERNAL bool os_read_text(const char *path, char *text, size_t size);
 
 /* What is known of the memory of the process's control group (cgroup v2) and those around it. In cgroup.c. */

@@ -140,16 +140,27 @@ static bool make_memory(struct os_thread *thread, size_t below, size_t above)
     return true;
 }
 
+uint64_t os_thread_block_signals(void)
+{
+    uint64_t all = ~UINT64_C(0);
+    uint64_t before = 0;
+    (void)system_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)&before, sizeof(all), 0, 0);
+    return before;
+}
+
+void os_thread_restore_signals(uint64_t before)
+{
+    (void)system_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof(before), 0, 0);
+}
+
 static bool clone_thread(struct os_thread *thread, char *pointer, char *stack)
 {
     const int shared = CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
     const int told = CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
-    uint64_t all = ~UINT64_C(0);
-    uint64_t before = 0;
     int saved = errno;
-    (void)system_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)&before, sizeof(all), 0, 0);
+    uint64_t before = os_thread_block_signals();
     bool done = clone(thread_begin, stack, shared | told, NULL, &thread->id, pointer, &thread->id) > 0;
-    (void)system_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof(before), 0, 0);
+    os_thread_restore_signals(before);
     errno = saved;
     return done;
 }
@@ -213,6 +224,17 @@ uint32_t os_process_number(void)
 bool os_thread_exists(uint32_t number)
 {
     return system_calls_are_filtered() || system_call(SYS_tgkill, system_process(), number, 0, 0, 0, 0) != -ESRCH;
+}
+
+/* "PID (NAME) STATE ...": the number of threads is the 18th word behind the name, which may hold any character. */
+bool os_thread_is_alone(void)
+{
+    enum { WORD = 18 };
+    char text[512];
+    if (system_calls_are_filtered() || !os_read_text("/proc/self/stat", text, sizeof(text))) return false;
+    const char *at = __builtin_strrchr(text, ')');
+    for (unsigned word = 0; at && word < WORD; word++) at = __builtin_strchr(at + 1, ' ');
+    return at && at[1] == '1' && at[2] == ' ';
 }
 
 /* false = this is a child that was forked without it. */

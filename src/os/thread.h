@@ -43,6 +43,13 @@ INTERNAL uint32_t os_process_number(void);
 /* false = no thread of this process has this number. Where that cannot be asked it counts as there. */
 INTERNAL bool os_thread_exists(uint32_t number);
 
+/* true = the calling thread is the only one of its process. false also where that cannot be seen. Opens a file. */
+INTERNAL bool os_thread_is_alone(void);
+
+/* Keeps signals from the calling thread. Returns those that were kept before. */
+INTERNAL uint64_t os_thread_block_signals(void);
+INTERNAL void os_thread_restore_signals(uint64_t before);
+
 /* true = the thread with this number waits in a system call, and no signal has stopped it in code of this library. The
  * call may be one of ours. `storage` is a thread-local variable of the thread. Opens a file. */
 INTERNAL bool os_thread_sleeps(uint32_t number, const void *storage);

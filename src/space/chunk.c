@@ -14,7 +14,10 @@
 #define CHUNK_SIZE_MAX (UINT64_C(1) << 30)
 #define COMMIT_MAX (UINT64_C(64) << 20)
 #define GUARD_SIZE ((size_t)SUPERSLAB_SIZE) /* before a chunk of full size, never accessible: who writes there faults */
-enum { CHUNK_FOR_LONG = 4 }; /* a chunk is made for a long run only if this many would fit */
+enum {
+    CHUNK_FOR_LONG = 4, /* a chunk is made for a long run only if this many would fit */
+    CHUNK_SHARE = 16,   /* a chunk has at most this part of a limited address space */
+};
 
 struct chunk *chunk_of_block[RECORD_BLOCKS];
 static uint32_t room_block; /* chunks below it have no unused SuperSlab */
@@ -128,7 +131,7 @@ COLD static bool chunk_add(size_t size_min)
 {
     size_t limit = os_address_limit();
     size_t size = CHUNK_SIZE_MAX;
-    while (size > limit / 16 && size > SUPERSLAB_SIZE) size /= 2;
+    while (size > limit / CHUNK_SHARE && size > SUPERSLAB_SIZE) size /= 2;
     for (; size >= size_min; size /= 2)
         if (chunk_try(size)) return true;
     return false;
@@ -313,6 +316,40 @@ COLD size_t chunk_give_up_free(void)
             bytes += cut_end(c, count);
     }
     return bytes;
+}
+
+/* What is reserved behind the committed part goes. */
+COLD static void cut_reserve(struct chunk *c)
+{
+    size_t guard = guard_before(c->size);
+    uintptr_t end = c->base + c->committed;
+    size_t rest = c->size - c->committed;
+    if (rest == 0 || c->committed % SUPERSLAB_SIZE != 0 || !os_unmap((void *)end, rest)) return;
+    tagmap_set(end, rest / UNIT_SIZE, TAG_NONE, 0);
+    if (guard > 0) (void)os_unmap((void *)(c->base - guard), guard);
+    c->size = c->committed;
+    c->total = (uint32_t)superslabs_of(c->size / UNIT_SIZE);
+}
+
+/* In a window every unit of ours has a tag. */
+COLD static void tag_unused(const struct chunk *c)
+{
+    for (uintptr_t unit = c->base; unit < c->base + c->size; unit += UNIT_SIZE)
+        if (tagmap.entries[tagmap_index(&tagmap, unit)] == 0) tagmap_set(unit, 1, TAG_FREE, 0);
+}
+
+COLD void chunk_narrow(size_t limit)
+{
+    for (uint32_t block = 1; block <= last_block; block++) {
+        struct chunk *c = chunk_of_block[block];
+        if (!c || c->size == 0) continue;
+        if (c->committed == 0) {
+            (void)give_up(c);
+        } else {
+            if (c->size > limit / CHUNK_SHARE) cut_reserve(c);
+            tag_unused(c);
+        }
+    }
 }
 
 static struct chunk *chunk_of(uint32_t record)

@@ -97,6 +97,10 @@ INTERNAL bool chunk_find_long(unsigned count, bool grow, struct stretch *stretch
  * charged for their free ends, where it is. Returns bytes. */
 INTERNAL size_t chunk_give_up_free(void);
 
+/* Before tagmap_narrow(): addresses that are only reserved go back, where a chunk has more than it would under such a
+ * limit, and each unit of ours gets a tag. */
+INTERNAL void chunk_narrow(size_t limit);
+
 /* To be told of each SuperSlab that becomes entirely free, or is no longer. */
 INTERNAL void chunk_count_empty(const struct superslab *s, bool empty);
 

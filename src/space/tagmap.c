@@ -14,6 +14,8 @@ enum {
     WINDOW_MIN = 64 * 1024,
 };
 
+#define FULL_SIZE (sizeof(uint64_t) << ENTRY_BITS)
+
 const uint64_t tagmap_nothing[1];
 struct tagmap tagmap = {.entries = tagmap_nothing};
 
@@ -31,16 +33,25 @@ static bool use_map(size_t size, uint32_t windowed)
     return true;
 }
 
+static bool fits_full_map(size_t limit)
+{
+    return limit / 4 >= FULL_SIZE;
+}
+
 /* A window describes 32 times the address space that the process may have, so that mappings near each
  * other do not meet. */
+static size_t window_size(size_t limit)
+{
+    size_t size = FULL_SIZE / 64;
+    while (size > limit / 256 && size > WINDOW_MIN) size /= 2;
+    return size;
+}
+
 COLD bool tagmap_init(void)
 {
-    size_t full = sizeof(uint64_t) << ENTRY_BITS;
     size_t limit = os_address_limit();
-    if (limit / 4 >= full && use_map(full, 0)) return true;
-    size_t window = full / 64;
-    while (window > limit / 256 && window > WINDOW_MIN) window /= 2;
-    for (; window >= WINDOW_MIN; window /= 4)
+    if (fits_full_map(limit) && use_map(FULL_SIZE, 0)) return true;
+    for (size_t window = window_size(limit); window >= WINDOW_MIN; window /= 4)
         if (use_map(window, TAG_WINDOWED)) return true;
     return false;
 }
@@ -52,6 +63,53 @@ static bool make_writable(size_t piece)
     if (!os_commit(at, PIECE_SIZE)) return false;
     piece_is_writable[piece / 8] |= (uint8_t)(1u << piece % 8);
     return true;
+}
+
+bool tagmap_is_too_large(size_t limit)
+{
+    return tagmap.mask && !tagmap.windowed && !fits_full_map(limit);
+}
+
+/* Of the piece of a full map. false = an entry's place is taken, or cannot be had. */
+static bool copy_piece(const uint64_t *from, size_t piece)
+{
+    uint64_t *entries = (uint64_t *)(uintptr_t)tagmap.entries;
+    for (size_t i = piece * PIECE_ENTRIES; i < (piece + 1) * PIECE_ENTRIES; i++) {
+        if (from[i] == 0) continue;
+        size_t to = tagmap_index(&tagmap, (uintptr_t)i << UNIT_SHIFT);
+        if (!make_writable(to / PIECE_ENTRIES) || entries[to] != 0) return false;
+        entries[to] = from[i] | TAG_WINDOWED;
+    }
+    return true;
+}
+
+static bool copy_map(const uint64_t *from, const uint8_t *pieces)
+{
+    for (size_t piece = 0; piece < PIECES; piece++)
+        if ((pieces[piece / 8] & (1u << piece % 8)) && !copy_piece(from, piece)) return false;
+    return true;
+}
+
+COLD bool tagmap_narrow(size_t limit)
+{
+    size_t size = window_size(limit);
+    struct tagmap full = tagmap;
+    const uint64_t *entries = os_reserve_readable(size);
+    uint8_t *pieces = entries ? os_map(sizeof(piece_is_writable)) : NULL;
+    bool done = pieces != NULL;
+    if (done) {
+        __builtin_memcpy(pieces, piece_is_writable, sizeof(piece_is_writable));
+        __builtin_memset(piece_is_writable, 0, sizeof(piece_is_writable));
+        tagmap = (struct tagmap){.entries = entries, .mask = size - sizeof(*entries), .windowed = TAG_WINDOWED};
+        done = copy_map(full.entries, pieces);
+    }
+    if (pieces && !done) {
+        __builtin_memcpy(piece_is_writable, pieces, sizeof(piece_is_writable));
+        tagmap = full;
+    }
+    if (pieces) (void)os_unmap(pieces, sizeof(piece_is_writable));
+    if (entries) (void)os_unmap((void *)(uintptr_t)(done ? full.entries : entries), done ? FULL_SIZE : size);
+    return done;
 }
 
 static bool window_is_free(uintptr_t base, size_t units)

@@ -50,7 +50,7 @@ struct tagmap {
 };
 
 extern struct lock tagmap_lock LINKED_AS("hak_tagmap_lock"); /* for fork */
-extern struct tagmap tagmap LINKED_AS("hak_tagmap"); /* written once, by tagmap_init() */
+extern struct tagmap tagmap LINKED_AS("hak_tagmap"); /* written by tagmap_init(), and by tagmap_narrow() */
 
 /* What is looked up before and without tagmap_init(). */
 extern const uint64_t tagmap_nothing[1] LINKED_AS("hak_tagmap_nothing");
@@ -105,6 +105,14 @@ ALWAYS_INLINE uint32_t tag_owner(struct tag tag)
 
 /* Reserves the map. false = not even the smallest window could be had. Call once, locked by the caller. */
 INTERNAL bool tagmap_init(void);
+
+/* true = under such a limit of addresses there would be a window instead of the full map. */
+INTERNAL bool tagmap_is_too_large(size_t limit);
+
+/* Puts a window in place of the full map. Entries that are not 0 are claimed in it. By the process's only thread, which
+ * no signal interrupts, under RANK_TAGMAP: nobody may be between the loads of mask and entries. false = two units of
+ * ours meet in the window, or the system refuses it; nothing has changed then. */
+INTERNAL bool tagmap_narrow(size_t limit);
 
 /* Makes the entries of these addresses writable. In a window, fails when one of them is taken.
  * false = the addresses cannot be used. */

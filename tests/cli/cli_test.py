@@ -76,6 +76,16 @@ class Changes(unittest.TestCase):
             self.assertRegex(done.stdout, r"^process %d \(busy\): RSS was \d+ KiB, is \d+ KiB\n$" % process.pid)
 
 
+class Limits(unittest.TestCase):
+    def test_the_doctor_sees_a_limit_below_what_is_mapped(self):
+        with Process(PROGRAMS / "known", 1) as process:
+            self.assertNotIn("the limit came while", hakmem("doctor", process.pid).stdout)
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (4 << 30, resource.RLIM_INFINITY))
+            done = hakmem("doctor", process.pid)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("addresses are limited to 4.0 GiB (RLIMIT_AS), and 17", done.stdout)
+
+
 class Refusals(unittest.TestCase):
     def test_no_such_process(self):
         gone = subprocess.Popen(["true"])

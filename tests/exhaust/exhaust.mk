@@ -1,7 +1,7 @@
 # exhaust.mk - the system refuses: limits of the process, the most mappings that it may have, seccomp filters, and calls
 # that strace makes fail. A short form in `make check`, all of it by `make exhaust` (the better part of an hour).
 
-EXHAUST_C := limits_test mappings_test growth_test filters_test
+EXHAUST_C := limits_test lowered_test mappings_test growth_test filters_test
 EXHAUST_WAYS := preload static
 EXHAUST_PROGRAMS := $(foreach way,$(EXHAUST_WAYS),$(addprefix $(BUILD)/tests/exhaust/$(way)/,$(EXHAUST_C)))
 EXHAUST_PROGRAMS += $(BUILD)/tests/exhaust/plain/unlisted_test # has the layer in it

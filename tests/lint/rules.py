@@ -33,6 +33,7 @@ CONDITIONALS = {
     "src/api/api.h": "default of HAK_REPLACE_LIBC, and which C library there is",
     "src/api/libc.c": "HAK_REPLACE_LIBC=0 must leave no definition of malloc: an `if` cannot remove a symbol",
     "src/api/glibc.c": "likewise; and other C libraries lack the types",
+    "src/api/rlimit.c": "likewise",
     "src/api/cxx.c": "the archive holds fewer forms than the shared library, and refers to libstdc++ strongly",
     WHOLE: "the tests put a fake system in the place of os/linux.c",
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -340,6 +341,11 @@ bool os_peek(const void *p, void *out, size_t size)
     return done;
 }
 
+int os_change_limit(int process, int resource, const void *limit, void *before)
+{
+    return prlimit(process, (enum __rlimit_resource)resource, limit, before);
+}
+
 size_t os_address_limit(void)
 {
     return fake.address_limit;
@@ -436,6 +442,21 @@ uint32_t os_thread_number(void)
 uint32_t os_process_number(void)
 {
     return (uint32_t)getpid();
+}
+
+bool os_thread_is_alone(void)
+{
+    return !fake.others_run;
+}
+
+uint64_t os_thread_block_signals(void)
+{
+    return 0;
+}
+
+void os_thread_restore_signals(uint64_t before)
+{
+    (void)before;
 }
 
 bool os_thread_exists(uint32_t number)

@@ -68,6 +68,7 @@ struct fake_os {
     int (*thread_main)(bool alone); /* of the last thread started; the test runs it where it wants */
     uint64_t thread_starts, thread_joins;
     void (*while_starting)(void);  /* what others do during os_thread_start() */
+    bool others_run;               /* the process has other threads */
     bool threads_sleep;            /* what os_thread_sleeps() says */
     uint64_t looks;                /* its calls */
     bool sleep_is_hidden;          /* what os_thread_sleep_shows() denies */

@@ -1,0 +1,46 @@
+/* rlimit.c - libc's calls that limit the process: what a limit of addresses would break is put right before.
+ *
+ * Uses: narrow, os. A limit that the program sets by a bare system call, or another process by prlimit(), comes unseen.
+ */
+#include "api.h"
+
+#if HAK_REPLACE_GLIBC
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "../../include/hakmem/hakmem.h"
+#include "../os/os.h"
+#include "../service/narrow.h"
+
+_Static_assert(sizeof(struct rlimit) == sizeof(struct rlimit64), "one form");
+
+static int change_limit(int process, int resource, const struct rlimit *limit, void *before)
+{
+    bool own = process == 0 || process == getpid();
+    if (own && resource == RLIMIT_AS && limit && limit->rlim_cur != RLIM_INFINITY) narrow_to(limit->rlim_cur);
+    return os_change_limit(process, resource, limit, before);
+}
+
+COLD HAK_API int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+    return change_limit(0, (int)resource, limit, NULL);
+}
+
+COLD HAK_API int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit)
+{
+    return change_limit(0, (int)resource, (const struct rlimit *)(const void *)limit, NULL);
+}
+
+COLD HAK_API int prlimit(pid_t process, __rlimit_resource_t resource, const struct rlimit *limit, struct rlimit *before)
+{
+    return change_limit(process, (int)resource, limit, before);
+}
+
+COLD HAK_API int prlimit64(pid_t process, __rlimit_resource_t resource, const struct rlimit64 *limit,
+                           struct rlimit64 *before)
+{
+    return change_limit(process, (int)resource, (const struct rlimit *)(const void *)limit, before);
+}
+
+#endif
