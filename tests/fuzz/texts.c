@@ -87,6 +87,11 @@ size_t os_page_size(void)
     return 4096;
 }
 
+uint64_t os_now_ms(void)
+{
+    return 0;
+}
+
 const char *os_environment(const char *name)
 {
     demand(strncmp(name, "HAKMEM_", 7) == 0, "%s", name);
@@ -139,6 +144,7 @@ static void read_rights(void)
     demand(strstr(given.text[8], "\nUid:") != NULL, "ids of a text without them");
     may_outlive_rights = true;
     (void)os_thread_outlives_rights();
+    (void)os_thread_is_alone();
 }
 
 static void read_options(void)

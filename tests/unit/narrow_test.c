@@ -83,6 +83,7 @@ static void a_limit_that_leaves_room_changes_nothing(void)
     require(!tagmap.windowed && fake.address_bytes == before);
     narrow_to(((size_t)64 << 30) - 1);
     require(tagmap.windowed);
+    require_all_units_tagged();
     before = fake.address_bytes;
     narrow_to(LIMIT);
     require(fake.address_bytes == before, "twice");
