@@ -310,10 +310,9 @@ COLD size_t chunk_give_up_free(void)
         struct chunk *c = chunk_of_block[block];
         if (!c || c->size == 0) continue;
         uint32_t count = superslabs_in_use(c);
-        if (count == 0)
-            bytes += give_up(c);
-        else if (charged)
-            bytes += cut_end(c, count);
+        size_t end = charged ? cut_end(c, count) : 0; /* refused to who has more than a limit that came later allows: */
+        bool again = !charged || c->committed == 0;   /* nor would such a process have the addresses again */
+        bytes += count == 0 && again ? give_up(c) : end;
     }
     return bytes;
 }

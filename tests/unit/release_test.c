@@ -275,6 +275,26 @@ static void a_free_end_stays_where_nothing_is_charged(void)
     require(chunk_of(taken[0].record)->used == 32);
 }
 
+/* A limit came that is below what is mapped: who gave the addresses up would not get others. */
+static void what_could_not_be_had_again_stays(void)
+{
+    start();
+    take_many();
+    give_many(0);
+    size_t before = fake.address_bytes;
+    fake.memory_is_charged = true;
+    fake_fail(FAKE_UNCOMMIT, 1, 1000);
+    fake_fail(FAKE_RESERVE, 1, 1000);
+    require(arena_release() == 0 && fake.address_bytes == before);
+    require_whole();
+    for (unsigned i = 0; i < SPANS; i++) taken[i] = take(SUPERSLAB_UNITS);
+    give_many(0);
+    fake_fail(FAKE_UNCOMMIT, 0, 0);
+    fake_fail(FAKE_RESERVE, 0, 0);
+    require(arena_release() > 0 && fake.address_bytes < before);
+    require_whole();
+}
+
 static void what_was_committed_in_advance_goes_too(void)
 {
     start();
@@ -369,6 +389,7 @@ int main(void)
         TEST(maps_that_cannot_go_stay_writable),
         TEST(maps_go_where_their_units_were_refused),
         TEST(a_free_end_stays_where_nothing_is_charged),
+        TEST(what_could_not_be_had_again_stays),
         TEST(what_was_committed_in_advance_goes_too),
         TEST(a_refused_cut_changes_nothing),
         TEST(tags_of_a_window_are_free_for_others),
