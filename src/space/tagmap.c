@@ -12,6 +12,7 @@ enum {
     ENTRY_BITS = ADDRESS_BITS - UNIT_SHIFT,
     PIECES = 1 << (ENTRY_BITS - 13),
     WINDOW_MIN = 64 * 1024,
+    NARROW_MIN = 8 * 1024 * 1024,           /* describes 64 GiB: a limit that was set may be raised again */
 };
 
 #define FULL_SIZE (sizeof(uint64_t) << ENTRY_BITS)
@@ -92,7 +93,8 @@ static bool copy_map(const uint64_t *from, const uint8_t *pieces)
 
 COLD bool tagmap_narrow(size_t limit)
 {
-    size_t size = window_size(limit);
+    size_t wish = window_size(limit);
+    size_t size = wish < NARROW_MIN ? NARROW_MIN : wish;
     struct tagmap full = tagmap;
     const uint64_t *entries = os_reserve_readable(size);
     uint8_t *pieces = entries ? os_map(sizeof(piece_is_writable)) : NULL;

@@ -140,15 +140,18 @@ static void what_is_refused_changes_nothing(void)
 
 static void where_two_blocks_meet_in_the_window_the_map_stays(void)
 {
-    const size_t window_bytes = WINDOW_MIN / sizeof(uint64_t) * UNIT_SIZE;
-    void *p[3];
+    const size_t window_bytes = NARROW_MIN / sizeof(uint64_t) * UNIT_SIZE;
     take_blocks();
-    for (unsigned i = 0; i < array_length(p); i++) require((p[i] = do_malloc(window_bytes)) != NULL);
-    require(((uintptr_t)p[0] - (uintptr_t)p[1]) % window_bytes == 0 || ((uintptr_t)p[1] - (uintptr_t)p[2]) % window_bytes == 0);
+    uintptr_t other = align_down((uintptr_t)held[0].p, UNIT_SIZE) - window_bytes; /* as if it were ours */
+    require(tagmap_claim(other, UNIT_SIZE));
+    tagmap_set(other, 1, TAG_FREE, 0);
     narrow_to(16 * MIB);
     require(!tagmap.windowed);
     require_blocks();
-    for (unsigned i = 0; i < array_length(p); i++) do_free(p[i]);
+    tagmap_set(other, 1, TAG_NONE, 0);
+    narrow_to(16 * MIB);
+    require(tagmap.windowed);
+    require_blocks();
     use_blocks();
 }
 
