@@ -7,6 +7,11 @@
  * have one, inside or for itself alone: so where none is linked, it is looked for from where the operator was called,
  * each time, since it may be unloaded. In the archive all but the nothrow forms of new: a program that links them has
  * libstdc++ linked in too, whose nothrow forms call these inside a catch.
+ *
+ * A program may have operators of its own, and replace only some of them. The others are to call these, as those of
+ * libstdc++ do: else a block would go to the heap that had a header put before it by the program's operator. So each
+ * form that has another one behind it looks whether that is ours; the linker has put the one in force in its table. In
+ * the archive all are weak, for a program that has some of them.
  */
 #include "api.h"
 
@@ -21,8 +26,10 @@ struct nothrow; /* std::nothrow_t: a tag, never looked into */
 
 #if HAK_FOR_ARCHIVE
 #define MAY_BE_MISSING
+#define REPLACEABLE __attribute__((weak))
 #else
 #define MAY_BE_MISSING __attribute__((weak))
+#define REPLACEABLE
 #endif
 
 /* std::get_new_handler() and std::__throw_bad_alloc() */
@@ -93,12 +100,27 @@ static COLD void *new_again(size_t size, size_t alignment, const void *caller)
 #define CALLER __builtin_return_address(0)
 
 #define OPERATOR(name, parameters, symbol) \
-    HAK_API void *name parameters __asm__(symbol); \
+    HAK_API void *name parameters __asm__(symbol) REPLACEABLE; \
     HAK_API void *name parameters
 
 #define OPERATOR_VOID(name, parameters, symbol) \
-    HAK_API void name parameters __asm__(symbol); \
+    HAK_API void name parameters __asm__(symbol) REPLACEABLE; \
     HAK_API void name parameters
+
+/* Forms that others have behind them: the one in force, and ours under a name that nobody replaces. */
+#define OWN_NAME(name, parameters, symbol) static UNUSED name parameters __attribute__((alias(symbol)))
+
+/* The compiler takes the two names for one. */
+ALWAYS_INLINE bool is_own(const void *in_force, const void *own)
+{
+    __asm__("" : "+r"(own));
+    return likely(in_force == own);
+}
+
+#define IS_OWN(form) is_own((const void *)cxx_##form, (const void *)own_##form)
+
+/* For calls: the compiler takes the one in force for ours, too. */
+#define IN_FORCE(form) ({ __typeof__(&cxx_##form) f_ = cxx_##form; __asm__("" : "+r"(f_)); f_; })
 
 OPERATOR(cxx_new, (size_t size), "_Znwm")
 {
@@ -106,30 +128,48 @@ OPERATOR(cxx_new, (size_t size), "_Znwm")
     return likely(p) ? p : new_again(size, 1, CALLER);
 }
 
+OWN_NAME(void *own_new, (size_t size), "_Znwm");
+
 OPERATOR(cxx_new_array, (size_t size), "_Znam")
 {
+    if (!IS_OWN(new)) return IN_FORCE(new)(size);
     void *p = front_malloc(size);
     return likely(p) ? p : new_again(size, 1, CALLER);
 }
+
+OWN_NAME(void *own_new_array, (size_t size), "_Znam");
 
 OPERATOR_VOID(cxx_delete, (void *p), "_ZdlPv")
 {
     front_free(p);
 }
 
+OWN_NAME(void own_delete, (void *p), "_ZdlPv");
+
 OPERATOR_VOID(cxx_delete_array, (void *p), "_ZdaPv")
 {
-    front_free(p);
+    if (IS_OWN(delete))
+        front_free(p);
+    else
+        IN_FORCE(delete)(p);
 }
+
+OWN_NAME(void own_delete_array, (void *p), "_ZdaPv");
 
 OPERATOR_VOID(cxx_delete_sized, (void *p, size_t size), "_ZdlPvm")
 {
-    front_free_sized(p, size);
+    if (IS_OWN(delete))
+        front_free_sized(p, size);
+    else
+        IN_FORCE(delete)(p);
 }
 
 OPERATOR_VOID(cxx_delete_array_sized, (void *p, size_t size), "_ZdaPvm")
 {
-    front_free_sized(p, size);
+    if (IS_OWN(delete_array) && IS_OWN(delete))
+        front_free_sized(p, size);
+    else
+        IN_FORCE(delete_array)(p);
 }
 
 OPERATOR(cxx_new_aligned, (size_t size, size_t alignment), "_ZnwmSt11align_val_t")
@@ -138,20 +178,25 @@ OPERATOR(cxx_new_aligned, (size_t size, size_t alignment), "_ZnwmSt11align_val_t
     return likely(p) ? p : new_again(size, alignment, CALLER);
 }
 
+OWN_NAME(void *own_new_aligned, (size_t size, size_t alignment), "_ZnwmSt11align_val_t");
+
 OPERATOR(cxx_new_array_aligned, (size_t size, size_t alignment), "_ZnamSt11align_val_t")
 {
+    if (!IS_OWN(new_aligned)) return IN_FORCE(new_aligned)(size, alignment);
     void *p = try_new(size, alignment);
     return likely(p) ? p : new_again(size, alignment, CALLER);
 }
 
+OWN_NAME(void *own_new_array_aligned, (size_t size, size_t alignment), "_ZnamSt11align_val_t");
+
 OPERATOR_VOID(cxx_delete_nothrow, (void *p, const struct nothrow *tag UNUSED), "_ZdlPvRKSt9nothrow_t")
 {
-    front_free(p);
+    IN_FORCE(delete)(p);
 }
 
 OPERATOR_VOID(cxx_delete_array_nothrow, (void *p, const struct nothrow *tag UNUSED), "_ZdaPvRKSt9nothrow_t")
 {
-    front_free(p);
+    IN_FORCE(delete_array)(p);
 }
 
 OPERATOR_VOID(cxx_delete_aligned, (void *p, size_t alignment UNUSED), "_ZdlPvSt11align_val_t")
@@ -159,33 +204,44 @@ OPERATOR_VOID(cxx_delete_aligned, (void *p, size_t alignment UNUSED), "_ZdlPvSt1
     front_free(p);
 }
 
-OPERATOR_VOID(cxx_delete_array_aligned, (void *p, size_t alignment UNUSED), "_ZdaPvSt11align_val_t")
+OWN_NAME(void own_delete_aligned, (void *p, size_t alignment), "_ZdlPvSt11align_val_t");
+
+OPERATOR_VOID(cxx_delete_array_aligned, (void *p, size_t alignment), "_ZdaPvSt11align_val_t")
 {
-    front_free(p);
+    if (IS_OWN(delete_aligned))
+        front_free(p);
+    else
+        IN_FORCE(delete_aligned)(p, alignment);
 }
 
-OPERATOR_VOID(cxx_delete_sized_aligned, (void *p, size_t size, size_t alignment UNUSED),
-              "_ZdlPvmSt11align_val_t")
+OWN_NAME(void own_delete_array_aligned, (void *p, size_t alignment), "_ZdaPvSt11align_val_t");
+
+OPERATOR_VOID(cxx_delete_sized_aligned, (void *p, size_t size, size_t alignment), "_ZdlPvmSt11align_val_t")
 {
-    front_free_sized(p, size);
+    if (IS_OWN(delete_aligned))
+        front_free_sized(p, size);
+    else
+        IN_FORCE(delete_aligned)(p, alignment);
 }
 
-OPERATOR_VOID(cxx_delete_array_sized_aligned, (void *p, size_t size, size_t alignment UNUSED),
-              "_ZdaPvmSt11align_val_t")
+OPERATOR_VOID(cxx_delete_array_sized_aligned, (void *p, size_t size, size_t alignment), "_ZdaPvmSt11align_val_t")
 {
-    front_free_sized(p, size);
+    if (IS_OWN(delete_array_aligned) && IS_OWN(delete_aligned))
+        front_free_sized(p, size);
+    else
+        IN_FORCE(delete_array_aligned)(p, alignment);
 }
 
-OPERATOR_VOID(cxx_delete_aligned_nothrow, (void *p, size_t alignment UNUSED, const struct nothrow *tag UNUSED),
+OPERATOR_VOID(cxx_delete_aligned_nothrow, (void *p, size_t alignment, const struct nothrow *tag UNUSED),
               "_ZdlPvSt11align_val_tRKSt9nothrow_t")
 {
-    front_free(p);
+    IN_FORCE(delete_aligned)(p, alignment);
 }
 
-OPERATOR_VOID(cxx_delete_array_aligned_nothrow, (void *p, size_t alignment UNUSED, const struct nothrow *tag UNUSED),
+OPERATOR_VOID(cxx_delete_array_aligned_nothrow, (void *p, size_t alignment, const struct nothrow *tag UNUSED),
               "_ZdaPvSt11align_val_tRKSt9nothrow_t")
 {
-    front_free(p);
+    IN_FORCE(delete_array_aligned)(p, alignment);
 }
 
 #if !HAK_FOR_ARCHIVE
@@ -223,26 +279,26 @@ static COLD void *nothrow_aligned_again(size_t size, size_t alignment, const str
 
 OPERATOR(cxx_new_nothrow, (size_t size, const struct nothrow *tag), NEW_NOTHROW)
 {
-    void *p = front_malloc(size);
+    void *p = IS_OWN(new) ? front_malloc(size) : NULL;
     return likely(p) ? p : nothrow_again(size, tag, NEW_NOTHROW, CALLER);
 }
 
 OPERATOR(cxx_new_array_nothrow, (size_t size, const struct nothrow *tag), NEW_ARRAY_NOTHROW)
 {
-    void *p = front_malloc(size);
+    void *p = IS_OWN(new_array) && IS_OWN(new) ? front_malloc(size) : NULL;
     return likely(p) ? p : nothrow_again(size, tag, NEW_ARRAY_NOTHROW, CALLER);
 }
 
 OPERATOR(cxx_new_aligned_nothrow, (size_t size, size_t alignment, const struct nothrow *tag), NEW_ALIGNED_NOTHROW)
 {
-    void *p = try_new(size, alignment);
+    void *p = IS_OWN(new_aligned) ? try_new(size, alignment) : NULL;
     return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ALIGNED_NOTHROW, CALLER);
 }
 
 OPERATOR(cxx_new_array_aligned_nothrow, (size_t size, size_t alignment, const struct nothrow *tag),
          NEW_ARRAY_ALIGNED_NOTHROW)
 {
-    void *p = try_new(size, alignment);
+    void *p = IS_OWN(new_array_aligned) && IS_OWN(new_aligned) ? try_new(size, alignment) : NULL;
     return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ARRAY_ALIGNED_NOTHROW, CALLER);
 }
 
