@@ -22,7 +22,7 @@ INSTALL ?= install
 CMAKEDIR := $(LIBDIR)/cmake/hakmem
 PCDIR := $(LIBDIR)/pkgconfig
 
-INSTALLED_DOCS := $(wildcard README.md LICENSE) $(shell find docs -name '*.md' 2>/dev/null | sort)
+INSTALLED_DOCS := $(wildcard README.md LICENSE) $(shell find docs -name '*.md' -o -name '*.svg' 2>/dev/null | sort)
 INSTALLED_MANS := $(wildcard docs/man/*.[1-8])
 
 # Recursive: read when the recipe runs, after the library is built.
