@@ -3,6 +3,8 @@
 #include <sched.h>
 #include <sys/wait.h>
 
+#define HAK_IN_PROGRAM 0 /* hakmem starts as a constructor */
+
 /* Registered before hakmem's constructor registers its own: so it runs after those, and sees what they locked. */
 static void before_the_split(void);
 __attribute__((constructor(101))) static void register_before_hakmem(void)
