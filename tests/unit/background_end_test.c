@@ -3,9 +3,6 @@
  */
 #include "background_thread.h"
 
-#include <sched.h>
-#include <sys/syscall.h>
-
 static void it_ends_when_there_is_nothing_to_do(void)
 {
     pthread_t thread = start_all();
@@ -143,61 +140,6 @@ static void one_that_starts_while_the_others_leave_is_taken_along(void)
     require(background.id == 0 && fake.thread_joins == 1 && background_stop == 1);
 }
 
-/* ---- heaps of threads that ended without a word ---- */
-
-static void *end_unseen(void *unused)
-{
-    do_free(do_malloc(100));
-    (void)syscall(SYS_exit, 0);
-    return unused;
-}
-
-/* But for the main thread none has a heap, and nobody knows. */
-static void lose_the_last_other_thread(pthread_t thread)
-{
-    in_thread(end_unseen, NULL);
-    while (os_thread_exists(heap_at(heap_last_id())->thread)) sched_yield();
-    end_sleeper(thread);
-    require(heap_threads == 2 && background.id != 0);
-}
-
-static void *run_main_as_itself(void *unused)
-{
-    background.id = os_thread_number();
-    return run_main(unused);
-}
-
-/* It would wait for itself for ever, and with it who leaves next. */
-static void one_that_finds_out_at_a_purge_waits_for_nobody(void)
-{
-    lose_the_last_other_thread(start_all());
-    reclaim_request = 1;
-    in_thread(run_main_as_itself, NULL);
-    require(heap_threads == 1 && fake.thread_joins == 0, "%lu joins", fake.thread_joins);
-}
-
-static void *much;
-static unsigned sleeps;
-
-static void free_late(void)
-{
-    if (++sleeps == 2) do_free(much);
-}
-
-static void one_that_finds_out_by_itself_gives_back_what_is_free(void)
-{
-    much = do_malloc(60 * MIB);
-    lose_the_last_other_thread(start_all());
-    (void)arena_purge(true);
-    fake.while_sleeping = free_late;
-    in_thread(run_main_as_itself, NULL);
-    fake.while_sleeping = NULL;
-    require(heap_threads == 1 && sleeps == 2 && dirty_units() <= 48, "%u heaps, %u sleeps, %zu units", heap_threads, sleeps,
-            dirty_units());
-    visit();
-    require(fake.thread_starts == 1);
-}
-
 /* ---- while none may start ---- */
 
 enum { HELD = 6 };
@@ -310,8 +252,6 @@ int main(void)
         TEST(what_is_free_goes_when_the_last_thread_leaves),
         TEST(what_is_taken_again_at_once_stays),
         TEST(one_that_starts_while_the_others_leave_is_taken_along),
-        TEST(one_that_finds_out_at_a_purge_waits_for_nobody),
-        TEST(one_that_finds_out_by_itself_gives_back_what_is_free),
         TEST(what_a_thread_frees_that_comes_in_the_pause_goes_with_it),
         TEST(so_it_does_where_threads_are_refused),
         TEST(little_is_not_looked_for_at_the_end_of_each_thread),

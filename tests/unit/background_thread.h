@@ -1,7 +1,7 @@
 /* background_thread.h - threads that make the library start its own, for tests of that. The fake system only notes that
  * it was started; tests run its function on a thread of theirs.
  *
- * Uses: dirty.h. Callers: background_test.c, background_end_test.c.
+ * Uses: dirty.h. Callers: background_test.c, background_end_test.c, deserted_test.c.
  */
 #ifndef HAKMEM_TESTS_UNIT_BACKGROUND_THREAD_H
 #define HAKMEM_TESTS_UNIT_BACKGROUND_THREAD_H
@@ -65,7 +65,7 @@ static void *run_main(void *unused)
 }
 
 /* Lets the thread live for at most so many rounds. */
-static void run_rounds(unsigned count)
+UNUSED static void run_rounds(unsigned count)
 {
     rounds = 0;
     rounds_max = count;

@@ -1,7 +1,6 @@
 /* deserted_test.c - heaps of threads that ended and did not leave them; heaps of threads that only seem to have. */
-#include "unit.h"
+#include "background_thread.h"
 
-#include <semaphore.h>
 #include <sys/syscall.h>
 
 enum { BLOCKS = 1000 };
@@ -260,6 +259,55 @@ static void heaps_of_waiting_threads_stay(void)
     require_sound();
 }
 
+/* ---- the library's own thread finds them ---- */
+
+/* But for the main thread none has a heap, and nobody knows. */
+static void lose_the_last_other_thread(pthread_t thread)
+{
+    in_thread(end_unseen, NULL);
+    while (os_thread_exists(heap_at(heap_last_id())->thread)) sched_yield();
+    free_blocks();
+    end_sleeper(thread);
+    require(heap_threads == 2 && background.id != 0);
+}
+
+static void *run_main_as_itself(void *unused)
+{
+    background.id = os_thread_number();
+    return run_main(unused);
+}
+
+/* It would wait for itself for ever, and with it who leaves next. */
+static void one_that_finds_out_at_a_purge_waits_for_nobody(void)
+{
+    lose_the_last_other_thread(start_all());
+    reclaim_request = 1;
+    in_thread(run_main_as_itself, NULL);
+    require(heap_threads == 1 && fake.thread_joins == 0, "%lu joins", fake.thread_joins);
+}
+
+static void *much;
+static unsigned sleeps;
+
+static void free_late(void)
+{
+    if (++sleeps == 2) do_free(much);
+}
+
+static void one_that_finds_out_by_itself_gives_back_what_is_free(void)
+{
+    much = do_malloc(60 * MIB);
+    lose_the_last_other_thread(start_all());
+    (void)arena_purge(true);
+    fake.while_sleeping = free_late;
+    in_thread(run_main_as_itself, NULL);
+    fake.while_sleeping = NULL;
+    require(heap_threads == 1 && sleeps == 2 && dirty_units() <= 48, "%u heaps, %u sleeps, %zu units", heap_threads, sleeps,
+            dirty_units());
+    visit();
+    require(fake.thread_starts == 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +324,8 @@ int main(void)
         TEST(a_few_frees_bring_no_heap),
         TEST(a_thread_that_only_frees_posts_at_its_end),
         TEST(heaps_of_waiting_threads_stay),
+        TEST(one_that_finds_out_at_a_purge_waits_for_nobody),
+        TEST(one_that_finds_out_by_itself_gives_back_what_is_free),
     };
     return run_unit_tests(tests);
 }
