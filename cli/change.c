@@ -58,7 +58,7 @@ int purge_main(int argc, char **argv)
     uint32_t request = 1;
     argp_parse(&purge_argp, argc, argv, 0, NULL, &a);
     target_open(&target, a.pid);
-    uint64_t before = process_rss(a.pid);
+    uint64_t before = process_size(a.pid).resident;
     must_write(&target, target.block.reclaim_request, &request, sizeof(request));
     for (long waited = 0; waited < a.wait_ms && request != 0; waited += LOOK_MS) {
         nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
@@ -68,7 +68,7 @@ int purge_main(int argc, char **argv)
     if (request == 0) nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL); /* it is at it */
     if (request == 0)
         printf("process %d (%s): RSS was %lu KiB, is %lu KiB\n", (int)a.pid, target.name, before >> 10,
-               process_rss(a.pid) >> 10);
+               process_size(a.pid).resident >> 10);
     else
         printf("process %d (%s) has not followed yet: it does at one of its next calls\n", (int)a.pid, target.name);
     target_close(&target);

@@ -153,14 +153,15 @@ static bool look_once(struct target *target, struct snapshot *snapshot, struct r
 {
     struct rss rss;
     snapshot_must(target, snapshot);
-    bool told = rss_read(&rss, target->pid);
-    int error = errno;
-    if (told) divide(snapshot, &rss, residence);
-    bool whole = told && !rss.cut && target_is_there(target);
-    if (told) rss_free(&rss);
-    if (!told && target_is_there(target))
+    if (!rss_read(&rss, target->pid)) {
+        int error = errno;
+        if (!target_is_there(target)) return false;
         fail(error == EACCES || error == EPERM ? STATUS_NOT_PERMITTED : STATUS_FAILED,
              "the kernel does not tell of the pages of process %d: %s", (int)target->pid, strerror(error));
+    }
+    divide(snapshot, &rss, residence);
+    bool whole = !rss.cut && target_is_there(target);
+    rss_free(&rss);
     return whole;
 }
 

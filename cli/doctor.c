@@ -17,9 +17,8 @@ void found(enum weight weight, const char *format, ...)
     char text[MESSAGE_BYTES];
     va_list list;
     va_start(list, format);
-    vsnprintf(text, sizeof(text), format, list);
+    format_printable(text, sizeof(text), format, list);
     va_end(list);
-    make_printable(text);
     printf("%-8s %s\n", words[weight], text);
     problems += weight == PROBLEM;
 }

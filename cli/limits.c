@@ -1,7 +1,6 @@
 /* limits.c - what the system allows a process, and how it hands memory out. See doctor.h. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "doctor.h"
 #include "process.h"
@@ -34,21 +33,11 @@ static uint64_t soft_limit(pid_t pid, const char *name)
     return limit;
 }
 
-/* Bytes of addresses that are mapped. */
-static uint64_t mapped_addresses(pid_t pid)
-{
-    unsigned long pages = 0;
-    FILE *file = process_file(pid, "statm");
-    if (file && fscanf(file, "%lu", &pages) != 1) pages = 0;
-    if (file) fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 void examine_limits(pid_t pid)
 {
     uint64_t addresses = soft_limit(pid, "Max address space");
     uint64_t data = soft_limit(pid, "Max data size");
-    uint64_t mapped = mapped_addresses(pid);
+    uint64_t mapped = process_size(pid).mapped;
     if (mapped > addresses)
         found(PROBLEM, "addresses are limited to %s (RLIMIT_AS), and %s are mapped: the limit came while the program "
               "ran, and the system refuses it every further mapping, and its stack each page more; set the limit "

@@ -40,9 +40,8 @@ void fail(enum status status, const char *format, ...)
     has_failed = true;
     fflush(stdout);
     va_start(list, format);
-    vsnprintf(text, sizeof(text), format, list);
+    format_printable(text, sizeof(text), format, list);
     va_end(list);
-    make_printable(text);
     fprintf(stderr, "hakmem: %s\n", text);
     exit(status);
 }

@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,13 +67,14 @@ void process_name(pid_t pid, char *out, size_t size)
     make_printable(out);
 }
 
-uint64_t process_rss(pid_t pid)
+struct process_size process_size(pid_t pid)
 {
-    unsigned long pages = 0;
+    unsigned long mapped = 0, resident = 0;
     FILE *file = process_file(pid, "statm");
-    if (file && fscanf(file, "%*u %lu", &pages) != 1) pages = 0;
+    if (file && fscanf(file, "%lu %lu", &mapped, &resident) != 2) mapped = resident = 0;
     if (file) fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    return (struct process_size){.mapped = mapped * page, .resident = resident * page};
 }
 
 bool mapping_next(FILE *maps, struct mapping_line *line)

@@ -19,8 +19,11 @@ FILE *process_file(pid_t pid, const char *name);
 /* Its name, in characters that can be printed; "?" when it is gone. */
 void process_name(pid_t pid, char *out, size_t size);
 
-/* Resident bytes, as the kernel sums them; 0 = it is gone. */
-uint64_t process_rss(pid_t pid);
+/* Bytes, as the kernel sums them; 0 = it is gone. */
+struct process_size {
+    uint64_t mapped, resident;
+};
+struct process_size process_size(pid_t pid);
 
 /* One mapping of a process. */
 struct mapping_line {

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { DELETE = 0x7f, CONTROLS_END = 0xa0, LAST_CHARACTER = 0x10ffff, SURROGATES = 0xd800, SURROGATES_END = 0xe000 };
@@ -44,4 +45,10 @@ void make_printable(char *text)
         if (!good) length = 1;
         memset(text, '?', length);
     }
+}
+
+void format_printable(char *text, size_t size, const char *format, va_list list)
+{
+    vsnprintf(text, size, format, list);
+    make_printable(text);
 }

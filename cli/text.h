@@ -5,6 +5,7 @@
 #ifndef HAK_CLI_TEXT_H
 #define HAK_CLI_TEXT_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 /* Bytes of the character that a text begins with; 0 = it is none of UTF-8, or the text has ended. */
@@ -12,5 +13,8 @@ size_t utf8_length(const char *text);
 
 /* Replaces control characters, and bytes that are no UTF-8, by question marks: a terminal would follow the former. */
 void make_printable(char *text);
+
+/* As vsnprintf(), and makes it so. */
+void format_printable(char *text, size_t size, const char *format, va_list list);
 
 #endif

@@ -63,7 +63,7 @@ static void look(struct top *t, pid_t pid)
     if (t->count == ROWS_MAX || target_try(&target, pid) != STATUS_DONE) return;
     if (snapshot_take(&target, &s)) {
         struct row *row = &t->row[t->count++];
-        *row = (struct row){.pid = pid, .rss = process_rss(pid), .live = s.total.live, .cached = s.total.cached,
+        *row = (struct row){.pid = pid, .rss = process_size(pid).resident, .live = s.total.live, .cached = s.total.cached,
                             .threads = s.total.threads, .mallocs = s.total.mallocs, .frees = s.total.frees};
         clock_gettime(CLOCK_MONOTONIC, &row->time);
         snprintf(row->name, sizeof(row->name), "%s", target.name);

@@ -70,7 +70,7 @@ static void judge_without_first_thread(void)
     FILE *maps = process_file(pid, "maps");
     expect(maps && fgetc(maps) != EOF, "its mappings are to be had");
     if (maps) fclose(maps);
-    expect(process_rss(pid) > 0, "resident memory");
+    expect(process_size(pid).resident > 0, "resident memory");
     kill(pid, SIGKILL);
     if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) != 0) bail_out("waitid: errno %d", errno);
     expect(process_has_ended(pid), "it has ended");
