@@ -334,7 +334,7 @@ COLD static void cut_reserve(struct chunk *c)
 COLD static void tag_unused(const struct chunk *c)
 {
     for (uintptr_t unit = c->base; unit < c->base + c->size; unit += UNIT_SIZE)
-        if (tagmap.entries[tagmap_index(&tagmap, unit)] == 0) tagmap_set(unit, 1, TAG_FREE, 0);
+        if (tag_offset(tagmap_get((void *)unit)) == TAG_NONE) tagmap_set(unit, 1, TAG_FREE, 0);
 }
 
 COLD void chunk_narrow(size_t limit)

@@ -91,26 +91,32 @@ static bool copy_map(const uint64_t *from, const uint8_t *pieces)
     return true;
 }
 
+/* `pieces` is room for those of the full map. false = that is in its place again. */
+static bool exchange_maps(const uint64_t *entries, size_t size, uint8_t *pieces)
+{
+    struct tagmap full = tagmap;
+    __builtin_memcpy(pieces, piece_is_writable, sizeof(piece_is_writable));
+    __builtin_memset(piece_is_writable, 0, sizeof(piece_is_writable));
+    tagmap = (struct tagmap){.entries = entries, .mask = size - sizeof(*entries), .windowed = TAG_WINDOWED};
+    if (copy_map(full.entries, pieces)) return true;
+    __builtin_memcpy(piece_is_writable, pieces, sizeof(piece_is_writable));
+    tagmap = full;
+    return false;
+}
+
 COLD bool tagmap_narrow(size_t limit)
 {
     size_t wish = window_size(limit);
     size_t size = wish < NARROW_MIN ? NARROW_MIN : wish;
-    struct tagmap full = tagmap;
-    const uint64_t *entries = os_reserve_readable(size);
-    uint8_t *pieces = entries ? os_map(sizeof(piece_is_writable)) : NULL;
-    bool done = pieces != NULL;
-    if (done) {
-        __builtin_memcpy(pieces, piece_is_writable, sizeof(piece_is_writable));
-        __builtin_memset(piece_is_writable, 0, sizeof(piece_is_writable));
-        tagmap = (struct tagmap){.entries = entries, .mask = size - sizeof(*entries), .windowed = TAG_WINDOWED};
-        done = copy_map(full.entries, pieces);
-    }
-    if (pieces && !done) {
-        __builtin_memcpy(piece_is_writable, pieces, sizeof(piece_is_writable));
-        tagmap = full;
-    }
+    const uint64_t *full = tagmap.entries;
+    const uint64_t *window = os_reserve_readable(size);
+    uint8_t *pieces = os_map(sizeof(piece_is_writable));
+    bool done = window && pieces && exchange_maps(window, size, pieces);
     if (pieces) (void)os_unmap(pieces, sizeof(piece_is_writable));
-    if (entries) (void)os_unmap((void *)(uintptr_t)(done ? full.entries : entries), done ? FULL_SIZE : size);
+    if (done)
+        (void)os_unmap((void *)(uintptr_t)full, FULL_SIZE);
+    else if (window)
+        (void)os_unmap((void *)(uintptr_t)window, size);
     return done;
 }
 

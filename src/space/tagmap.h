@@ -10,7 +10,8 @@
  * offset >= BIN_OFFSET: a slab; the offset of its class's bin in the owner's heap. Below: enum tag_kind.
  *
  * The whole map is reserved, readable and without memory, for all user addresses; the parts that describe
- * memory of ours are made writable. Where so large a reservation is refused (RLIMIT_AS), a *window* is used:
+ * memory of ours are made writable. Where so large a reservation is refused (RLIMIT_AS), or such a limit comes, a
+ * *window* is used:
  * the index is taken modulo its size. Then an address that is not ours can meet an entry of ours, so every
  * entry carries W, no tag equals a thread's own, and each free goes to the slow side, which compares with the
  * record's address range.
