@@ -16,7 +16,7 @@ FUZZ_TARGETS := heap threads reader texts elf
 FUZZ_REPLAYS := $(FUZZ_TARGETS:%=$(FUZZ_DIR)/replay_%_test)
 FUZZ_CLI := walk divide text rss screen metrics svg map explain stat
 FUZZ_SOURCES = $(SOURCES) $(wildcard cli/*.[ch]) $(wildcard tests/fuzz/*.[ch]) tests/model/held.h tests/tap.h \
-	tests/unit/fake_os.c tests/unit/fake_os.h
+	$(wildcard tests/unit/fake_*.[ch])
 
 TARGET ?= $(FUZZ_TARGETS)
 SECONDS ?= 60

@@ -46,7 +46,7 @@ sanitize_kind = $(notdir $(patsubst %/,%,$(dir $@)))
 sanitize_build = @mkdir -p $(@D) && $(SANITIZE_CC) $(SANITIZE_CFLAGS) $(SANITIZE_FLAG_$(sanitize_kind))
 
 define SANITIZE_RULES
-$(SANITIZE_DIR)/$(1)/stress_test: tests/sanitize/stress.c tests/tap.h tests/unit/fake_os.c $$(SOURCES)
+$(SANITIZE_DIR)/$(1)/stress_test: tests/sanitize/stress.c tests/tap.h $$(wildcard tests/unit/fake_*.c) $$(SOURCES)
 	$$(sanitize_build) $$(SANITIZE_FAKE) $$< -o $$@ -pthread
 
 $(SANITIZE_DIR)/$(1)/stress_linux_test: tests/sanitize/stress.c tests/tap.h $$(SOURCES)
@@ -55,10 +55,10 @@ $(SANITIZE_DIR)/$(1)/stress_linux_test: tests/sanitize/stress.c tests/tap.h $$(S
 $(SANITIZE_DIR)/$(1)/alone_test: tests/sanitize/alone.c tests/tap.h $$(SOURCES)
 	$$(sanitize_build) $$< -o $$@ -pthread
 
-$(SANITIZE_DIR)/$(1)/model_single_test: tests/model/model.c tests/model/held.h tests/tap.h tests/unit/fake_os.c $$(SOURCES)
+$(SANITIZE_DIR)/$(1)/model_single_test: tests/model/model.c tests/model/held.h tests/tap.h $$(wildcard tests/unit/fake_*.c) $$(SOURCES)
 	$$(sanitize_build) $$(SANITIZE_FAKE) -DHAK_CHECKED=1 -DMODEL_THREADS=1 -DMODEL_OPERATIONS=300000 $$< -o $$@ -pthread
 
-$(SANITIZE_DIR)/$(1)/model_threads_test: tests/model/model.c tests/model/held.h tests/tap.h tests/unit/fake_os.c $$(SOURCES)
+$(SANITIZE_DIR)/$(1)/model_threads_test: tests/model/model.c tests/model/held.h tests/tap.h $$(wildcard tests/unit/fake_*.c) $$(SOURCES)
 	$$(sanitize_build) $$(SANITIZE_FAKE) -DHAK_CHECKED=1 -DMODEL_THREADS=4 -DMODEL_OPERATIONS=200000 $$< -o $$@ -pthread
 
 $(SANITIZE_DIR)/$(1)/%_test: tests/unit/%_test.c $$(UNIT_SOURCES)

@@ -6,7 +6,7 @@
 
 UNIT_C := $(basename $(notdir $(wildcard tests/unit/*_test.c)))
 UNIT_PROGRAMS := $(addprefix $(BUILD)/tests/unit/,$(UNIT_C))
-UNIT_SOURCES = $(SOURCES) $(wildcard tests/unit/*.h) tests/regress/sanitized.h tests/unit/fake_os.c
+UNIT_SOURCES = $(SOURCES) $(wildcard tests/unit/*.h) tests/regress/sanitized.h $(wildcard tests/unit/fake_*.c)
 UNIT_CFLAGS = $(CPPFLAGS) $(filter-out -O2,$(CFLAGS)) -O1 $(if $(filter clang%,$(CC)),,-Wno-maybe-uninitialized) -fno-builtin-malloc -DHAK_REPLACE_LIBC=0 -DHAK_CHECKED=1 \
 	-DHAK_FAKE_OS='"../tests/unit/fake_os.c"'
 
