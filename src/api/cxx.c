@@ -107,10 +107,18 @@ static COLD void *new_again(size_t size, size_t alignment, const void *caller)
     HAK_API void name parameters __asm__(symbol) REPLACEABLE; \
     HAK_API void name parameters
 
-/* Forms that others have behind them: the one in force, and ours under a name that nobody replaces. */
-#define OWN_NAME(name, parameters, symbol) static UNUSED name parameters __attribute__((alias(symbol)))
+/* For a form that others have behind them: ours under a name that nobody replaces, and a call of the one in force. That
+ * is apart from the hits, which then compare ours with the linker's table where it lies. */
+#define STANDS_BEHIND(type, form, parameters, arguments, symbol) \
+    static UNUSED type own_##form parameters __attribute__((alias(symbol))); \
+    static UNUSED COLD type in_force_##form parameters \
+    { \
+        __typeof__(&cxx_##form) function = cxx_##form; \
+        __asm__("" : "+r"(function)); /* the compiler takes it for ours */ \
+        return function arguments; \
+    }
 
-/* The compiler takes the two names for one. */
+/* Here too. */
 ALWAYS_INLINE bool is_own(const void *in_force, const void *own)
 {
     __asm__("" : "+r"(own));
@@ -119,49 +127,46 @@ ALWAYS_INLINE bool is_own(const void *in_force, const void *own)
 
 #define IS_OWN(form) is_own((const void *)cxx_##form, (const void *)own_##form)
 
-/* For calls: the compiler takes the one in force for ours, too. */
-#define IN_FORCE(form) ({ __typeof__(&cxx_##form) f_ = cxx_##form; __asm__("" : "+r"(f_)); f_; })
-
 OPERATOR(cxx_new, (size_t size), "_Znwm")
 {
     void *p = front_malloc(size);
     return likely(p) ? p : new_again(size, 1, CALLER);
 }
 
-OWN_NAME(void *own_new, (size_t size), "_Znwm");
+STANDS_BEHIND(void *, new, (size_t size), (size), "_Znwm")
 
 OPERATOR(cxx_new_array, (size_t size), "_Znam")
 {
-    if (!IS_OWN(new)) return IN_FORCE(new)(size);
+    if (!IS_OWN(new)) return in_force_new(size);
     void *p = front_malloc(size);
     return likely(p) ? p : new_again(size, 1, CALLER);
 }
 
-OWN_NAME(void *own_new_array, (size_t size), "_Znam");
+STANDS_BEHIND(void *, new_array, (size_t size), (size), "_Znam")
 
 OPERATOR_VOID(cxx_delete, (void *p), "_ZdlPv")
 {
     front_free(p);
 }
 
-OWN_NAME(void own_delete, (void *p), "_ZdlPv");
+STANDS_BEHIND(void, delete, (void *p), (p), "_ZdlPv")
 
 OPERATOR_VOID(cxx_delete_array, (void *p), "_ZdaPv")
 {
     if (IS_OWN(delete))
         front_free(p);
     else
-        IN_FORCE(delete)(p);
+        in_force_delete(p);
 }
 
-OWN_NAME(void own_delete_array, (void *p), "_ZdaPv");
+STANDS_BEHIND(void, delete_array, (void *p), (p), "_ZdaPv")
 
 OPERATOR_VOID(cxx_delete_sized, (void *p, size_t size), "_ZdlPvm")
 {
     if (IS_OWN(delete))
         front_free_sized(p, size);
     else
-        IN_FORCE(delete)(p);
+        in_force_delete(p);
 }
 
 OPERATOR_VOID(cxx_delete_array_sized, (void *p, size_t size), "_ZdaPvm")
@@ -169,7 +174,7 @@ OPERATOR_VOID(cxx_delete_array_sized, (void *p, size_t size), "_ZdaPvm")
     if (IS_OWN(delete_array) && IS_OWN(delete))
         front_free_sized(p, size);
     else
-        IN_FORCE(delete_array)(p);
+        in_force_delete_array(p);
 }
 
 OPERATOR(cxx_new_aligned, (size_t size, size_t alignment), "_ZnwmSt11align_val_t")
@@ -178,25 +183,25 @@ OPERATOR(cxx_new_aligned, (size_t size, size_t alignment), "_ZnwmSt11align_val_t
     return likely(p) ? p : new_again(size, alignment, CALLER);
 }
 
-OWN_NAME(void *own_new_aligned, (size_t size, size_t alignment), "_ZnwmSt11align_val_t");
+STANDS_BEHIND(void *, new_aligned, (size_t size, size_t alignment), (size, alignment), "_ZnwmSt11align_val_t")
 
 OPERATOR(cxx_new_array_aligned, (size_t size, size_t alignment), "_ZnamSt11align_val_t")
 {
-    if (!IS_OWN(new_aligned)) return IN_FORCE(new_aligned)(size, alignment);
+    if (!IS_OWN(new_aligned)) return in_force_new_aligned(size, alignment);
     void *p = try_new(size, alignment);
     return likely(p) ? p : new_again(size, alignment, CALLER);
 }
 
-OWN_NAME(void *own_new_array_aligned, (size_t size, size_t alignment), "_ZnamSt11align_val_t");
+STANDS_BEHIND(void *, new_array_aligned, (size_t size, size_t alignment), (size, alignment), "_ZnamSt11align_val_t")
 
 OPERATOR_VOID(cxx_delete_nothrow, (void *p, const struct nothrow *tag UNUSED), "_ZdlPvRKSt9nothrow_t")
 {
-    IN_FORCE(delete)(p);
+    in_force_delete(p);
 }
 
 OPERATOR_VOID(cxx_delete_array_nothrow, (void *p, const struct nothrow *tag UNUSED), "_ZdaPvRKSt9nothrow_t")
 {
-    IN_FORCE(delete_array)(p);
+    in_force_delete_array(p);
 }
 
 OPERATOR_VOID(cxx_delete_aligned, (void *p, size_t alignment UNUSED), "_ZdlPvSt11align_val_t")
@@ -204,24 +209,24 @@ OPERATOR_VOID(cxx_delete_aligned, (void *p, size_t alignment UNUSED), "_ZdlPvSt1
     front_free(p);
 }
 
-OWN_NAME(void own_delete_aligned, (void *p, size_t alignment), "_ZdlPvSt11align_val_t");
+STANDS_BEHIND(void, delete_aligned, (void *p, size_t alignment), (p, alignment), "_ZdlPvSt11align_val_t")
 
 OPERATOR_VOID(cxx_delete_array_aligned, (void *p, size_t alignment), "_ZdaPvSt11align_val_t")
 {
     if (IS_OWN(delete_aligned))
         front_free(p);
     else
-        IN_FORCE(delete_aligned)(p, alignment);
+        in_force_delete_aligned(p, alignment);
 }
 
-OWN_NAME(void own_delete_array_aligned, (void *p, size_t alignment), "_ZdaPvSt11align_val_t");
+STANDS_BEHIND(void, delete_array_aligned, (void *p, size_t alignment), (p, alignment), "_ZdaPvSt11align_val_t")
 
 OPERATOR_VOID(cxx_delete_sized_aligned, (void *p, size_t size, size_t alignment), "_ZdlPvmSt11align_val_t")
 {
     if (IS_OWN(delete_aligned))
         front_free_sized(p, size);
     else
-        IN_FORCE(delete_aligned)(p, alignment);
+        in_force_delete_aligned(p, alignment);
 }
 
 OPERATOR_VOID(cxx_delete_array_sized_aligned, (void *p, size_t size, size_t alignment), "_ZdaPvmSt11align_val_t")
@@ -229,26 +234,27 @@ OPERATOR_VOID(cxx_delete_array_sized_aligned, (void *p, size_t size, size_t alig
     if (IS_OWN(delete_array_aligned) && IS_OWN(delete_aligned))
         front_free_sized(p, size);
     else
-        IN_FORCE(delete_array_aligned)(p, alignment);
+        in_force_delete_array_aligned(p, alignment);
 }
 
 OPERATOR_VOID(cxx_delete_aligned_nothrow, (void *p, size_t alignment, const struct nothrow *tag UNUSED),
               "_ZdlPvSt11align_val_tRKSt9nothrow_t")
 {
-    IN_FORCE(delete_aligned)(p, alignment);
+    in_force_delete_aligned(p, alignment);
 }
 
 OPERATOR_VOID(cxx_delete_array_aligned_nothrow, (void *p, size_t alignment, const struct nothrow *tag UNUSED),
               "_ZdaPvSt11align_val_tRKSt9nothrow_t")
 {
-    IN_FORCE(delete_array_aligned)(p, alignment);
+    in_force_delete_array_aligned(p, alignment);
 }
 
 #if !HAK_FOR_ARCHIVE
 
 /* A nothrow form calls the handler too, and keeps its exception in. That takes a catch: libstdc++'s own
- * form has one around the throwing operator, which is ours. Without it the answer is NULL at once. Another allocator's
- * form would not do: the block would be its own. */
+ * form has one around the throwing operator, which is ours. Another allocator's form would not do: the block would be
+ * its own. Without libstdc++'s form the answer is that of the throwing operator if that is the program's, and else NULL
+ * at once. */
 static void *form_of_runtime(const char *name, const void *caller)
 {
     const char *const names[] = {name, "__cxa_begin_catch"};
@@ -257,19 +263,23 @@ static void *form_of_runtime(const char *name, const void *caller)
     return image_find_set(names, array_length(names), linked ? linked : caller, found) ? found[0] : NULL;
 }
 
-static COLD void *nothrow_again(size_t size, const struct nothrow *tag, const char *name, const void *caller)
+static COLD void *nothrow_again(size_t size, const struct nothrow *tag, void *(*replaced)(size_t size),
+                                const char *name, const void *caller)
 {
     void *(*form)(size_t, const struct nothrow *);
     *(void **)&form = form_of_runtime(name, caller);
-    return form ? form(size, tag) : NULL;
+    if (form) return form(size, tag);
+    return replaced ? replaced(size) : NULL;
 }
 
-static COLD void *nothrow_aligned_again(size_t size, size_t alignment, const struct nothrow *tag, const char *name,
+static COLD void *nothrow_aligned_again(size_t size, size_t alignment, const struct nothrow *tag,
+                                        void *(*replaced)(size_t size, size_t alignment), const char *name,
                                         const void *caller)
 {
     void *(*form)(size_t, size_t, const struct nothrow *);
     *(void **)&form = form_of_runtime(name, caller);
-    return form ? form(size, alignment, tag) : NULL;
+    if (form) return form(size, alignment, tag);
+    return replaced ? replaced(size, alignment) : NULL;
 }
 
 #define NEW_NOTHROW "_ZnwmRKSt9nothrow_t"
@@ -279,27 +289,35 @@ static COLD void *nothrow_aligned_again(size_t size, size_t alignment, const str
 
 OPERATOR(cxx_new_nothrow, (size_t size, const struct nothrow *tag), NEW_NOTHROW)
 {
-    void *p = IS_OWN(new) ? front_malloc(size) : NULL;
-    return likely(p) ? p : nothrow_again(size, tag, NEW_NOTHROW, CALLER);
+    if (!IS_OWN(new)) return nothrow_again(size, tag, in_force_new, NEW_NOTHROW, CALLER);
+    void *p = front_malloc(size);
+    return likely(p) ? p : nothrow_again(size, tag, NULL, NEW_NOTHROW, CALLER);
 }
 
 OPERATOR(cxx_new_array_nothrow, (size_t size, const struct nothrow *tag), NEW_ARRAY_NOTHROW)
 {
-    void *p = IS_OWN(new_array) && IS_OWN(new) ? front_malloc(size) : NULL;
-    return likely(p) ? p : nothrow_again(size, tag, NEW_ARRAY_NOTHROW, CALLER);
+    if (!IS_OWN(new_array) || !IS_OWN(new))
+        return nothrow_again(size, tag, in_force_new_array, NEW_ARRAY_NOTHROW, CALLER);
+    void *p = front_malloc(size);
+    return likely(p) ? p : nothrow_again(size, tag, NULL, NEW_ARRAY_NOTHROW, CALLER);
 }
 
 OPERATOR(cxx_new_aligned_nothrow, (size_t size, size_t alignment, const struct nothrow *tag), NEW_ALIGNED_NOTHROW)
 {
-    void *p = IS_OWN(new_aligned) ? try_new(size, alignment) : NULL;
-    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ALIGNED_NOTHROW, CALLER);
+    if (!IS_OWN(new_aligned))
+        return nothrow_aligned_again(size, alignment, tag, in_force_new_aligned, NEW_ALIGNED_NOTHROW, CALLER);
+    void *p = try_new(size, alignment);
+    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NULL, NEW_ALIGNED_NOTHROW, CALLER);
 }
 
 OPERATOR(cxx_new_array_aligned_nothrow, (size_t size, size_t alignment, const struct nothrow *tag),
          NEW_ARRAY_ALIGNED_NOTHROW)
 {
-    void *p = IS_OWN(new_array_aligned) && IS_OWN(new_aligned) ? try_new(size, alignment) : NULL;
-    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NEW_ARRAY_ALIGNED_NOTHROW, CALLER);
+    if (!IS_OWN(new_array_aligned) || !IS_OWN(new_aligned))
+        return nothrow_aligned_again(size, alignment, tag, in_force_new_array_aligned, NEW_ARRAY_ALIGNED_NOTHROW,
+                                     CALLER);
+    void *p = try_new(size, alignment);
+    return likely(p) ? p : nothrow_aligned_again(size, alignment, tag, NULL, NEW_ARRAY_ALIGNED_NOTHROW, CALLER);
 }
 
 #endif

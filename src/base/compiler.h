@@ -25,7 +25,7 @@
 #else
 #define INTERNAL extern
 #endif
-#define LINKED_AS(name) __asm__(name)
+#define LINKED_AS(name) __asm__(name) __attribute__((visibility("hidden")))
 
 /* A second name for a function of this translation unit. */
 #if defined(__has_attribute) && __has_attribute(copy)

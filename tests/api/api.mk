@@ -31,6 +31,10 @@ api-tests: $(API_PROGRAMS) $(API_SCRIPT)
 # It gives all functions the same false type. Only gcc sees that, and has the warning, when it optimises whole programs.
 $(BUILD)/tests/api/%/names_test: API_CFLAGS += $(if $(findstring clang,$(CC)),,-Wno-lto-type-mismatch)
 
+# A preloaded library sees the operators of a program only if they are exported. The linker does that by itself where a
+# C++ library is linked that has them too.
+$(BUILD)/tests/api/plain/operators_alone_test: API_CFLAGS += -rdynamic
+
 # A copy beside the programs: it finds them from where it lies.
 $(API_SCRIPT): tests/api/report_test.py
 	@mkdir -p $(@D)

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """hitpath.py - counts the instructions of a malloc hit and a free hit, and checks what they consist of.
 
-    tests/hitpath/hitpath.py [--lib PATH] [--malloc N] [--free N] [--windows N]
+    tests/hitpath/hitpath.py [--lib PATH] [--malloc N] [--free N] [--new N] [--delete N] [--windows N]
 
 Run from the repository root, on x86-64. callgrind runs hitpath.c with the library preloaded and counts each window
 of 100 mallocs and 100 frees by itself. A window in which no instruction of the library outside of
 malloc and free was executed had hits only: the hit counts come from these windows, exact, and the
 dearest of them is compared with the budget. The average over all windows, visits included, is told beside it.
-(Constant parts, warm-up and start, lie outside of the windows; so one run tells all.)
+(Constant parts, warm-up and start, lie outside of the windows; so one run tells all.) A second run counts C++'s new and
+its delete with a size, which looks first whether the program has replaced the delete behind it.
 
 Prints TAP.
 """
@@ -29,6 +30,7 @@ PATTERNS = {
     "burst": "100 mallocs of 64 B, then 100 frees",
     "burst_mixed": "100 mallocs of 16 to 1024 B, then 100 frees",
 }
+PAIRS = {"malloc free": [], "_Znwm _ZdlPvm": ["operators"]}  # what is counted -> further arguments of hitpath
 TLS_LIMIT = 64  # bytes of static TLS
 
 Symbol = collections.namedtuple("Symbol", "start end")
@@ -93,19 +95,19 @@ def static_tls(lib):
 @dataclasses.dataclass
 class Window:
     pattern: str
-    cost: dict      # "malloc" and "free": instructions, everything that they called included
+    cost: dict      # of the two functions: instructions, everything that they called included
     calls: dict     # how many of each were counted
     executed: set   # addresses in the library of what ran
     objects: set    # the files of the functions that the window called
 
 
-def run_callgrind(program, lib, windows, folder):
+def run_callgrind(program, arguments, lib, windows, folder):
     """One file for each window, in order."""
     out = os.path.join(folder, "out")
     functions = [f"window_{p}" for p in PATTERNS]
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--dump-instr=yes", "--compress-strings=no",
                "--compress-pos=no", *(f"--zero-before={f}" for f in functions),
-               *(f"--dump-after={f}" for f in functions), program, str(windows)]
+               *(f"--dump-after={f}" for f in functions), program, str(windows), *arguments]
     tool(*command, env={**os.environ, "LD_PRELOAD": lib})
     count = windows * len(PATTERNS)
     files = [pathlib.Path(f"{out}.{n}") for n in range(1, count + 1)]
@@ -202,26 +204,34 @@ def check_code(tap, name, code, executed):
                "; ".join(bad) or f"{len(ran)} instructions ran in windows that had hits only")
 
 
-def check(args, tap):
+def check_pair(args, tap, budgets, arguments):
+    """Budgets: what each of the two functions may take, the one that gives a block first."""
     lib = os.path.realpath(args.lib)
-    entries = {name: find_symbol(lib, name) for name in ("malloc", "free")}
+    entries = {name: find_symbol(lib, name) for name in budgets}
     with tempfile.TemporaryDirectory() as folder:
-        files = run_callgrind(args.program, lib, args.windows, folder)
+        files = run_callgrind(args.program, arguments, lib, args.windows, folder)
         windows = [read_window(f, lib, entries) for f in files]
 
     counted = all(count == CALLS for w in windows for count in w.calls.values())
     objects = sorted({os.path.basename(o) for w in windows for o in w.objects})  # "???": valgrind knows no file there
-    tap.result(counted, "every_call_reaches_the_library",
-               f"{len(windows)} windows of {CALLS} mallocs and {CALLS} frees, answered by {', '.join(objects)}")
+    tap.result(counted, f"every_call_of_{'_and_'.join(entries)}_reaches_the_library",
+               f"{len(windows)} windows of {CALLS} calls of each, answered by {', '.join(objects)}")
     if not counted:
         return
     pure = [w for w in windows if has_hits_only(w, entries)]
     for pattern in PATTERNS:
         of_pattern = [w for w in windows if w.pattern == pattern]
-        check_pattern(tap, pattern, of_pattern, [w for w in pure if w.pattern == pattern], {"malloc": args.malloc, "free": args.free})
+        check_pattern(tap, pattern, of_pattern, [w for w in pure if w.pattern == pattern], budgets)
     executed = set().union(*(w.executed for w in pure))
     for name, symbol in entries.items():
         check_code(tap, name, disassemble(lib, symbol), executed)
+
+
+def check(args, tap):
+    budgets = {"malloc": args.malloc, "free": args.free, "_Znwm": args.new, "_ZdlPvm": args.delete}
+    for pair, arguments in PAIRS.items():
+        check_pair(args, tap, {name: budgets[name] for name in pair.split()}, arguments)
+    lib = os.path.realpath(args.lib)
     tls = static_tls(lib)
     tap.result(tls <= TLS_LIMIT, f"static_tls_takes_at_most_{TLS_LIMIT}_bytes", f"{tls} bytes")
 
@@ -233,6 +243,8 @@ def parse_arguments():
     parser.add_argument("--program", default="build/tests/hitpath/hitpath", help="the program that makes the hits")
     parser.add_argument("--malloc", type=int, default=16, help="budget of a malloc hit (default 16)")
     parser.add_argument("--free", type=int, default=17, help="budget of a free hit (default 17)")
+    parser.add_argument("--new", type=int, default=17, help="budget of a hit of operator new (default 17)")
+    parser.add_argument("--delete", type=int, default=20, help="budget of a hit of sized operator delete (default 20)")
     parser.add_argument("--windows", type=int, default=100, help="windows of each pattern (default 100)")
     return parser.parse_args()
 
