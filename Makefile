@@ -49,10 +49,14 @@ TRAP_GCC := -fsanitize=undefined -fsanitize-undefined-trap-on-error
 TRAP_CLANG := -fsanitize=undefined -fsanitize-trap=undefined
 trap_flags = $(if $(filter 1,$(TRAP)),$(if $(filter clang%,$(1)),$(TRAP_CLANG),$(TRAP_GCC)))
 OPTIMIZE := $(if $(filter 1,$(DEBUG)),-O0,-O2)
-CFLAGS := -std=gnu17 -g $(OPTIMIZE) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) $(call trap_flags,$(CC))
+# What clang writes beyond DWARF 4, Debian 12's valgrind does not read, and ends.
+DEBUG_INFO := $(if $(filter clang%,$(CC)),-gdwarf-4,-g)
+CFLAGS := -std=gnu17 $(DEBUG_INFO) $(OPTIMIZE) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) $(call trap_flags,$(CC))
 CXXFLAGS := -std=c++20 -g -O2 -Wall -Wextra -Werror $(call trap_flags,$(CXX))
 LIB_CFLAGS := $(CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions -fno-plt \
 	-fno-builtin-malloc -fno-semantic-interposition -fcf-protection=none -fno-stack-protector
+# A program may replace some of C++'s operators: which one is in force, the linker says.
+CXX_CFLAGS = $(filter-out -fno-semantic-interposition,$(LIB_CFLAGS))
 # A header that comes or goes later makes another library, under another identity.
 HAS_MEMCHECK := $(shell printf '\043include <valgrind/memcheck.h>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo 1)
 LIB_DEFINES = -DHAK_CHECKED=$(CHECKED) -DHAK_MEMCHECK=$(if $(HAS_MEMCHECK),1,0)
@@ -92,10 +96,10 @@ $(BUILD)/hakmem.o: $(BUILD)/id/$(BUILD_ID)
 
 # C++ operators: an object of their own, so that a static program in C does not pull them in.
 $(BUILD)/cxx.o: $(BUILD)/id/$(BUILD_ID)
-	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(LIB_DEFINES) -c src/api/cxx.c -o $@
+	$(CC) $(CPPFLAGS) $(CXX_CFLAGS) $(LIB_DEFINES) -c src/api/cxx.c -o $@
 
 $(BUILD)/cxx-archive.o: $(BUILD)/id/$(BUILD_ID)
-	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(LIB_DEFINES) -DHAK_FOR_ARCHIVE=1 -c src/api/cxx.c -o $@
+	$(CC) $(CPPFLAGS) $(CXX_CFLAGS) $(LIB_DEFINES) -DHAK_FOR_ARCHIVE=1 -c src/api/cxx.c -o $@
 
 $(BUILD)/start-library.o $(BUILD)/start-program.o: $(BUILD)/start-%.o: $(BUILD)/id/$(BUILD_ID)
 	$(CC) -DHAK_START_PROGRAM=$(if $(filter program,$*),1,0) -c src/api/start.S -o $@

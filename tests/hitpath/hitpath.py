@@ -244,7 +244,7 @@ def parse_arguments():
     parser.add_argument("--malloc", type=int, default=16, help="budget of a malloc hit (default 16)")
     parser.add_argument("--free", type=int, default=17, help="budget of a free hit (default 17)")
     parser.add_argument("--new", type=int, default=17, help="budget of a hit of operator new (default 17)")
-    parser.add_argument("--delete", type=int, default=20, help="budget of a hit of sized operator delete (default 20)")
+    parser.add_argument("--delete", type=int, default=21, help="budget of a hit of sized operator delete (default 21)")
     parser.add_argument("--windows", type=int, default=100, help="windows of each pattern (default 100)")
     return parser.parse_args()
 
