@@ -64,6 +64,13 @@ static void publish(struct large *l, enum tag_kind kind)
     tagmap_set(align_down(l->start, UNIT_SIZE), 1, kind, kind == TAG_NONE ? 0 : l->number);
 }
 
+/* Before its addresses go: they may be somebody else's at once. In a window others could take the tag meanwhile, and
+ * it is needed again should the system refuse: there it stays until they are gone. */
+static void unpublish(struct large *l)
+{
+    publish(l, tagmap.windowed ? TAG_MAPPING_KEPT : TAG_NONE);
+}
+
 static void count_mapping(const struct large *l, bool add)
 {
     size_t slack = l->map_size - l->size;
@@ -256,17 +263,14 @@ static size_t mapping_empty(struct large *l)
 static size_t mapping_release(struct large *l)
 {
     size_t bytes = l->map_size;
-    publish(l, TAG_NONE);
+    unpublish(l);
     bool gone = os_unmap((void *)l->map_base, l->map_size);
-    if (gone)
-        limit_unmap(bytes);
-    else
-        bytes = mapping_empty(l);
+    if (gone && tagmap.windowed) publish(l, TAG_NONE);
+    if (gone) limit_unmap(bytes);
+    if (!gone) bytes = mapping_empty(l);
     lock_acquire(&large_lock);
-    if (gone)
-        record_give_locked(l);
-    else
-        kept_enter(l);
+    if (gone) record_give_locked(l);
+    if (!gone) kept_enter(l);
     lock_release(&large_lock);
     return bytes;
 }
@@ -360,14 +364,15 @@ static bool mapping_move(struct large *l, size_t size, size_t room)
     lock_acquire(&large_lock);
     list_remove(&l->link); /* it has no tag for a while: who walks the list must not meet it */
     lock_release(&large_lock);
-    publish(l, TAG_NONE);
+    uintptr_t from = l->start;
+    unpublish(l);
     bool moved = os_remap_to((void *)l->map_base, l->map_size, room, (void *)to);
     if (moved) mapping_set(l, to, size, room);
     publish(l, TAG_MAPPING);
     lock_acquire(&large_lock);
     list_push_front(&mapped.live, &l->link);
     lock_release(&large_lock);
-    if (!moved && tagmap.windowed) tagmap_set(align_down(to, UNIT_SIZE), 1, TAG_NONE, 0); /* still claimed by us */
+    if (tagmap.windowed) tagmap_set(align_down(moved ? from : to, UNIT_SIZE), 1, TAG_NONE, 0); /* still ours */
     return moved;
 }
 
@@ -388,8 +393,7 @@ static bool mapping_grow(struct large *l, size_t size, size_t room)
 /* Others may get the addresses at once: so they are not ours before they go. */
 static bool mapping_shrink(struct large *l, size_t size)
 {
-    size_t old_size = l->size;
-    size_t old_map_size = l->map_size;
+    size_t old_size = l->size, old_map_size = l->map_size;
     mapping_set(l, l->map_base, size, size);
     bool done = os_remap((void *)l->map_base, old_map_size, size) == REMAP_DONE;
     if (done)

@@ -229,7 +229,10 @@ void *os_map(size_t size)
 
 bool os_unmap(void *p, size_t size)
 {
-    if (fake_fails(FAKE_UNMAP) || (p == fake.never_unmapped && p)) return false;
+    if (fake_fails(FAKE_UNMAP) || (p == fake.never_unmapped && p)) {
+        if (fake.while_refusing) fake.while_refusing();
+        return false;
+    }
     int saved = errno;
     bool done = munmap(p, size) == 0;
     if (done) fake_discharge(size);
@@ -266,6 +269,7 @@ bool os_remap_to(void *p, size_t size, size_t new_size, void *to)
         fails = !fake_charge(new_size - size);
         if (!fails) fake_discharge(new_size - size);
     }
+    if (fails && fake.while_refusing) fake.while_refusing();
     if (fails && munmap(to, new_size) == 0) fake_discharge(new_size);
     bool done = !fails && mremap(p, size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED;
     if (done) fake_discharge(size);

@@ -64,6 +64,7 @@ struct fake_os {
     void (*while_waiting)(void);   /* what others do during os_wait() */
     void (*while_purging)(void);   /* and during os_purge() */
     void (*while_unmapping)(void); /* and during os_unmap() and a shrinking os_remap(), when it is done */
+    void (*while_refusing)(void);  /* and during os_unmap() and os_remap_to(), when they are refused */
     bool threads_refused;          /* what os_thread_start() says; at first it refuses: nobody would run it */
     int (*thread_main)(bool alone); /* of the last thread started; the test runs it where it wants */
     uint64_t thread_starts, thread_joins;

@@ -200,6 +200,53 @@ static void refused_moves_leave_the_window_as_it_was(void)
     require_unmoved(p);
 }
 
+static void a_move_in_a_window_frees_the_old_tag(void)
+{
+    fake.address_limit = (size_t)1 << 30;
+    start();
+    unsigned char *p = map_block(3 * MIB);
+    size_t before = tags_in_use();
+    fake_fail(FAKE_REMAP, 1, 1);
+    unsigned char *moved = resize(p, 8 * MIB);
+    require(tagmap.windowed && moved && moved != p);
+    require(kind_of(moved) == TAG_MAPPING && tags_in_use() == before, "%zu tags, then %zu", before, tags_in_use());
+    require_whole();
+}
+
+static const void *refused;
+static unsigned claims, granted;
+
+/* Another thread has been given addresses whose tag is that of what is refused to go. */
+static void claim_its_tag(void)
+{
+    claims++;
+    granted += tagmap_claim(align_down((uintptr_t)refused, UNIT_SIZE) + tagmap_count(&tagmap) * UNIT_SIZE, UNIT_SIZE);
+}
+
+static void nobody_has_the_tag_of_what_is_refused_to_go(void)
+{
+    fake.address_limit = (size_t)1 << 30;
+    start();
+    unsigned char *p = map_block(3 * MIB);
+    fill(p, 3 * MIB);
+    refused = p;
+    fake.while_refusing = claim_its_tag;
+    fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
+    fake_fail(FAKE_REMAP_TO, 1, FAKE_FOR_GOOD);
+    require(tagmap.windowed && !resize(p, 8 * MIB) && claims > 0 && granted == 0, "%u of %u", granted, claims);
+    claims = 0;
+    require_unmoved(p);
+    fake_fail(FAKE_UNMAP, 1, FAKE_FOR_GOOD);
+    put(p);
+    (void)large_purge(true);
+    require(claims > 0 && granted == 0, "%u of %u", granted, claims);
+    require(kind_of(p) == TAG_MAPPING_KEPT);
+    require_whole();
+    fake_fail_nothing();
+    (void)large_purge(true);
+    require(kind_of(p) == TAG_NONE && tagmap_claim((uintptr_t)p & -UNIT_SIZE, UNIT_SIZE));
+}
+
 static void a_place_without_a_tag_is_not_moved_to(void)
 {
     start();
@@ -298,6 +345,8 @@ int main(void)
         TEST(growth_beyond_the_limit_costs_no_addresses),
         TEST(what_can_grow_nowhere_is_not_moved),
         TEST(refused_moves_leave_the_window_as_it_was),
+        TEST(a_move_in_a_window_frees_the_old_tag),
+        TEST(nobody_has_the_tag_of_what_is_refused_to_go),
         TEST(a_place_without_a_tag_is_not_moved_to),
         TEST(a_mapping_that_grew_has_room_for_more),
         TEST(a_mapping_with_room_is_kept_whole),
