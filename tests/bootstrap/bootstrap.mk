@@ -1,10 +1,10 @@
 # bootstrap.mk - builds tests/bootstrap and adds its tests to TESTS.
 #
 # Ways as in tests/api/api.mk; dlopen_test, interposed_test and unload_test bring the library in by themselves
-# and run plainly, plugin_test, loading_test and local_cxx_test need a dynamic linker; fork_test is slow, and two ways show what there is to see.
+# and run plainly, those of BOOTSTRAP_DYNAMIC need a dynamic linker; fork_test is slow, and two ways show what there is to see.
 
 BOOTSTRAP_PLAIN := dlopen_test interposed_test unload_test
-BOOTSTRAP_DYNAMIC := plugin_test loading_test local_cxx_test
+BOOTSTRAP_DYNAMIC := plugin_test loading_test local_cxx_test own_malloc_test
 BOOTSTRAP_SLOW := fork_test
 BOOTSTRAP_C := $(filter-out $(BOOTSTRAP_PLAIN) $(BOOTSTRAP_DYNAMIC) $(BOOTSTRAP_SLOW),$(basename $(notdir $(wildcard tests/bootstrap/*_test.c))))
 BOOTSTRAP_CXX := $(basename $(notdir $(wildcard tests/bootstrap/*_test.cc)))
