@@ -253,7 +253,7 @@ static bool slot_add(struct heap *heap, void *p, struct tag tag)
     return true;
 }
 
-void outbox_add_miss(struct heap *heap, void *p, struct tag tag)
+void outbox_add(struct heap *heap, void *p, struct tag tag)
 {
     struct heap_class *c = &heap->class[tag_class(tag)];
     counter_add(&c->remote_frees, 1);

@@ -50,22 +50,20 @@ ALWAYS_INLINE void slot_push(struct outbox_slot *slot, void *p)
     slot->chain.count++;
 }
 
-/* What outbox_add() does where no chain waits that the block can join. */
-INTERNAL void outbox_add_miss(struct heap *heap, void *p, struct tag tag);
-
-/* A block of another heap was freed by `heap`'s thread. Here it joins a chain that waits, unless that is full with it,
- * or was the last to join already. true = that was all. */
-ALWAYS_INLINE bool outbox_add(struct heap *heap, void *p, struct tag tag)
+/* A block of another heap was freed by `heap`'s thread: it joins a chain that waits. false = there is none for it, or
+ * it would be full, or it was the last to join. */
+ALWAYS_INLINE bool outbox_join(struct heap *heap, void *p, struct tag tag)
 {
     struct outbox_slot *slot = outbox_slot_of(heap, tag);
-    if (unlikely(slot->tag != tag.word || slot->chain.first == p || slot->chain.count + 1 >= slot->limit)) {
-        outbox_add_miss(heap, p, tag);
-        return false;
-    }
+    if (unlikely(slot->tag != tag.word || slot->chain.first == p)) return false;
+    if (unlikely(slot->chain.count + 1 >= slot->limit)) return false;
     slot_push(slot, p);
     counter_add(&heap->class[class_of_offset(tag_offset(tag))].remote_frees, 1);
     return true;
 }
+
+/* Then it begins a chain, fills one, which is sent, or is reported. */
+INTERNAL void outbox_add(struct heap *heap, void *p, struct tag tag);
 
 /* A block from `heap`'s bin goes back to a slab that has another owner by now. Under heap->lock. */
 INTERNAL void outbox_return(struct heap *heap, void *p, struct tag tag);

@@ -328,9 +328,9 @@ static void slab_free(void *p, struct tag tag)
         poll_without_heap();
     } else if (likely(tag_owner(tag) != heap->front.id)) {
         heap_set_busy(heap, true);
-        bool joined = outbox_add(heap, p, tag);
+        outbox_add(heap, p, tag);
         heap_set_busy(heap, false);
-        if (unlikely(!joined)) poll_sometimes(heap, 1); /* who frees only what is others' makes no other visit */
+        poll_sometimes(heap, 1); /* who frees only what is others' makes no other visit */
     } else { /* own: in a window, or just attached, or called */
         own_free(heap, tag_offset(tag), p);
     }
@@ -364,7 +364,7 @@ static bool keep_run(const void *p, struct tag tag)
     return true;
 }
 
-NOINLINE void front_free_miss(void *p)
+static NOINLINE void free_slowly(void *p)
 {
     struct tag tag = tagmap_get(p);
     if (tag_offset(tag) == TAG_RUN && keep_run(p, tag)) return;
@@ -373,6 +373,24 @@ NOINLINE void front_free_miss(void *p)
         watched_free(p);
     else
         front_plain_free(p);
+}
+
+/* A block of another heap mostly joins a chain here, in few instructions: the processor waits for the cache lines of
+ * what others have written, and looks ahead only so far for the next. Who has a heap is not watched, and no chain waits
+ * for oneself: so whatever is not such a block joins none. */
+NOINLINE void front_free_miss(void *p)
+{
+    struct tag tag = tagmap_get(p);
+    if (likely(tag_offset(tag) >= BIN_OFFSET) && likely(slab_is_block(slab_at(tag.record), p))) {
+        struct heap_front *self = load_relaxed(&heap_self);
+        if (likely(self->id != 0)) {
+            heap_set_busy(heap_of(self), true);
+            bool joined = outbox_join(heap_of(self), p, tag);
+            heap_set_busy(heap_of(self), false);
+            if (likely(joined)) return;
+        }
+    }
+    free_slowly(p);
 }
 
 NOINLINE void front_free_full(void *p, uint64_t offset)

@@ -146,7 +146,8 @@ ALWAYS_INLINE uint32_t slab_index(const struct slab *s, const void *p)
 
 ALWAYS_INLINE bool slab_is_block(const struct slab *s, const void *p)
 {
-    return slab_index(s, p) != NO_BLOCK;
+    uintptr_t offset = (uintptr_t)p - s->base;
+    return likely(offset < load_relaxed(&s->carved) * (uintptr_t)s->stride) && (uint32_t)offset % s->stride == 0;
 }
 
 /* Where its units begin. */

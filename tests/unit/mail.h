@@ -48,7 +48,8 @@ UNUSED static void *take(struct heap *heap, unsigned class)
 
 UNUSED static void outbox(void *p)
 {
-    outbox_add(me, p, tagmap_get(p));
+    struct tag tag = tagmap_get(p);
+    if (!outbox_join(me, p, tag)) outbox_add(me, p, tag);
 }
 
 UNUSED static void drain(struct heap *heap)
