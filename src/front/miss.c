@@ -381,7 +381,11 @@ static NOINLINE void free_slowly(void *p)
 NOINLINE void front_free_miss(void *p)
 {
     struct tag tag = tagmap_get(p);
-    if (likely(tag_offset(tag) >= BIN_OFFSET) && likely(slab_is_block(slab_at(tag.record), p))) {
+    if (unlikely(tag_offset(tag) < BIN_OFFSET)) {
+        if (p) free_slowly(p);
+        return;
+    }
+    if (likely(slab_is_block(slab_at(tag.record), p))) {
         struct heap_front *self = load_relaxed(&heap_self);
         if (likely(self->id != 0)) {
             heap_set_busy(heap_of(self), true);
@@ -445,12 +449,24 @@ size_t front_plain_size(const void *p)
     return slab_is_block(s, p) ? s->stride : 0;
 }
 
-size_t front_usable_size(const void *p)
+static NOINLINE size_t usable_size_slowly(const void *p)
 {
     if (!p) return 0;
     size_t size = front_own_size(p);
     if (size == 0 && front_classify(p) == FRONT_FOREIGN) size = foreign_usable_size(p);
     return size;
+}
+
+/* Some programs keep books of all their memory, and ask at each malloc and free. A watched block begins inside of one
+ * of ours. */
+size_t front_usable_size(const void *p)
+{
+    struct tag tag = tagmap_get(p);
+    if (likely(tag_offset(tag) >= BIN_OFFSET)) {
+        const struct slab *s = slab_at(tag.record);
+        if (likely(slab_is_block(s, p))) return s->stride;
+    }
+    return usable_size_slowly(p);
 }
 
 bool front_owns(const void *p)
