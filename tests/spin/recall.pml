@@ -222,7 +222,8 @@ inline free(b)
     fi
 }
 
-/* slab_free(): a block of another heap. outbox_add() may send a letter on, and wait for the common heap. */
+/* front_free_miss() and slab_free(): a block of another heap. outbox_add() may send a letter on, and wait for the common
+ * heap; outbox_join() does not. */
 inline free_remote()
 {
     own_heap(); signal();
