@@ -202,11 +202,14 @@ def exported(library):
     return sorted({line.split()[2].split("@")[0] for line in text.splitlines()}) if status == 0 else []
 
 
-def stub(scratch, names):
-    """A library for glibc that exports just these names."""
+def stub(scratch, names, not_asked=None):
+    """A library for glibc that exports just these names, and asks the linker for all of them but one."""
     source, library = os.path.join(scratch, "stub.c"), os.path.join(scratch, "stub.so")
     with open(source, "w") as file:
-        file.writelines("char stub_%d __asm__(\"%s\") = 1;\n" % pair for pair in enumerate(names))
+        for number, name in enumerate(names):
+            file.write("char stub_%d __asm__(\"%s\") = 1;\n" % (number, name))
+            if name != not_asked:
+                file.write("static __attribute__((used)) char *ask_%d(void) { return &stub_%d; }\n" % (number, number))
     status, text = run("gcc", "-shared", "-fPIC", "-nostdlib", source, "-Wl,--no-as-needed", "-lc", "-o", library)
     if status != 0:
         raise RuntimeError(text)
@@ -227,6 +230,8 @@ def symbols_are_held(folder, scratch):
     status, text = run(check, stub(scratch, names + ["front_malloc_miss"]))
     extra = re.search("^> front_malloc_miss$", text, re.M)
     ok(status != 0 and extra, "a_library_with_a_name_too_many_is_refused", text)
+    status, text = run(check, stub(scratch, names, not_asked="_ZdaPvSt11align_val_t"))
+    ok(status != 0 and " its own _ZdaPvSt11align_val_t " in text, "a_library_that_passes_a_program's_operator_by_is_refused", text)
     archive = os.path.join(folder, "build/libhakmem.a")
     status, text = run(check, archive)
     ok(status == 0, "the_archive_defines_no_name_that_a_program_may_have", text)
