@@ -135,19 +135,17 @@ INTERNAL struct slab *slab_init(const struct span *span, unsigned class);
 /* Before the units go back: the map is cleared. No block may be used. */
 INTERNAL void slab_retire(struct slab *s);
 
-/* The index of the block that begins at p; NO_BLOCK = none that has been carved does. */
-ALWAYS_INLINE uint32_t slab_index(const struct slab *s, const void *p)
-{
-    uintptr_t offset = (uintptr_t)p - s->base;
-    if (offset >= load_relaxed(&s->carved) * (uintptr_t)s->stride) return NO_BLOCK;
-    uint32_t index = (uint32_t)offset / s->stride;
-    return index * s->stride == (uint32_t)offset ? index : NO_BLOCK;
-}
-
+/* A block that has been carved begins at p. */
 ALWAYS_INLINE bool slab_is_block(const struct slab *s, const void *p)
 {
     uintptr_t offset = (uintptr_t)p - s->base;
     return likely(offset < load_relaxed(&s->carved) * (uintptr_t)s->stride) && (uint32_t)offset % s->stride == 0;
+}
+
+/* Its index; NO_BLOCK = none begins there. */
+ALWAYS_INLINE uint32_t slab_index(const struct slab *s, const void *p)
+{
+    return slab_is_block(s, p) ? (uint32_t)((uintptr_t)p - s->base) / s->stride : NO_BLOCK;
 }
 
 /* Where its units begin. */
