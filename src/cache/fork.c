@@ -31,7 +31,8 @@ static void each_lock(void (*visit)(struct lock *lock))
     visit(&sparse_lock);
     uint32_t count = heap_last_id();
     for (uint32_t id = HEAP_COMMON + 1; id <= count; id++) visit(&heap_at(id)->lock);
-    if (heap_common) visit(&heap_common->lock);
+    struct heap *common = load_acquire(&heap_common); /* the registry is not held by who only looks what is its own */
+    if (common) visit(&common->lock);
     for (unsigned i = 0; i < array_length(upper_locks); i++) visit(upper_locks[i]);
 }
 
