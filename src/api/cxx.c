@@ -113,12 +113,10 @@ static COLD void *new_again(size_t size, size_t alignment, const void *caller)
     static UNUSED type own_##form parameters __attribute__((alias(symbol))); \
     static UNUSED COLD type in_force_##form parameters \
     { \
-        __typeof__(&cxx_##form) function = cxx_##form; \
-        __asm__("" : "+r"(function)); /* the compiler takes it for ours */ \
-        return function arguments; \
+        return cxx_##form arguments; \
     }
 
-/* Here too. */
+/* The compiler takes the two for one. */
 ALWAYS_INLINE bool is_own(const void *in_force, const void *own)
 {
     __asm__("" : "+r"(own));
