@@ -368,7 +368,7 @@ static NOINLINE void free_slowly(void *p)
 {
     struct tag tag = tagmap_get(p);
     if (tag_offset(tag) == TAG_RUN && keep_run(p, tag)) return;
-    if (!p) return;
+    if (!p) return; /* in a window the entry of NULL can be somebody's */
     if (is_watched())
         watched_free(p);
     else
