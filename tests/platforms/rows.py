@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 
@@ -16,10 +17,17 @@ REGRESS = names("regress", "*.c")
 MODEL = ["model_single_test", "model_threads_test"]
 
 ALL_WAYS = ["preload", "shared", "static", "static-pie"]
-# As tests/bootstrap/bootstrap.mk has them: tests that are not built in every way.
-PLAIN = ["dlopen_test", "interposed_test", "unload_test"]
-ONLY_IN = {"plugin_test": ["preload", "shared"], "loading_test": ["preload", "shared"],
-           "local_cxx_test": ["preload", "shared"], "fork_test": ["preload", "static"]}
+
+
+def listed(variable):
+    """The tests of bootstrap.mk that are not built in every way."""
+    text = (TESTS / "bootstrap/bootstrap.mk").read_text()
+    return re.search(r"^%s := (.*)$" % variable, text, re.MULTILINE).group(1).split()
+
+
+PLAIN = listed("BOOTSTRAP_PLAIN")
+ONLY_IN = {name: ["preload", "shared"] for name in listed("BOOTSTRAP_DYNAMIC")}
+ONLY_IN.update({name: ["preload", "static"] for name in listed("BOOTSTRAP_SLOW")})
 PRELOADED = ["pointer_from_other_allocator"]    # of REGRESS
 
 
