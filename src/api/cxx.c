@@ -107,14 +107,16 @@ static COLD void *new_again(size_t size, size_t alignment, const void *caller)
     HAK_API void name parameters __asm__(symbol) REPLACEABLE; \
     HAK_API void name parameters
 
-/* For a form that others have behind them: ours under a name that nobody replaces, and a call of the one in force. That
- * is apart from the hits, which then compare ours with the linker's table where it lies. */
+/* A form that others have behind it: under a name that nobody replaces, for which the public one is another. A call of
+ * the one in force is apart from the hits, which then compare ours with the linker's table where it lies. */
 #define STANDS_BEHIND(type, form, parameters, arguments, symbol) \
-    static UNUSED type own_##form parameters __attribute__((alias(symbol))); \
+    static type own_##form parameters; \
+    HAK_API type cxx_##form parameters __asm__(symbol) REPLACEABLE __attribute__((alias("own_" #form))); \
     static UNUSED COLD type in_force_##form parameters \
     { \
         return cxx_##form arguments; \
-    }
+    } \
+    static type own_##form parameters
 
 /* The compiler takes the two for one. */
 ALWAYS_INLINE bool is_own(const void *in_force, const void *own)
@@ -125,39 +127,31 @@ ALWAYS_INLINE bool is_own(const void *in_force, const void *own)
 
 #define IS_OWN(form) is_own((const void *)cxx_##form, (const void *)own_##form)
 
-OPERATOR(cxx_new, (size_t size), "_Znwm")
+STANDS_BEHIND(void *, new, (size_t size), (size), "_Znwm")
 {
     void *p = front_malloc(size);
     return likely(p) ? p : new_again(size, 1, CALLER);
 }
 
-STANDS_BEHIND(void *, new, (size_t size), (size), "_Znwm")
-
-OPERATOR(cxx_new_array, (size_t size), "_Znam")
+STANDS_BEHIND(void *, new_array, (size_t size), (size), "_Znam")
 {
     if (!IS_OWN(new)) return in_force_new(size);
     void *p = front_malloc(size);
     return likely(p) ? p : new_again(size, 1, CALLER);
 }
 
-STANDS_BEHIND(void *, new_array, (size_t size), (size), "_Znam")
-
-OPERATOR_VOID(cxx_delete, (void *p), "_ZdlPv")
+STANDS_BEHIND(void, delete, (void *p), (p), "_ZdlPv")
 {
     front_free(p);
 }
 
-STANDS_BEHIND(void, delete, (void *p), (p), "_ZdlPv")
-
-OPERATOR_VOID(cxx_delete_array, (void *p), "_ZdaPv")
+STANDS_BEHIND(void, delete_array, (void *p), (p), "_ZdaPv")
 {
     if (IS_OWN(delete))
         front_free(p);
     else
         in_force_delete(p);
 }
-
-STANDS_BEHIND(void, delete_array, (void *p), (p), "_ZdaPv")
 
 OPERATOR_VOID(cxx_delete_sized, (void *p, size_t size), "_ZdlPvm")
 {
@@ -175,22 +169,18 @@ OPERATOR_VOID(cxx_delete_array_sized, (void *p, size_t size), "_ZdaPvm")
         in_force_delete_array(p);
 }
 
-OPERATOR(cxx_new_aligned, (size_t size, size_t alignment), "_ZnwmSt11align_val_t")
-{
-    void *p = try_new(size, alignment);
-    return likely(p) ? p : new_again(size, alignment, CALLER);
-}
-
 STANDS_BEHIND(void *, new_aligned, (size_t size, size_t alignment), (size, alignment), "_ZnwmSt11align_val_t")
-
-OPERATOR(cxx_new_array_aligned, (size_t size, size_t alignment), "_ZnamSt11align_val_t")
 {
-    if (!IS_OWN(new_aligned)) return in_force_new_aligned(size, alignment);
     void *p = try_new(size, alignment);
     return likely(p) ? p : new_again(size, alignment, CALLER);
 }
 
 STANDS_BEHIND(void *, new_array_aligned, (size_t size, size_t alignment), (size, alignment), "_ZnamSt11align_val_t")
+{
+    if (!IS_OWN(new_aligned)) return in_force_new_aligned(size, alignment);
+    void *p = try_new(size, alignment);
+    return likely(p) ? p : new_again(size, alignment, CALLER);
+}
 
 OPERATOR_VOID(cxx_delete_nothrow, (void *p, const struct nothrow *tag UNUSED), "_ZdlPvRKSt9nothrow_t")
 {
@@ -202,22 +192,19 @@ OPERATOR_VOID(cxx_delete_array_nothrow, (void *p, const struct nothrow *tag UNUS
     in_force_delete_array(p);
 }
 
-OPERATOR_VOID(cxx_delete_aligned, (void *p, size_t alignment UNUSED), "_ZdlPvSt11align_val_t")
+STANDS_BEHIND(void, delete_aligned, (void *p, size_t alignment), (p, alignment), "_ZdlPvSt11align_val_t")
 {
+    (void)alignment;
     front_free(p);
 }
 
-STANDS_BEHIND(void, delete_aligned, (void *p, size_t alignment), (p, alignment), "_ZdlPvSt11align_val_t")
-
-OPERATOR_VOID(cxx_delete_array_aligned, (void *p, size_t alignment), "_ZdaPvSt11align_val_t")
+STANDS_BEHIND(void, delete_array_aligned, (void *p, size_t alignment), (p, alignment), "_ZdaPvSt11align_val_t")
 {
     if (IS_OWN(delete_aligned))
         front_free(p);
     else
         in_force_delete_aligned(p, alignment);
 }
-
-STANDS_BEHIND(void, delete_array_aligned, (void *p, size_t alignment), (p, alignment), "_ZdaPvSt11align_val_t")
 
 OPERATOR_VOID(cxx_delete_sized_aligned, (void *p, size_t size, size_t alignment), "_ZdlPvmSt11align_val_t")
 {

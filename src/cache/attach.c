@@ -16,6 +16,7 @@
  *     thread, or GONE for good
  * I2  the inbox of a LIVE or PARKED heap is open, of others closed
  */
+#include <errno.h>
 #include <pthread.h>
 
 #include "../os/memcheck.h"
@@ -78,7 +79,7 @@ COLD static bool make_ready(void)
     if (!tagmap.mask && !tagmap_init()) return false;
     struct heap *common = new_heap();
     if (!common) return false;
-    common->state = HEAP_LIVE;
+    store_relaxed(&common->state, HEAP_LIVE);
     store_release(&heap_common, common);
     return true;
 }
@@ -87,7 +88,7 @@ static struct heap *pop_parked(void)
 {
     struct heap *heap = parked_heaps;
     if (!heap) return NULL;
-    parked_heaps = heap->next;
+    store_relaxed(&parked_heaps, heap->next);
     parked_count--;
     return heap;
 }
@@ -96,7 +97,7 @@ static struct heap *pop_free(void)
 {
     struct heap *heap = free_heaps;
     if (!heap) return new_heap();
-    free_heaps = heap->next;
+    store_relaxed(&free_heaps, heap->next);
     return heap;
 }
 
@@ -110,7 +111,10 @@ static struct heap *take_heap(void)
         heap = pop_parked();
         if (!heap) heap = pop_free();
     }
-    if (heap) store_relaxed(&heap->state, HEAP_LIVE);
+    if (heap) {
+        heap_mine = heap; /* first, for a child that a handler forks */
+        store_release(&heap->state, HEAP_LIVE);
+    }
     lock_release(&registry_lock);
     return heap;
 }
@@ -128,7 +132,7 @@ COLD static void dissolve(struct heap *heap)
     lock_acquire(&registry_lock);
     store_relaxed(&heap->state, HEAP_FREE);
     heap->next = free_heaps;
-    free_heaps = heap;
+    store_relaxed(&free_heaps, heap);
     lock_release(&registry_lock);
 }
 
@@ -140,7 +144,7 @@ static bool park(struct heap *heap)
     if (room) {
         store_relaxed(&heap->state, HEAP_PARKED);
         heap->next = parked_heaps;
-        parked_heaps = heap;
+        store_relaxed(&parked_heaps, heap);
         parked_count++;
     }
     lock_release(&registry_lock);
@@ -159,6 +163,7 @@ static void detach(struct heap *heap)
     lock_acquire(&heap->lock);
     heap->slot = NULL;
     store_relaxed(&heap_self, &heap_exited);
+    heap_mine = NULL;
     outbox_post_all(heap);     /* others wait for these */
     inbox_drain(heap);
     heap_orphan_surplus(heap); /* what the next thread may not need, others do */
@@ -188,7 +193,7 @@ bool heap_bury(struct heap *heap)
 static void bury_other(struct heap *heap, void *context)
 {
     (void)context;
-    if (heap != heap_common && heap_bury(heap)) heap_count_out();
+    if (!heap_is_common(heap) && heap_bury(heap)) heap_count_out();
 }
 
 /* Before there are twice as many heaps as were in use when this was done last: without it a program that loses heaps,
@@ -236,7 +241,6 @@ static void note_numbers(struct heap *heap)
 static void introduce(struct heap *heap)
 {
     store_relaxed(&heap_self, &heap->front);
-    heap_mine = heap;
     heap->slot = &heap_self;
     heap->flushed = false;
     heap->leaving = false;
@@ -270,7 +274,10 @@ COLD struct heap *heap_attach(void)
     introduce(heap);
     lock_release(&heap->lock);
     add_relaxed(&heap_threads, 1);
-    if (pthread_setspecific(exit_key, heap) == 0) return heap;
+    int saved = errno; /* free() may have come here */
+    bool told = pthread_setspecific(exit_key, heap) == 0;
+    errno = saved;
+    if (told) return heap;
     detach(heap);
     return NULL;
 }
@@ -280,6 +287,7 @@ COLD void heap_renumber(void)
     const struct heap_front *self = load_relaxed(&heap_self);
     bool has_heap = self->id != 0 || self == &heap_called;
     store_relaxed(&heap_threads, has_heap);
+    store_relaxed(&bury_next, BURY_FROM); /* who had taken it is not here */
     if (has_heap && heap_mine) note_numbers(heap_mine);
 }
 

@@ -22,6 +22,9 @@ static TLS_INITIAL_EXEC struct {
     bool whole;       /* all are held now */
 } around;
 
+/* Those that were kept from the thread before; used where all locks are held. */
+static uint64_t signals_before;
+
 static struct lock *const upper_locks[] = {&purge_lock, &large_lock, &arena_lock, &tagmap_lock, &record_lock};
 
 /* The ranks of heaps are taken together here and nowhere else: everybody else holds one and tries others. */
@@ -31,8 +34,7 @@ static void each_lock(void (*visit)(struct lock *lock))
     visit(&sparse_lock);
     uint32_t count = heap_last_id();
     for (uint32_t id = HEAP_COMMON + 1; id <= count; id++) visit(&heap_at(id)->lock);
-    struct heap *common = load_acquire(&heap_common); /* the registry is not held by who only looks what is its own */
-    if (common) visit(&common->lock);
+    if (count >= HEAP_COMMON) visit(&heap_at(HEAP_COMMON)->lock);
     for (unsigned i = 0; i < array_length(upper_locks); i++) visit(upper_locks[i]);
 }
 
@@ -78,14 +80,24 @@ static void give_lock_in_child(struct lock *lock)
 
 COLD void fork_prepare(void)
 {
-    if (around.depth++ > 0) return;
+    if (around.depth > 0) {
+        around.depth++;
+        return;
+    }
+    uint64_t before = os_thread_block_signals(); /* a handler that forks in between would know half of this */
+    around.depth = 1;
     around.interrupted = false;
     around.whole = true;
     around.patience = PATIENCE_MS;
     lock_pass_wake_on();
     each_lock(keep_own);
     each_lock(take_lock);
-    if (around.whole) store_relaxed(&lock_fork_thread, lock_this_thread());
+    if (around.whole) {
+        signals_before = before;
+        store_relaxed(&lock_fork_thread, lock_this_thread());
+    } else {
+        os_thread_restore_signals(before);
+    }
 }
 
 static void unlock_all(void (*give_one)(struct lock *lock))
@@ -96,13 +108,17 @@ static void unlock_all(void (*give_one)(struct lock *lock))
 
 COLD void fork_parent(void)
 {
-    if (--around.depth == 0) unlock_all(give_lock);
+    if (--around.depth > 0) return;
+    uint64_t before = signals_before;
+    bool whole = around.whole;
+    unlock_all(give_lock);
+    if (whole) os_thread_restore_signals(before);
 }
 
 static void bury(struct heap *heap, void *context)
 {
     (void)context;
-    if (heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE || heap_is_own(heap)) return;
+    if (heap_is_common(heap) || load_relaxed(&heap->state) != HEAP_LIVE || heap == heap_mine) return;
     lock_acquire(&heap->lock);
     heap_orphan_slabs(heap);
     inbox_close(heap);
@@ -118,7 +134,9 @@ COLD void fork_child(void)
     unlock_all(give_lock_in_child);
     lock_own_word = 0; /* to be found anew */
     heap_renumber();
-    if (around.interrupted) return;
-    heap_each(bury, NULL);
-    large_follow_fork();
+    if (!around.interrupted) {
+        heap_each(bury, NULL);
+        large_follow_fork();
+    }
+    if (around.whole) os_thread_restore_signals(signals_before);
 }

@@ -74,7 +74,7 @@ static void heap_place(struct heap *heap, struct slab *s, bool was_empty)
     if (s->place != SLAB_NOWHERE) list_remove(&s->link);
     list_push_front(&class->slabs[place], &s->link);
     s->place = (uint8_t)place;
-    if (heap == heap_common) note_adoptable(heap, s->class);
+    if (heap_is_common(heap)) note_adoptable(heap, s->class);
 }
 
 static bool is_empty(const struct slab *s)
@@ -88,7 +88,7 @@ static void heap_unplace(struct heap *heap, struct slab *s)
     list_remove(&s->link);
     s->place = SLAB_NOWHERE;
     if (is_empty(s)) heap->class[s->class].empty--;
-    if (heap == heap_common) note_adoptable(heap, s->class);
+    if (heap_is_common(heap)) note_adoptable(heap, s->class);
 }
 
 static struct slab *first_slab(struct heap_class *class, enum slab_place place)
@@ -132,7 +132,7 @@ static struct slab *new_slab(struct heap *heap, unsigned class)
 static struct slab *adopt(struct heap *heap, unsigned class, const uint64_t *hint, enum slab_place last)
 {
     struct slab *s = NULL;
-    if (heap == heap_common || !(load_relaxed(hint) >> class & 1)) return NULL;
+    if (heap_is_common(heap) || !(load_relaxed(hint) >> class & 1)) return NULL;
     lock_acquire(&heap_common->lock);
     struct list *lists = heap_common->class[class].slabs;
     struct list *from = lists;
@@ -234,7 +234,7 @@ static void retire(struct heap *heap, struct slab *s)
     unsigned units = s->units;
     heap_unplace(heap, s);
     slab_retire(s);
-    if (units == 1 && heap != heap_common && heap->reserve_count < RESERVE_MAX) {
+    if (units == 1 && !heap_is_common(heap) && heap->reserve_count < RESERVE_MAX) {
         tagmap_set(span.base, 1, TAG_FREE, span.record);
         heap->reserve[heap->reserve_count++] = span;
     } else {
@@ -248,7 +248,7 @@ static bool may_stay(const struct heap *heap, const struct slab *s)
 {
     const struct heap_class *c = &heap->class[s->class];
     if (!is_empty(s)) return true;                   /* somebody lives here */
-    if (heap == heap_common) return false;           /* nobody will look for it here */
+    if (heap_is_common(heap)) return false;           /* nobody will look for it here */
     return c->empty <= 1 && !c->torn_down;           /* the spare */
 }
 

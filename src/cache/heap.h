@@ -169,6 +169,12 @@ ALWAYS_INLINE struct heap *heap_of(struct heap_front *front)
     return container_of(front, struct heap, front);
 }
 
+/* Also of one that heap_common does not point to yet. */
+ALWAYS_INLINE bool heap_is_common(const struct heap *heap)
+{
+    return heap->front.id == HEAP_COMMON;
+}
+
 /* true = it is this thread's. */
 ALWAYS_INLINE bool heap_is_own(const struct heap *heap)
 {

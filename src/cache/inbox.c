@@ -282,7 +282,7 @@ void outbox_post_all(struct heap *heap)
  * posted. */
 static bool arrive_at_owner(void *p, struct heap *owner)
 {
-    if (owner == heap_common || !lock_try_peer(&owner->lock)) return false;
+    if (heap_is_common(owner) || !lock_try_peer(&owner->lock)) return false;
     struct tag tag = tagmap_get(p);
     bool mine = tag_offset(tag) >= BIN_OFFSET && tag_owner(tag) == owner->front.id;
     if (mine) arrive_in_slab(owner, tag, p);

@@ -53,17 +53,18 @@ COLD void lock_wait(struct lock *lock)
     if (lock_is_own(lock)) refuse_to_wait();
     for (int i = 0; i < 64; i++) {
         uint32_t expected = 0;
-        if (load_relaxed(&lock->word) == 0 && swap_if_acquire(&lock->word, &expected, lock_own_word)) return;
+        if (load_relaxed(&lock->word) == 0 && swap_if_acquire(&lock->word, &expected, lock_word_of_thread())) return;
         HAK_PAUSE();
     }
+    struct lock *interrupted = load_relaxed(&waited_for); /* by a handler's call, this one */
     store_relaxed(&waited_for, lock);
     for (;;) { /* who has waited does not know of others, and says that there may be some */
         uint32_t word = 0;
-        if (swap_if_acquire(&lock->word, &word, lock_own_word | LOCK_WAITED)) break;
+        if (swap_if_acquire(&lock->word, &word, lock_word_of_thread() | LOCK_WAITED)) break;
         uint32_t waited = word | LOCK_WAITED;
         if (word == waited || swap_if_acquire(&lock->word, &word, waited)) os_wait(&lock->word, waited);
     }
-    store_relaxed(&waited_for, NULL);
+    store_relaxed(&waited_for, interrupted);
 }
 
 void lock_pass_wake_on(void)

@@ -135,8 +135,8 @@ static bool make_memory(struct os_thread *thread, size_t below, size_t above)
     char *memory = os_map(size);
     if (!memory) return false;
     (void)system_call(SYS_mprotect, (long)memory, (long)page, PROT_NONE, 0, 0, 0); /* a guard */
-    thread->memory = memory;
     thread->size = size;
+    store_release(&thread->memory, memory); /* last: a child of a fork in between has both or none */
     return true;
 }
 

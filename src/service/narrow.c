@@ -18,7 +18,9 @@ static void narrow_locked(size_t limit)
 {
     if (!lock_try_peer(&arena_lock)) return;
     if (lock_try_peer(&tagmap_lock)) {
+        lock_release_peer(&tagmap_lock); /* for chunk_narrow(); nobody else is there */
         chunk_narrow(limit);
+        lock_acquire_peer(&tagmap_lock);
         (void)tagmap_narrow(limit);
         lock_release_peer(&tagmap_lock);
     }
@@ -27,7 +29,7 @@ static void narrow_locked(size_t limit)
 
 COLD void narrow_to(size_t limit)
 {
-    if (!tagmap_is_too_large(limit) || !is_own_memory() || !os_thread_is_alone()) return;
+    if (!is_own_memory() || !tagmap_is_too_large(limit) || !os_thread_is_alone()) return;
     uint64_t before = os_thread_block_signals();
     narrow_locked(limit);
     os_thread_restore_signals(before);

@@ -140,7 +140,7 @@ static void release_idle_heap(struct heap *heap, void *context)
     uint32_t work = load_relaxed(&heap->work);
     bool idle = heap->work_seen == work;
     heap->work_seen = work;
-    if (heap == heap_common || load_relaxed(&heap->state) != HEAP_LIVE) return;
+    if (heap_is_common(heap) || load_relaxed(&heap->state) != HEAP_LIVE) return;
     if (idle && heap_bury(heap)) {
         (void)sub_seq(&heap_threads, 1); /* the background thread looks at it next */
         return;

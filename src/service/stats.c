@@ -66,7 +66,7 @@ static void add_heap(struct heap *heap, void *context)
     add_runs(stats, load_relaxed(&heap->runs.live), load_relaxed(&heap->runs.slack));
     stats->total.mallocs += load_relaxed(&heap->runs.mallocs);
     stats->total.frees += load_relaxed(&heap->runs.frees);
-    if (heap != heap_common && load_relaxed(&heap->state) == HEAP_LIVE) stats->total.threads++;
+    if (!heap_is_common(heap) && load_relaxed(&heap->state) == HEAP_LIVE) stats->total.threads++;
     lock_release(&heap->lock);
 }
 
@@ -165,10 +165,17 @@ static bool compare(const char *what, unsigned class, uint64_t counted, uint64_t
     return false;
 }
 
-/* A thread that runs moves its kept runs without a lock. */
+/* Bins and kept runs of other threads move under the eye of whoever looks. Those of a thread that a fork has left
+ * behind may be in the middle of it. */
+static bool stands_still(const struct heap *heap)
+{
+    uint32_t state = load_relaxed(&heap->state);
+    return heap_is_common(heap) || heap_is_own(heap) || state == HEAP_FREE || state == HEAP_PARKED;
+}
+
 static void look_for_others(struct heap *heap, void *others)
 {
-    if (heap != heap_common && !heap_is_own(heap) && load_relaxed(&heap->state) == HEAP_LIVE) *(bool *)others = true;
+    if (!stands_still(heap)) *(bool *)others = true;
 }
 
 COLD bool stats_verify_counters(void)
@@ -194,13 +201,6 @@ COLD bool stats_verify_counters(void)
 struct verdict {
     const char *broken;
 };
-
-/* Bins of other running threads move under the eye of whoever looks: they are left out. */
-static bool stands_still(const struct heap *heap)
-{
-    uint32_t state = load_relaxed(&heap->state);
-    return heap == heap_common || heap_is_own(heap) || state == HEAP_FREE || state == HEAP_PARKED;
-}
 
 static void verify_heap(struct heap *heap, void *context)
 {

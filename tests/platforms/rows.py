@@ -86,7 +86,7 @@ NATIVE = [
 # unloading, which musl does not have.
 GLIBC_ONLY = ["names_test", "inspect_test", "stats_test", "new_test", "exit_test", "first_call_test", "background_test",
               "atfork_test", "keys_test", "plugin_test", "loading_test",
-              "local_cxx_test"]
+              "local_cxx_test", "raw_clone_test"]
 
 MUSL = Row(name="musl", build="musl", target="x86-64, musl", compiler="musl-gcc",
            how="natively: preloaded, shared, static", ways=("preload", "shared", "static"),
