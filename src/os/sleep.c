@@ -21,7 +21,7 @@
 #include "../base/bits.h"
 #include "../base/number.h"
 
-enum { SCAN_MAX = 8 << 20, SCAN_STEP = 4096, SLEEPER_TEXT = 256 };
+enum { SCAN_MAX = 8 << 20, SCAN_STEP = 4096, SLEEPER_TEXT = 256, STATUS_TEXT = 4096 };
 
 struct sleeper {
     long call;         /* number of the system call */
@@ -70,10 +70,24 @@ static bool read_call(uint32_t number, char text[SLEEPER_TEXT])
     return os_read_text(path, text, SLEEPER_TEXT);
 }
 
+/* In a namespace of its own whose /proc is still that of another one, a process finds itself there, but the number of a
+ * thread means another thread. Then there is more than one number of the process. */
+static bool numbers_are_those_of_proc(void)
+{
+    char text[STATUS_TEXT];
+    uint64_t number;
+    if (!os_read_text("/proc/self/status", text, sizeof(text))) return false;
+    const char *line = __builtin_strstr(text, "\nNSpid:\t");
+    if (!line) return false;
+    line += __builtin_strlen("\nNSpid:\t");
+    const char *end = read_number(line, 10, &number);
+    return end != line && *end == '\n';
+}
+
 static bool find_sleeper(uint32_t number, struct sleeper *s)
 {
     char text[SLEEPER_TEXT];
-    return read_call(number, text) && parse_sleeper(text, s);
+    return read_call(number, text) && parse_sleeper(text, s) && numbers_are_those_of_proc();
 }
 
 /* The child of vfork() runs in the thread's place while the thread waits. */
@@ -157,5 +171,5 @@ bool os_thread_sleeps(uint32_t number, const void *storage)
 bool os_thread_sleep_shows(void)
 {
     char text[SLEEPER_TEXT];
-    return frames_are_known && read_call(os_thread_number(), text);
+    return frames_are_known && read_call(os_thread_number(), text) && numbers_are_those_of_proc();
 }

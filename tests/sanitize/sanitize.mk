@@ -22,7 +22,7 @@ SANITIZE_PROGRAMS := $(foreach kind,$(SANITIZE_KINDS),$(addprefix $(SANITIZE_DIR
 # One thread has no races.
 SANITIZE_PROGRAMS += $(foreach kind,address undefined,$(addprefix $(SANITIZE_DIR)/$(kind)/,stress_linux_test model_single_test))
 SANITIZE_PROGRAMS += $(foreach kind,thread address,$(SANITIZE_DIR)/$(kind)/alone_test)
-SANITIZE_PROGRAMS += $(SANITIZE_DIR)/thread/unattached_test
+SANITIZE_PROGRAMS += $(SANITIZE_DIR)/thread/unattached_test $(SANITIZE_DIR)/undefined/outer_proc_test
 
 ifeq ($(SANITIZE),)
 TEST_PROGRAMS += $(SANITIZE_PROGRAMS)
@@ -53,7 +53,7 @@ $(SANITIZE_DIR)/$(1)/stress_test: tests/sanitize/stress.c tests/tap.h $$(wildcar
 $(SANITIZE_DIR)/$(1)/stress_linux_test: tests/sanitize/stress.c tests/tap.h $$(SOURCES)
 	$$(sanitize_build) $$< -o $$@ -pthread
 
-$(SANITIZE_DIR)/$(1)/alone_test $(SANITIZE_DIR)/$(1)/unattached_test: $(SANITIZE_DIR)/$(1)/%_test: tests/sanitize/%.c tests/tap.h $$(SOURCES)
+$(addprefix $(SANITIZE_DIR)/$(1)/,alone_test unattached_test outer_proc_test): $(SANITIZE_DIR)/$(1)/%_test: tests/sanitize/%.c tests/tap.h $$(SOURCES)
 	$$(sanitize_build) $$< -o $$@ -pthread
 
 $(SANITIZE_DIR)/$(1)/model_single_test: tests/model/model.c tests/model/held.h tests/tap.h $$(wildcard tests/unit/fake_*.c) $$(SOURCES)
