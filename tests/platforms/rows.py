@@ -99,9 +99,11 @@ MUSL = Row(name="musl", build="musl", target="x86-64, musl", compiler="musl-gcc"
 
 # Programs that start programs, which qemu cannot do where the system does not know it.
 STARTERS = ["exit_test", "first_call_test", "inherited_test", "keys_test", "plugin_test", "spawn_test", "thread_storage_test",
-            "background_test", "recall_test"]
+            "background_test", "recall_test", "counters_test"]
 # qemu 7.2 itself falls in a child of a program with threads that starts threads.
 FORKERS = ["fork_test", "atfork_test"]
+# Threads and children by clone() alone, in namespaces of their own.
+CLONERS = ["raw_clone_test"]
 # What relies on RLIMIT_AS, which qemu does not keep; what takes hours there.
 LIMITED = ["new_test", "full_is_not_empty"]
 LONG = ["emptied_slab_initialised_once", "random_mixed_survives", "expansion_race"]
@@ -117,10 +119,11 @@ def emulated(name, triple, target, options="", ways=("static",), **more):
     return Row(name=name, build=machine, target=target, compiler=triple + "-gcc", cxx=triple + "-g++", ar=triple + "-ar",
                ways=ways, how="%s: %s" % (" ".join(["qemu-" + machine, options]).strip(), ", ".join(ways)),
                runner=("qemu-%s -L /usr/%s %s" % (machine, triple, options)).strip(),
-               in_ways={"api": without(API, *LIMITED, *faulting), "bootstrap": without(BOOTSTRAP, *STARTERS, *FORKERS)},
+               in_ways={"api": without(API, *LIMITED, *faulting), "bootstrap": without(BOOTSTRAP, *STARTERS, *FORKERS, *CLONERS)},
                regress=tuple(without(REGRESS, *PRELOADED, *LIMITED, *LONG)), operations=100000,
                left_out=("%s: they start programs" % ", ".join(STARTERS),
                          "%s: qemu falls in children that start threads" % ", ".join(FORKERS),
+                         "%s: qemu does not make threads of a bare clone" % ", ".join(CLONERS),
                          "%s: they need RLIMIT_AS" % ", ".join(LIMITED),
                          *("%s: qemu may repeat a page fault for ever" % test for test in faulting),
                          "%s: they take hours" % ", ".join(LONG)), **more)
