@@ -109,10 +109,9 @@ static void unlock_all(void (*give_one)(struct lock *lock))
 COLD void fork_parent(void)
 {
     if (--around.depth > 0) return;
-    uint64_t before = signals_before;
-    bool whole = around.whole;
+    uint64_t before = around.whole ? signals_before : 0; /* others' as soon as the locks are free */
     unlock_all(give_lock);
-    if (whole) os_thread_restore_signals(before);
+    if (around.whole) os_thread_restore_signals(before);
 }
 
 static void bury(struct heap *heap, void *context)
