@@ -22,9 +22,6 @@ static TLS_INITIAL_EXEC struct {
     bool whole;       /* all are held now */
 } around;
 
-/* Those that were kept from the thread before; used where all locks are held. */
-static uint64_t signals_before;
-
 static struct lock *const upper_locks[] = {&purge_lock, &large_lock, &arena_lock, &tagmap_lock, &record_lock};
 
 /* The ranks of heaps are taken together here and nowhere else: everybody else holds one and tries others. */
@@ -80,24 +77,14 @@ static void give_lock_in_child(struct lock *lock)
 
 COLD void fork_prepare(void)
 {
-    if (around.depth > 0) {
-        around.depth++;
-        return;
-    }
-    uint64_t before = os_thread_block_signals(); /* a handler that forks in between would know half of this */
-    around.depth = 1;
+    if (around.depth++ > 0) return;
     around.interrupted = false;
     around.whole = true;
     around.patience = PATIENCE_MS;
     lock_pass_wake_on();
     each_lock(keep_own);
     each_lock(take_lock);
-    if (around.whole) {
-        signals_before = before;
-        store_relaxed(&lock_fork_thread, lock_this_thread());
-    } else {
-        os_thread_restore_signals(before);
-    }
+    if (around.whole) store_relaxed(&lock_fork_thread, lock_this_thread());
 }
 
 static void unlock_all(void (*give_one)(struct lock *lock))
@@ -108,10 +95,7 @@ static void unlock_all(void (*give_one)(struct lock *lock))
 
 COLD void fork_parent(void)
 {
-    if (--around.depth > 0) return;
-    uint64_t before = around.whole ? signals_before : 0; /* others' as soon as the locks are free */
-    unlock_all(give_lock);
-    if (around.whole) os_thread_restore_signals(before);
+    if (--around.depth == 0) unlock_all(give_lock);
 }
 
 static void bury(struct heap *heap, void *context)
@@ -133,9 +117,7 @@ COLD void fork_child(void)
     unlock_all(give_lock_in_child);
     lock_own_word = 0; /* to be found anew */
     heap_renumber();
-    if (!around.interrupted) {
-        heap_each(bury, NULL);
-        large_follow_fork();
-    }
-    if (around.whole) os_thread_restore_signals(signals_before);
+    if (around.interrupted) return;
+    heap_each(bury, NULL);
+    large_follow_fork();
 }

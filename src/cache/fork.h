@@ -8,7 +8,7 @@
  * stays lost in the child, since these are used without a lock and may have been anywhere. A mapping is counted before
  * the system call that makes it, or after the one that ends it, without a lock: in the child all are counted anew.
  *
- * The three calls nest: a check may run inside another library's handler. While all locks are held signals wait.
+ * The three calls nest: a check may run inside another library's handler.
  *
  * A handler of a signal that has interrupted malloc or free may fork, too. In a process of one thread all is as
  * otherwise. Beside other threads, these may hold locks at the fork, which stay locked in the child.
