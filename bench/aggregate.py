@@ -160,8 +160,8 @@ def latency_groups(row):
 
 
 def latency_bounds(row, names):
-    """The bounds on single calls, in the form of bounds(). The longest call is judged where the kernel did not switch
-    the thread away: what it does with a processor meanwhile is nobody's latency."""
+    """The bounds on single calls, in the form of bounds(). The longest call of all rounds is judged where the kernel did
+    not switch the thread away: what it does with a processor meanwhile is nobody's latency."""
     groups = {key: lines for key, lines in latency_groups(row).items() if key[1] in ("malloc", "free") and HAKMEM in lines}
     behind, long = [], []
     for (phase, call), lines in groups.items():
@@ -169,9 +169,9 @@ def latency_bounds(row, names):
         rivals = [(lines[n]["p9999"], n) for n in peers_of(names) if n in lines]
         if rivals and own["p9999"] > min(rivals)[0]:
             behind.append(f"{call} {phase} {own['p9999']:.0f} ns, {min(rivals)[1]} {min(rivals)[0]:.0f} ns")
-        if own["quiet_max"] is not None and own["quiet_max"] >= LONGEST_NS:
-            long.append(f"{call} {phase} {own['quiet_max'] / 1e6:.1f} ms")
-    quiet = bool(groups) and all(lines[HAKMEM]["quiet_max"] is not None for lines in groups.values())
+        if (own.get("quiet_worst") or 0) >= LONGEST_NS:
+            long.append(f"{call} {phase} {own['quiet_worst'] / 1e6:.1f} ms")
+    quiet = bool(groups) and all(lines[HAKMEM].get("quiet_worst") is not None for lines in groups.values())
     known = bool(groups) and all(set(lines) & set(peers_of(names)) for lines in groups.values())
     return [
         ("p99.99 of malloc and of free at most the best peer's in every phase",
@@ -197,14 +197,22 @@ def listed(words, most=None):
 def is_same_work(members):
     """True when rows differ in their number of threads alone, so that their wall times can be compared. A rate is one
     anyway."""
-    commands = {tuple("N" if word == str(threads) else word for word in row["command"]) for threads, row in members}
-    return len(commands) == 1 or all(row["score"] == "rate" for _, row in members)
+    if all(row["score"] == "rate" for _, row in members):
+        return True
+    counts = [str(threads) for threads, _ in members]
+    if len({len(row["command"]) for _, row in members}) > 1:
+        return False
+    return all(len(set(words)) == 1 or list(words) == counts for words in zip(*(row["command"] for _, row in members)))
+
+
+def works(threads, row):
+    return threads if row.get("per_thread") else 1
 
 
 def thread_series(rows, names, pattern):
     """stem -> allocator -> [(threads, work per second)], of the rows that differ in their number of threads alone.
     `pattern` has two groups, the stem and the number. The work is an operation where the score is a rate (then it
-    is per nanosecond), else the whole row's."""
+    is per nanosecond), else the whole row's, or one thread's where each has as much."""
     found = {}
     for row in rows:
         match = pattern.match(row["name"])
@@ -214,5 +222,5 @@ def thread_series(rows, names, pattern):
     for stem, members in found.items():
         if len(members) > 1 and is_same_work(members):
             members.sort(key=lambda m: m[0])
-            series[stem] = {n: [(t, 1 / v) for t, r in members if (v := value(r, n, "score"))] for n in names}
+            series[stem] = {n: [(t, works(t, r) / v) for t, r in members if (v := value(r, n, "score"))] for n in names}
     return series

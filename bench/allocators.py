@@ -70,7 +70,10 @@ def choose(build, libraries, folder=None):
         chosen[FLOOR] = placed(floor, folder)
     if HAKMEM not in chosen:
         complaints.append(f"{HAKMEM} is missing: {hakmem} does not exist")
-    return {name: {"path": path, "version": version_of(name, path)} for name, path in chosen.items()}, complaints
+    described = {name: {"path": path, "version": version_of(name, path)} for name, path in chosen.items()}
+    if HAKMEM in chosen and HAKMEM not in dict(libraries):
+        described[HAKMEM]["version"] += commit_of_this_folder()
+    return described, complaints
 
 
 def placed(library, folder):
@@ -93,7 +96,7 @@ def version_of(name, path):
 
 
 def hakmem_version(path):
-    """The first words that the library says at start when it is asked to; and the commit of this folder."""
+    """The first words that the library says at start when it is asked to."""
     environment = {**os.environ, "LD_PRELOAD": path, "HAKMEM_VERBOSE": "1"}
     try:
         done = subprocess.run(["true"], env=environment, capture_output=True, text=True, errors="replace", check=False,
@@ -101,9 +104,12 @@ def hakmem_version(path):
         said = re.search(r"^hakmem: version (.*)", done.stderr, re.MULTILINE)
     except subprocess.TimeoutExpired:
         said = None
-    version = said.group(1) if said else f"{os.path.basename(path)} of {day_of(path)}"
+    return said.group(1) if said else f"{os.path.basename(path)} of {day_of(path)}"
+
+
+def commit_of_this_folder():
     commit = output_of("git", "describe", "--always", "--dirty", "--exclude=*").strip()
-    return version + (f", commit {commit}" if commit else "")
+    return f", commit {commit}" if commit else ""
 
 
 def checkout_version(path):

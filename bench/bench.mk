@@ -9,6 +9,8 @@ BENCH_THREADED = producer_consumer server_phases linear_cross_thread false_shari
 	many_threads fork_heap
 BENCH_PROGRAMS = $(addprefix build/bench/,bench_fixed_size bench_random_mixed larson $(BENCH_SINGLE) $(BENCH_THREADED))
 BENCH_FLAGS   ?=
+# A variant's library is another than the one that stands beside the programs.
+BENCH_LIBRARY  = $(if $(VARIANT),--lib hakmem=$(LIB_SO))
 # The programs measure allocators: always optimised and never instrumented, whatever the library is built as.
 BENCH_CFLAGS   = -std=gnu17 -O2 -g -Wall -Wextra -Wshadow -Wundef -Werror
 
@@ -37,7 +39,7 @@ bench-programs: $(BENCH_PROGRAMS) build/bench/measure # what compare.py needs
 # Debian's own python3 is named since it is the one that has Debian's matplotlib.
 bench: $(LIB_SO) bench-programs
 	scripts/install-packages bench || true
-	/usr/bin/python3 bench/compare.py --json build/bench/results.json --page build/bench/page.html $(BENCH_FLAGS)
+	/usr/bin/python3 bench/compare.py --json build/bench/results.json --page build/bench/page.html $(BENCH_LIBRARY) $(BENCH_FLAGS)
 
 # ---- single calls and exact counts ---------------------------------------------------------------
 
@@ -58,11 +60,11 @@ bench-programs: $(BENCH_EXACT) build/bench/libfloor.so
 
 bench-latency: $(LIB_SO) bench-programs # how long single calls take
 	scripts/install-packages bench || true
-	/usr/bin/python3 bench/compare.py --only '^latency$$' $(BENCH_FLAGS)
+	/usr/bin/python3 bench/compare.py --only '^latency$$' $(BENCH_LIBRARY) $(BENCH_FLAGS)
 
 bench-counts: $(LIB_SO) bench-programs # instructions, page faults, system calls, locked instructions
 	scripts/install-packages bench || true
-	bench/counts.py $(BENCH_FLAGS)
+	bench/counts.py $(BENCH_LIBRARY) $(BENCH_FLAGS)
 
 # ---- memory that goes back, and comes again ----------------------------------------------------------
 
@@ -84,12 +86,12 @@ bench-programs: $(BENCH_MEMORY)
 
 idle-table: $(LIB_SO) bench-programs # what is resident after ten seconds without a call
 	scripts/install-packages bench || true
-	bench/memory_tables.py idle $(IDLE_FLAGS)
+	bench/memory_tables.py idle $(BENCH_LIBRARY) $(IDLE_FLAGS)
 
 thrash-table: $(LIB_SO) bench-programs # what it costs to free memory and take it again
 	scripts/install-packages bench || true
-	bench/memory_tables.py thrash $(IDLE_FLAGS)
+	bench/memory_tables.py thrash $(BENCH_LIBRARY) $(IDLE_FLAGS)
 
 server-sim: $(LIB_SO) bench-programs # a server over SECONDS, all allocators at once
 	scripts/install-packages bench || true
-	bench/memory_tables.py server --seconds $(SECONDS) $(SERVER_FLAGS)
+	bench/memory_tables.py server --seconds $(SECONDS) $(BENCH_LIBRARY) $(SERVER_FLAGS)

@@ -201,7 +201,7 @@ def latency_tables(latency, names):
               "“nothing” is the timer's own window.</p>"]
     for (phase, call), lines in aggregate.latency_groups(latency).items():
         heads = [th(f"{call}, {phase}"), *(th(head) for _, head in report.LATENCY_COLUMNS)]
-        body = [[f"<td{class_of(n)}>{escape(n)}</td>", *(td(report.nanoseconds(x[k]), "mine" if n == HAKMEM else "")
+        body = [[f"<td{class_of(n)}>{escape(n)}</td>", *(td(report.nanoseconds(x.get(k)), "mine" if n == HAKMEM else "")
                                                         for k, _ in report.LATENCY_COLUMNS)] for n, x in lines.items()]
         pieces.append(f"<details><summary>{call}, {phase}</summary>{table(heads, body)}</details>")
     return "\n".join(pieces)

@@ -133,7 +133,7 @@ def nanoseconds(value):
 
 
 LATENCY_COLUMNS = (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"), ("p9999", "p99.99"), ("quiet_max", "max, quiet"),
-                   ("max", "max"), ("worst", "worst max"))
+                   ("quiet_worst", "worst, quiet"), ("max", "max"), ("worst", "worst max"))
 
 
 def latency_text(row):
@@ -144,7 +144,7 @@ def latency_text(row):
     for (phase, call), lines in aggregate.latency_groups(row).items():
         yield f"{phase + ', ' + call:<20}" + "".join(f"{head:>12}" for _, head in LATENCY_COLUMNS)
         for name, line in lines.items():
-            yield f"    {name:<16}" + "".join(f"{nanoseconds(line[key]):>12}" for key, _ in LATENCY_COLUMNS)
+            yield f"    {name:<16}" + "".join(f"{nanoseconds(line.get(key)):>12}" for key, _ in LATENCY_COLUMNS)
 
 
 # ---- the closing figures -----------------------------------------------------------------------
@@ -237,4 +237,4 @@ def markdown(document, rows, names, latency):
     for (phase, call), lines in aggregate.latency_groups(latency).items():
         yield f"Latency of {call}, {phase}, ns:\n"
         yield from markdown_table(["", *(h for _, h in LATENCY_COLUMNS)],
-                                  ([n, *(nanoseconds(line[k]) for k, _ in LATENCY_COLUMNS)] for n, line in lines.items()))
+                                  ([n, *(nanoseconds(line.get(k)) for k, _ in LATENCY_COLUMNS)] for n, line in lines.items()))

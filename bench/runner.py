@@ -25,6 +25,7 @@ from aggregate import FLOOR
 RATE = re.compile(r"(\d+) operations per second")
 FIGURES = ("score", "wall", "user", "sys", "peak_kib", "minor_faults", "major_faults", "waits", "preemptions")
 PERCENTILES = ("p50", "p99", "p999", "p9999", "max", "quiet_max")
+NOT_FOUND = 127  # exit status of a shell, and of rows' scripts, without a program that they need
 MEASURE_INTERRUPTED = 3  # exit status of measure.c
 STDERR_KEPT = 2000  # characters of a failed program's complaints
 
@@ -161,7 +162,7 @@ class Runner:
     def finish_row(self, workload, samples):
         summarise = summarise_latency if workload.score == "latency" else summarise_figures
         cells = {name: summarise(s) for name, s in samples.items()}
-        return {"name": workload.name, "command": list(workload.command), "score": workload.score,
+        return {"name": workload.name, "command": list(workload.command), "score": workload.score, "per_thread": workload.per_thread,
                 "rounds": max(len(s) for s in samples.values()), "cells": cells}
 
 
@@ -188,6 +189,8 @@ def verdict(report, library):
         return "hung"
     if report["signal"]:
         return signal_name(report["signal"])
+    if report["exit"] == NOT_FOUND:
+        return "missing"
     if report["exit"]:
         return f"exit {report['exit']}"
     if library != "-" and report["loaded"] is not True:
@@ -226,7 +229,7 @@ def latency_lines(output):
 
 
 def summarise_latency(samples):
-    """For each phase and call the median of each percentile; and of max the worst as well."""
+    """For each phase and call the median of each percentile; and of the two maxima the worst as well."""
     failure = failure_of(samples)
     if failure:
         return {**failure, "samples": samples}
@@ -236,7 +239,8 @@ def summarise_latency(samples):
             grouped.setdefault((line["phase"], line["call"]), []).append(line)
     lines = []
     for (phase, call), members in grouped.items():
-        line = {"phase": phase, "call": call, "worst": max(m["max"] for m in members)}
+        quiet = [m["quiet_max"] for m in members if m["quiet_max"] is not None]
+        line = {"phase": phase, "call": call, "worst": max(m["max"] for m in members), "quiet_worst": max(quiet, default=None)}
         for figure in PERCENTILES:
             known = [m[figure] for m in members if m.get(figure) is not None]
             line[figure] = statistics.median(known) if known else None

@@ -22,6 +22,7 @@ class Workload:
     command: tuple
     score: str = "time"  # or "rate"
     timeout: float = 60  # seconds; past it the row says that the program hung
+    per_thread: bool = False  # each thread has the same work, not all together
 
 
 def fixed(size, slots, iterations):
@@ -101,7 +102,7 @@ def linear_cross_thread(threads, slots, blocks):
 
 def false_sharing(kind, threads, iterations=8_000_000):
     command = (f"false_sharing_{kind}", str(threads), str(iterations), "100", "8")
-    return Workload(f"false-sharing-{kind}-T{threads}", command)
+    return Workload(f"false-sharing-{kind}-T{threads}", command, per_thread=True)
 
 
 def thread_birth(alive, births):

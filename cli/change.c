@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "../src/service/reclaim.h"
 #include "arguments.h"
 #include "options.h"
 #include "target.h"
@@ -55,7 +56,7 @@ int purge_main(int argc, char **argv)
 {
     struct purge_arguments a = {.wait_ms = 1000};
     struct target target;
-    uint32_t request = 1;
+    uint32_t request = REQUEST_MADE;
     argp_parse(&purge_argp, argc, argv, 0, NULL, &a);
     target_open(&target, a.pid);
     uint64_t before = process_size(a.pid).resident;
@@ -65,12 +66,13 @@ int purge_main(int argc, char **argv)
         if (!target_read(&target, target.block.reclaim_request, &request, sizeof(request)))
             fail(STATUS_NO_PROCESS, "process %d (%s) has ended", (int)a.pid, target.name);
     }
-    if (request == 0) nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL); /* it is at it */
-    if (request == 0)
-        printf("process %d (%s): RSS was %lu KiB, is %lu KiB\n", (int)a.pid, target.name, before >> 10,
-               process_size(a.pid).resident >> 10);
-    else
+    uint64_t after = process_size(a.pid).resident;
+    if (after == 0) fail(STATUS_NO_PROCESS, "process %d (%s) has ended", (int)a.pid, target.name);
+    if (request == REQUEST_MADE)
         printf("process %d (%s) has not followed yet: it does at one of its next calls\n", (int)a.pid, target.name);
+    else
+        printf("process %d (%s): RSS was %lu KiB, is %lu KiB%s\n", (int)a.pid, target.name, before >> 10,
+               after >> 10, request == 0 ? "" : ", and it is still at it");
     target_close(&target);
     return STATUS_DONE;
 }

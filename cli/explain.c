@@ -78,14 +78,23 @@ static void explain_sparse(struct reasons *out, const struct snapshot *s, const 
         "that ended leave such slabs to the others.", slabs, named);
 }
 
+/* Of slabs without a used block, what has memory: some were never written. */
+static uint64_t empty_bytes(const struct snapshot *s)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < s->superslab_count; i++)
+        for (unsigned k = 0; k < SUPERSLAB_UNITS; k++) {
+            const struct unit_view *unit = &s->superslabs[i].unit[k];
+            if (unit->kind == UNIT_SLAB && unit->used == 0) bytes += unit->resident;
+        }
+    return bytes;
+}
+
 static void explain_slabs(struct reasons *out, const struct snapshot *s, const struct residence *r)
 {
-    uint64_t empty = 0;
+    uint64_t empty = empty_bytes(s);
     uint64_t sparse = 0;
-    for (unsigned c = 0; c < CLASS_COUNT; c++) {
-        empty += s->class[c].empty * class_units(c) * UNIT_SIZE;
-        sparse += s->class[c].sparse_free_bytes;
-    }
+    for (unsigned c = 0; c < CLASS_COUNT; c++) sparse += s->class[c].sparse_free_bytes;
     explain_sparse(out, s, r);
     add(out, empty, "Each thread keeps one empty slab of a class as a spare. 'hakmem purge' has them retired; the "
         "next block of the class then costs a system call and page faults.");

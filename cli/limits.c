@@ -1,11 +1,12 @@
 /* limits.c - what the system allows a process, and how it hands memory out. See doctor.h. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../src/space/tagmap.h"
 #include "doctor.h"
 #include "process.h"
 
-#define WINDOW_LIMIT (UINT64_C(64) << 30)
 #define NO_LIMIT (~UINT64_C(0))
 enum { MAPPINGS_FEW = 65530 };
 
@@ -42,9 +43,9 @@ void examine_limits(pid_t pid)
         found(PROBLEM, "addresses are limited to %s (RLIMIT_AS), and %s are mapped: the limit came while the program "
               "ran, and the system refuses it every further mapping, and its stack each page more; set the limit "
               "before the program starts", human(addresses), human(mapped));
-    else if (addresses < WINDOW_LIMIT)
-        found(PROBLEM, "addresses are limited to %s (ulimit -v): below 64 GiB every free takes a slower way; raise "
-              "it, or limit memory by a cgroup", human(addresses));
+    else if (addresses < TAGMAP_LIMIT_MIN)
+        found(PROBLEM, "addresses are limited to %s (ulimit -v): below %s every free takes a slower way; raise it, or "
+              "limit memory by a cgroup", human(addresses), human(TAGMAP_LIMIT_MIN));
     else
         found(FINE, "addresses are not limited, or to enough");
     if (data != NO_LIMIT)
@@ -53,38 +54,81 @@ void examine_limits(pid_t pid)
               human(data));
 }
 
-/* The group's folder below a controller's mount, and the name of the limit in it. */
-static bool group_limit(pid_t pid, uint64_t *limit, uint64_t *current)
+struct group {
+    uint64_t limit, used;
+};
+
+static uint64_t number_in(const char *folder, const char *name)
 {
-    char line[4096];
-    bool good = false;
+    char path[PATH_MAX + 64], text[64];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    if (!first_line(path, text, sizeof(text)) || strcmp(text, "max") == 0) return NO_LIMIT;
+    return strtoul(text, NULL, 10);
+}
+
+/* Pages of files that the system drops before it misses anything. */
+static uint64_t idle_files(const char *folder)
+{
+    char path[PATH_MAX + 64], line[128];
+    uint64_t bytes = 0;
+    snprintf(path, sizeof(path), "%s/memory.stat", folder);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file)) (void)sscanf(line, "inactive_file %lu", &bytes);
+    if (file) fclose(file);
+    return bytes;
+}
+
+static struct group group_in(const char *folder, bool unified)
+{
+    uint64_t most = number_in(folder, unified ? "memory.max" : "memory.limit_in_bytes");
+    uint64_t high = unified ? number_in(folder, "memory.high") : NO_LIMIT;
+    uint64_t used = number_in(folder, unified ? "memory.current" : "memory.usage_in_bytes");
+    uint64_t idle = idle_files(folder);
+    if (used == NO_LIMIT || used < idle) used = idle;
+    return (struct group){.limit = high < most ? high : most, .used = used - idle};
+}
+
+/* The limits of a group hold for all groups in it: of all up to the root, the one that is fullest. `folder` is cut. */
+static struct group fullest_group(char *folder, size_t root, bool unified)
+{
+    struct group fullest = {.limit = NO_LIMIT};
+    for (;;) {
+        struct group g = group_in(folder, unified);
+        bool limited = g.limit < UINT64_C(1) << 60;
+        if (limited && (double)g.used / (double)(g.limit + 1) >= (double)fullest.used / (double)fullest.limit) fullest = g;
+        if (strlen(folder) <= root) return fullest;
+        *strrchr(folder, '/') = 0;
+    }
+}
+
+/* false = its memory is not limited by any. */
+static bool group_limit(pid_t pid, struct group *out)
+{
+    char line[PATH_MAX], folder[PATH_MAX + 32];
+    *out = (struct group){.limit = NO_LIMIT};
     FILE *file = process_file(pid, "cgroup");
-    while (file && !good && fgets(line, sizeof(line), file)) {
-        char path[4200], text[64];
+    while (file && out->limit == NO_LIMIT && fgets(line, sizeof(line), file)) {
         bool unified = strncmp(line, "0::", 3) == 0;
         char *memory = strstr(line, ":memory:");
         if (!unified && !memory) continue;
         char *group = unified ? line + 3 : memory + 8;
         group[strcspn(group, "\n")] = 0;
+        if (strcmp(group, "/") == 0 || strncmp(group, "/..", 3) == 0) *group = 0; /* seen from another namespace */
         const char *root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-        snprintf(path, sizeof(path), "%s%s/%s", root, group, unified ? "memory.max" : "memory.limit_in_bytes");
-        if (!first_line(path, text, sizeof(text))) continue;
-        *limit = strcmp(text, "max") == 0 ? NO_LIMIT : strtoul(text, NULL, 10);
-        snprintf(path, sizeof(path), "%s%s/%s", root, group, unified ? "memory.current" : "memory.usage_in_bytes");
-        *current = first_line(path, text, sizeof(text)) ? strtoul(text, NULL, 10) : 0;
-        good = *limit < UINT64_C(1) << 60;
+        snprintf(folder, sizeof(folder), "%s%s", root, group);
+        *out = fullest_group(folder, strlen(root), unified);
     }
     if (file) fclose(file);
-    return good;
+    return out->limit != NO_LIMIT;
 }
 
 static void examine_group(pid_t pid)
 {
-    uint64_t limit = 0;
-    uint64_t current = 0;
-    if (!group_limit(pid, &limit, &current)) return;
-    found(current > limit / 10 * 9 ? PROBLEM : NOTE, "its cgroup may use %s and uses %s; when it is near the limit, "
-          "set purge_delay=0, so that free memory goes back at once", human(limit), human(current));
+    struct group group;
+    if (!group_limit(pid, &group)) return;
+    found(group.used > group.limit / 10 * 9 ? PROBLEM : NOTE, "its cgroup, or one around it, may use %s and uses %s; when "
+          "that is near the limit, set purge_delay=0, so that free memory goes back at once", human(group.limit),
+          human(group.used));
 }
 
 static void examine_overcommit(void)

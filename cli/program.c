@@ -13,7 +13,7 @@ enum { INTERPRETERS_MAX = 4, LINE_MAX_BYTES = 256 };
 const char *allocator_of_file(const char *path)
 {
     static const char *const names[] = {"jemalloc", "mimalloc", "tcmalloc", "snmalloc", "rpmalloc", "tbbmalloc",
-                                        "hoard",    "scudo",    "hardened_malloc", "libmesh", "libasan", "libtsan"};
+                                        "hoard",    "scudo",    "hardened_malloc", "libmesh.so", "libasan", "libtsan"};
     const char *file = strrchr(path, '/');
     file = file ? file + 1 : path;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -37,16 +37,30 @@ static void take_line(struct rss *rss, const char *line)
     if (strcmp(name, "Swap") == 0) area->swap = kib * UINT64_C(1024);
 }
 
-bool rss_read(struct rss *rss, pid_t pid)
+/* false = there is no list, or it has no stack: then it may have ended early, where the process ran another program
+ * while it was read, lowest addresses first. */
+static bool read_areas(struct rss *rss, pid_t pid)
 {
     char line[4096 + 128];
+    bool has_stack = false;
+    FILE *smaps = process_file(pid, "smaps");
+    while (smaps && fgets(line, sizeof(line), smaps)) {
+        take_line(rss, line);
+        has_stack |= strstr(line, " [stack]") != NULL;
+    }
+    if (smaps) fclose(smaps);
+    return has_stack;
+}
+
+bool rss_read(struct rss *rss, pid_t pid)
+{
     char path[64];
     *rss = (struct rss){.pagemap = -1};
     if (sysconf(_SC_PAGESIZE) != PAGE_BYTES) fail(STATUS_FAILED, "pages of other sizes than 4 KiB are not supported");
-    FILE *smaps = process_file(pid, "smaps");
-    if (!smaps) return false;
-    while (fgets(line, sizeof(line), smaps)) take_line(rss, line);
-    fclose(smaps);
+    if (!read_areas(rss, pid)) {
+        rss_free(rss);
+        (void)read_areas(rss, pid); /* some program may have unmapped it */
+    }
     snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)process_task(pid));
     rss->pagemap = open(path, O_RDONLY | O_CLOEXEC);
     if (rss->pagemap >= 0 && rss->count > 0) return true;

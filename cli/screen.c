@@ -173,8 +173,11 @@ void print_json(FILE *out, const struct target *target, const struct snapshot *s
     };
     fprintf(out, "{\n  \"pid\": %d, \"name\": ", (int)target->pid);
     print_text(out, target->name);
-    fprintf(out, ", \"version\": \"%s\", \"build\": \"%s\", \"library\": "
-            "", target->block.version, target->block.build_id);
+    fprintf(out, ", \"version\": ");
+    print_text(out, target->block.version);
+    fprintf(out, ", \"build\": ");
+    print_text(out, target->block.build_id);
+    fprintf(out, ", \"library\": ");
     print_text(out, target->file);
     fprintf(out, ",\n");
     json_stats(out, &s->total);

@@ -120,7 +120,6 @@ static void add_slab(struct snapshot *s, const struct slab *slab, uint32_t owner
     c->blocks += slab->capacity;
     c->carved += slab->carved;
     c->used += slab->used;
-    c->empty += slab->used == 0;
     size_t absent = bit_count(slab->absent) * slab_granule_size(slab);
     s->absent += absent;
     c->absent += absent;

@@ -49,7 +49,6 @@ struct class_view {
     uint64_t sparse;    /* slabs: of the blocks cut from them less than a quarter is used */
     uint64_t sparse_free_bytes; /* in them */
     uint64_t absent;    /* bytes of slabs whose pages were given back */
-    uint64_t empty;     /* slabs without a used block */
 };
 
 struct heap_view {

@@ -31,11 +31,13 @@
 #include "space/limit.c"
 #include "space/density.c"
 #include "space/chunk.c"
+#include "space/stretch.c"
 #include "space/arena.c"
 #include "space/purge.c"
 #include "space/collapse.c"
 #include "space/keep.c"
 #include "space/mapping.c"
+#include "space/mapped.c"
 #include "space/large.c"
 
 #include "slab/slab.c"
@@ -63,6 +65,7 @@
 #include "front/realloc.c"
 #include "front/watched.c"
 
+#include "api/atfork.c"
 #include "api/init.c"
 #include "api/hak.c"
 #include "api/libc.c"

@@ -38,6 +38,9 @@
 #define HAK_START_SECTION ".init_array.00101"
 #endif
 
+/* From now on forks of libc's leave the child a whole heap. In atfork.c. */
+INTERNAL void api_serve_forks(void);
+
 /* 1: an object for the archive, which is linked with what it needs. 0: for the shared library. */
 #ifndef HAK_FOR_ARCHIVE
 #define HAK_FOR_ARCHIVE 0

@@ -23,7 +23,7 @@ HAK_API int __libc_mallopt(int parameter, int value) LIBC_NAME ALIAS_OF(mallopt)
 HAK_API struct mallinfo __libc_mallinfo(void);
 
 /* In a static program glibc's fork, thread exit and start-up refer to these names of its own malloc. Were one
- * of them missing, the linker would pull that malloc in beside ours. Forks are served by pthread_atfork. */
+ * of them missing, the linker would pull that malloc in beside ours. Forks are served by atfork.c. */
 void __malloc_fork_lock_parent(void) LIBC_NAME;
 void __malloc_fork_unlock_parent(void) LIBC_NAME;
 void __malloc_fork_unlock_child(void) LIBC_NAME;
@@ -69,7 +69,7 @@ COLD HAK_API struct mallinfo2 mallinfo2(void)
         .hblks = stats.mapping_count,
         .hblkhd = stats.mapping_live,
         .uordblks = stats.total.live - stats.mapping_live,
-        .fordblks = stats.arena_bytes - (stats.total.live - stats.mapping_live),
+        .fordblks = stats_arena_free(&stats),
         .keepcost = stats.total.dirty - stats.kept_bytes,
     };
 }
@@ -123,10 +123,9 @@ static void print_sizes(FILE *stream, const struct stats *stats)
 
 COLD static void print_totals(FILE *stream, const struct stats *stats)
 {
-    size_t in_use = stats->total.live - stats->mapping_live;
     fprintf(stream, "<total type=\"fast\" count=\"0\" size=\"0\"/>\n");
     fprintf(stream, "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n", stats->free_blocks,
-            stats->arena_bytes - in_use);
+            stats_arena_free(stats));
 }
 
 static void print_system(FILE *stream, const struct stats *stats)

@@ -1,28 +1,17 @@
 /* init.c - what happens when the library is loaded and when the process ends.
  *
- * Uses: os, image, option, arena, fork, foreign, background, pressure, stats, start.S. Allocation does not wait for
+ * Uses: os, image, option, arena, foreign, pressure, stats, atfork.c, start.S. Allocation does not wait for
  * this: calls made earlier get the default options.
  */
-#include <pthread.h>
-
-#include "../cache/fork.h"
 #include "../diag/message.h"
 #include "../diag/option.h"
 #include "../front/foreign.h"
 #include "../os/image.h"
 #include "../os/os.h"
-#include "../service/background.h"
 #include "../service/pressure.h"
 #include "../service/stats.h"
 #include "../space/arena.h"
 #include "api.h"
-
-static void start_child(void)
-{
-    fork_child();
-    pressure_child();
-    background_forget();
-}
 
 static void start_parts(char **environment)
 {
@@ -36,13 +25,13 @@ static void start_parts(char **environment)
 /* Before all constructors: our fork handlers shall be innermost, and lock last; and no second thread may be in the
  * allocator before they are there. The shared library is linked so that the dynamic linker comes here before it has
  * started any other, libc included; in a program .preinit_array does the same. In other libraries this is one
- * constructor among others. pthread_atfork fails only when memory is out before main. */
+ * constructor among others. */
 static void library_start(int argc, char **argv, char **environment)
 {
     (void)argc, (void)argv;
     image_stay();
     start_parts(environment);
-    (void)pthread_atfork(fork_prepare, fork_parent, start_child);
+    api_serve_forks();
     if (!option_get(OPTION_verbose)) return;
     message_print("version %s, build %s", HAK_VERSION, HAK_BUILD_ID);
     option_print_all();

@@ -1,7 +1,7 @@
 /* fork.h - keeping the allocator whole across fork().
  *
- * Uses: heap, space. Callers: api, which registers these with pthread_atfork when the library is loaded; and
- * stats, which stops every slow side for a check of the whole heap.
+ * Uses: heap, space. Callers: api, which has libc's fork() call these once the library is loaded; and stats,
+ * which stops every slow side for a check of the whole heap.
  *
  * The forking thread takes every lock in rank order. So in the child every slow side is whole. Heaps of threads
  * that did not survive become HEAP_GONE: their slabs are orphans there. What was in their bins and outboxes

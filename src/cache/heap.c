@@ -248,7 +248,7 @@ static bool may_stay(const struct heap *heap, const struct slab *s)
 {
     const struct heap_class *c = &heap->class[s->class];
     if (!is_empty(s)) return true;                   /* somebody lives here */
-    if (heap_is_common(heap)) return false;           /* nobody will look for it here */
+    if (heap_is_common(heap)) return false;          /* nobody will look for it here */
     return c->empty <= 1 && !c->torn_down;           /* the spare */
 }
 

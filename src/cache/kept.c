@@ -7,11 +7,28 @@
  */
 #include "kept.h"
 
+#define COUNTED_MOST ((ptrdiff_t)4 << 20)
+
 uint32_t kept_units_most = KEPT_UNITS;
 
 static void give_run(struct kept_run run)
 {
     arena_give(large_at(run.record)->start, run.record, run.units);
+}
+
+/* Who frees others' blocks counts below zero, and the arena as much above: neither goes on for ever, since who adds
+ * them up looks at one after the other. */
+static void hand_over_counts(struct heap *heap)
+{
+    struct run_counters *here = &heap->runs;
+    struct run_counters counted = {.live = load_relaxed(&here->live), .slack = load_relaxed(&here->slack),
+                                   .mallocs = load_relaxed(&here->mallocs), .frees = load_relaxed(&here->frees)};
+    if ((ptrdiff_t)counted.live > -COUNTED_MOST) return;
+    counter_add(&here->live, 0 - counted.live);
+    counter_add(&here->slack, 0 - counted.slack);
+    counter_add(&here->mallocs, 0 - counted.mallocs);
+    counter_add(&here->frees, 0 - counted.frees);
+    arena_add_counts(&counted);
 }
 
 NOINLINE void heap_displace_runs(struct heap *heap, struct kept_run run)
@@ -23,6 +40,7 @@ NOINLINE void heap_displace_runs(struct heap *heap, struct kept_run run)
         old[count++] = heap_remove_run(heap, 0);
     heap_push_run(heap, run);
     while (count > 0) give_run(old[--count]);
+    hand_over_counts(heap);
 }
 
 NOINLINE void heap_want_run(struct heap *heap, unsigned units)

@@ -27,7 +27,7 @@ enum { FREES_WITHOUT_HEAP = 32 };
 /* true = more is left to do. */
 static bool follow_clock(void)
 {
-    if (background_poll() && likely(!load_relaxed(&reclaim_request))) return false;
+    if (background_poll() && likely(load_relaxed(&reclaim_request) != REQUEST_MADE)) return false;
     return reclaim_poll();
 }
 

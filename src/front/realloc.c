@@ -39,27 +39,38 @@ static NOINLINE void *move_down(void *p, size_t size)
     return p;
 }
 
+/* Where there is no room for a copy it ends earlier. */
+static NOINLINE void *large_move_down(void *p, struct tag tag, size_t size)
+{
+    int saved = errno;
+    void *q = move(p, size, size);
+    if (q) return q;
+    (void)large_resize(p, tag, size, true);
+    errno = saved;
+    return p;
+}
+
 /* When there is no room for a copy beside the block, memory given back meanwhile may do for what it grows by. */
 static NOINLINE void *large_move_up(void *p, struct tag tag, size_t usable, size_t size)
 {
     int saved = errno;
     void *q = move(p, usable, size);
     if (q) return q;
-    q = large_resize(p, tag, size);
+    q = large_resize(p, tag, size, true);
     if (q) errno = saved;
     return q;
 }
 
 static void *large_realloc(void *p, struct tag tag, size_t usable, size_t size)
 {
-    void *q = size > SMALL_SIZE_MAX ? large_resize(p, tag, size) : NULL;
+    void *q = large_resize(p, tag, size, false);
     pressure_poll();
     if (q) {
         front_poll_after_resize();
         return q;
     }
     if (stays(usable, size)) return p;
-    return usable < size ? large_move_up(p, tag, usable, size) : move_down(p, size);
+    return usable < size ? large_move_up(p, tag, usable, size) : large_move_down(p, tag, size);
 }
 
 /* Not a live block of ours. */

@@ -204,11 +204,6 @@ static bool has_rights(const struct rights *r, const struct rights *wanted)
            (wanted->capabilities & ~r->capabilities) == 0;
 }
 
-bool os_thread_has_rights(void)
-{
-    return may_outlive_rights;
-}
-
 bool os_thread_outlives_rights(void)
 {
     struct rights of_process;

@@ -62,7 +62,4 @@ INTERNAL bool os_thread_sleep_shows(void);
  * elsewhere, or has given itself a seccomp filter that holds for it, too. */
 INTERNAL bool os_thread_outlives_rights(void);
 
-/* By that thread: true = it has rights that the process may give up, so it should ask that often. */
-INTERNAL bool os_thread_has_rights(void);
-
 #endif

@@ -38,7 +38,7 @@ enum {
 
 static struct os_thread background;
 static uint32_t background_stop;      /* 1 = it shall end */
-static uint64_t background_seen_ms;   /* its last round */
+static uint64_t background_seen_ms;   /* its last look around */
 static uint64_t background_next_ms;   /* no start before, as a rule, */
 static uint32_t background_rests;     /* 1 = unless there is work: it ended for want of that */
 
@@ -75,14 +75,15 @@ static bool shall_end(void)
     return load_acquire(&background_stop) || os_thread_outlives_rights();
 }
 
-/* Until the next round, and not past the next look at the group, which may have made the delay shorter, or at rights.
- * false = the thread shall end. */
+/* Until the next round, in steps: the delay may become shorter meanwhile, the thread unwanted, and a request come, also
+ * from another process, which can wake nobody. false = the thread shall end. */
 static bool sleep_for_round(void)
 {
     uint64_t slept = 0;
     for (uint64_t round = round_ms(); slept < round; round = round_ms()) {
-        uint64_t step = round - slept;
-        if (step > LOOK_MS && (pressure_has_group() || os_thread_has_rights())) step = LOOK_MS;
+        uint64_t step = round - slept < LOOK_MS ? round - slept : LOOK_MS;
+        store_relaxed(&background_seen_ms, os_now_ms());
+        if (load_relaxed(&reclaim_request) == REQUEST_MADE || !is_wanted()) break;
         os_wait_for(&background_stop, 0, step);
         if (shall_end()) return false;
         look_at_group();
@@ -104,7 +105,6 @@ static int background_main(bool alone)
     keep_attend(true);
     heap_allow_files(true);
     while (is_of_use(idle)) {
-        store_relaxed(&background_seen_ms, os_now_ms());
         if (!sleep_for_round()) break;
         bool some = reclaim_round(&background_stop);
         some |= arena_collapse() > 0;

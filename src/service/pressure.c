@@ -90,11 +90,6 @@ void pressure_forget(void)
     store_relaxed(&group_shortness, MEMORY_ENOUGH);
 }
 
-bool pressure_has_group(void)
-{
-    return load_relaxed(&group_limit) != SIZE_MAX;
-}
-
 /* From what hakmem itself holds. Not all of that was touched, so for the group it is no more than a hint. */
 static enum shortness own_shortness(void)
 {

@@ -18,9 +18,6 @@ INTERNAL void pressure_look(void);
 /* Nobody looks any more: what was seen last counts no longer. */
 INTERNAL void pressure_forget(void);
 
-/* true = when last looked at, the group had a limit. */
-INTERNAL bool pressure_has_group(void);
-
 /* The purge delay as it counts now: a tenth of it when memory gets short, 0 when it is all but gone. Looks at words and
  * at what is held. */
 INTERNAL uint64_t pressure_delay(uint64_t delay);

@@ -16,7 +16,7 @@
 
 enum { BURST_DELAY_MAX_MS = 10000 }; /* who wants memory kept for longer wants it kept in bursts, too */
 
-uint32_t reclaim_request;     /* shared; who takes it does the work */
+uint32_t reclaim_request;
 
 static uint64_t next_tick_ms; /* shared; who moves it does the work */
 static uint32_t stage;        /* shared, enum stage: steps are left of it, for anybody */
@@ -68,8 +68,11 @@ static bool take_step(enum stage now)
 /* true = the request was there, and this thread has followed it. */
 static bool request_followed(void)
 {
-    if (likely(load_relaxed(&reclaim_request) == 0) || exchange_relaxed(&reclaim_request, 0) == 0) return false;
+    uint32_t made = REQUEST_MADE, at_work = REQUEST_AT_WORK;
+    if (likely(load_relaxed(&reclaim_request) != REQUEST_MADE)) return false;
+    if (!swap_if_acquire(&reclaim_request, &made, REQUEST_AT_WORK)) return false;
     (void)reclaim_all();
+    (void)swap_if_seq(&reclaim_request, &at_work, 0);
     return true;
 }
 

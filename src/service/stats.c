@@ -123,6 +123,13 @@ COLD void stats_collect(struct stats *stats)
     total->records = record_bytes();
 }
 
+/* What was counted at two moments may be more than all. */
+COLD size_t stats_arena_free(const struct stats *stats)
+{
+    size_t in_use = stats->total.live - stats->mapping_live;
+    return in_use < stats->arena_bytes ? stats->arena_bytes - in_use : 0;
+}
+
 /* ---- the screen ---- */
 
 static void print_bytes(const char *name, size_t bytes, const char *meaning)

@@ -35,6 +35,9 @@ struct stats {
 
 INTERNAL void stats_collect(struct stats *stats);
 
+/* Of what it collected: bytes of the arena in which no block lives. */
+INTERNAL size_t stats_arena_free(const struct stats *stats);
+
 /* One screen on standard error. */
 INTERNAL void stats_print(void);
 

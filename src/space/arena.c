@@ -182,16 +182,11 @@ static bool fill_huge(struct superslab *s, uint32_t run)
     return done;
 }
 
-static void count_run(size_t size, unsigned units)
+/* times: 1 or -1 */
+static void count_run(size_t size, unsigned units, int times)
 {
-    counter_add(&arena.runs.live, size);
-    counter_add(&arena.runs.slack, units * (size_t)UNIT_SIZE - size);
-}
-
-static void uncount_run(size_t size, unsigned units)
-{
-    counter_add(&arena.runs.live, 0 - size);
-    counter_add(&arena.runs.slack, size - units * (size_t)UNIT_SIZE);
+    counter_add(&arena.runs.live, (size_t)times * size);
+    counter_add(&arena.runs.slack, (size_t)times * (units * (size_t)UNIT_SIZE - size));
 }
 
 /* size 0 = they are not for a block. */
@@ -215,7 +210,7 @@ ALWAYS_INLINE bool take_counted(unsigned count, bool dense, size_t size, struct 
     hand_out(s, count, run, dense);
     if (fill) span->present = fill_huge(s, run);
     if (size > 0) {
-        count_run(size, count);
+        count_run(size, count, 1);
         counter_add(&arena.runs.mallocs, 1);
     }
     lock_release(&arena_lock);
@@ -317,7 +312,7 @@ bool arena_take_long(unsigned count, size_t size, bool dense, bool grow, struct 
             count_taken(part.count, bit_count(dirty[i]));
             superslab_change(s, s->occupied | part.units, s->dirty & ~part.units);
         }
-        count_run(size, count);
+        count_run(size, count, 1);
         counter_add(&arena.runs.mallocs, 1);
     }
     lock_release(&arena_lock);
@@ -332,7 +327,7 @@ ALWAYS_INLINE void give_counted(uintptr_t base, uint32_t record, unsigned count,
     lock_acquire(&arena_lock);
     counter_add(&arena.burst_units, count);
     if (size > 0) {
-        uncount_run(size, count);
+        count_run(size, count, -1);
         counter_add(&arena.runs.frees, 1);
     }
     while (count > 0) {
@@ -358,8 +353,18 @@ void arena_give_run(uintptr_t base, uint32_t record, unsigned count, size_t size
 void arena_recount_run(size_t size, unsigned units, size_t new_size, unsigned new_units)
 {
     lock_acquire(&arena_lock);
-    uncount_run(size, units);
-    count_run(new_size, new_units);
+    count_run(size, units, -1);
+    count_run(new_size, new_units, 1);
+    lock_release(&arena_lock);
+}
+
+void arena_add_counts(const struct run_counters *counted)
+{
+    lock_acquire(&arena_lock);
+    counter_add(&arena.runs.live, counted->live);
+    counter_add(&arena.runs.slack, counted->slack);
+    counter_add(&arena.runs.mallocs, counted->mallocs);
+    counter_add(&arena.runs.frees, counted->frees);
     lock_release(&arena_lock);
 }
 

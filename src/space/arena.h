@@ -86,6 +86,9 @@ INTERNAL bool arena_extend(uint32_t record, unsigned count, unsigned more);
 /* A block's size changes, or its units, or both. */
 INTERNAL void arena_recount_run(size_t size, unsigned units, size_t new_size, unsigned new_units);
 
+/* What a heap has counted joins what was counted here. */
+INTERNAL void arena_add_counts(const struct run_counters *counted);
+
 /* Gives the addresses of chunks back of which nothing is handed out, where a mapping found no room, and the charge for
  * free ends of the others, where it counts. Returns bytes. */
 INTERNAL size_t arena_release(void);

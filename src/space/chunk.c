@@ -14,14 +14,11 @@
 #define CHUNK_SIZE_MAX (UINT64_C(1) << 30)
 #define COMMIT_MAX (UINT64_C(64) << 20)
 #define GUARD_SIZE ((size_t)SUPERSLAB_SIZE) /* before a chunk of full size, never accessible: who writes there faults */
-enum {
-    CHUNK_FOR_LONG = 4, /* a chunk is made for a long run only if this many would fit */
-    CHUNK_SHARE = 16,   /* a chunk has at most this part of a limited address space */
-};
+enum { CHUNK_SHARE = 16 }; /* a chunk has at most this part of a limited address space */
 
 struct chunk *chunk_of_block[RECORD_BLOCKS];
 static uint32_t room_block; /* chunks below it have no unused SuperSlab */
-static uint32_t last_block; /* highest record block that is a chunk's */
+uint32_t chunk_last_block;
 
 static size_t guard_before(size_t size)
 {
@@ -55,7 +52,7 @@ static size_t superslabs_of(size_t units)
 static struct chunk *chunk_again(size_t units)
 {
     struct chunk *best = NULL;
-    for (uint32_t block = 1; block <= last_block; block++) {
+    for (uint32_t block = 1; block <= chunk_last_block; block++) {
         struct chunk *c = chunk_of_block[block];
         if (!c || c->size > 0 || c->capacity < units) continue;
         if (!best || c->capacity < best->capacity) best = c;
@@ -98,7 +95,7 @@ COLD void arena_start(void)
 {
     if (option_get(OPTION_thp) != THP_ALWAYS) return;
     lock_acquire(&arena_lock);
-    for (uint32_t block = 1; block <= last_block; block++)
+    for (uint32_t block = 1; block <= chunk_last_block; block++)
         if (chunk_of_block[block]) allow_huge_by_option(chunk_of_block[block]);
     lock_release(&arena_lock);
 }
@@ -121,13 +118,13 @@ COLD static bool chunk_try(size_t size)
     allow_huge_by_option(c);
     uint32_t block = c->record >> RECORD_INDEX_BITS;
     store_release(&chunk_of_block[block], c);
-    if (block > last_block) store_relaxed(&last_block, block);
+    if (block > chunk_last_block) store_relaxed(&chunk_last_block, block);
     note_room(c);
     return true;
 }
 
-/* A sixteenth of a limited address space at a time; smaller when the system refuses, but at least `size_min`. */
-COLD static bool chunk_add(size_t size_min)
+/* A sixteenth of a limited address space at a time; smaller when the system refuses. */
+COLD bool chunk_add(size_t size_min)
 {
     size_t limit = os_address_limit();
     size_t size = CHUNK_SIZE_MAX;
@@ -205,7 +202,7 @@ static uint32_t missing_units(size_t bytes)
     return units >= SUPERSLAB_UNITS ? 0 : ~bit_run(0, units);
 }
 
-static size_t superslab_length(const struct chunk *c, uint32_t index)
+size_t chunk_superslab_length(const struct chunk *c, uint32_t index)
 {
     size_t rest = c->size - index * (size_t)SUPERSLAB_SIZE;
     return rest < SUPERSLAB_SIZE ? rest : SUPERSLAB_SIZE;
@@ -214,11 +211,10 @@ static size_t superslab_length(const struct chunk *c, uint32_t index)
 /* Of the first `count` SuperSlabs. */
 static size_t bytes_of(const struct chunk *c, uint32_t count)
 {
-    return count > 0 ? (count - 1) * (size_t)SUPERSLAB_SIZE + superslab_length(c, count - 1) : 0;
+    return count > 0 ? (count - 1) * (size_t)SUPERSLAB_SIZE + chunk_superslab_length(c, count - 1) : 0;
 }
 
-/* Makes `count` more SuperSlabs usable. false = the system refuses. */
-static bool chunk_use(struct chunk *c, unsigned count)
+bool chunk_use(struct chunk *c, unsigned count)
 {
     uint32_t last = c->used + count - 1;
     if (!chunk_commit(c, bytes_of(c, last + 1))) return false;
@@ -226,7 +222,7 @@ static bool chunk_use(struct chunk *c, unsigned count)
         struct superslab *s = &c->superslabs[i];
         s->base = c->base + i * (uintptr_t)SUPERSLAB_SIZE;
         s->record = c->record + i * SUPERSLAB_UNITS;
-        s->occupied = missing_units(superslab_length(c, i));
+        s->occupied = missing_units(chunk_superslab_length(c, i));
         s->whole = s->occupied == 0;
     }
     store_release(&c->used, last + 1);
@@ -235,9 +231,19 @@ static bool chunk_use(struct chunk *c, unsigned count)
 
 static struct chunk *chunk_with_room(void)
 {
-    for (; room_block <= last_block; room_block++) {
+    for (; room_block <= chunk_last_block; room_block++) {
         struct chunk *c = chunk_of_block[room_block];
         if (c && c->used < c->total) return c;
+    }
+    return NULL;
+}
+
+/* For what it has left nothing is asked of the system. */
+COLD static struct chunk *chunk_with_rest(void)
+{
+    for (uint32_t block = room_block; block <= chunk_last_block; block++) {
+        struct chunk *c = chunk_of_block[block];
+        if (c && c->used < c->total && c->committed >= bytes_of(c, c->used + 1)) return c;
     }
     return NULL;
 }
@@ -246,8 +252,11 @@ struct superslab *chunk_next_superslab(void)
 {
     struct chunk *c = chunk_with_room();
     if (!c && chunk_add(UNIT_SIZE)) c = chunk_with_room();
-    if (!c || !chunk_use(c, 1)) return NULL;
-    return &c->superslabs[c->used - 1];
+    if (c && !chunk_use(c, 1)) {
+        c = chunk_with_rest();
+        if (c && !chunk_use(c, 1)) return NULL;
+    }
+    return c ? &c->superslabs[c->used - 1] : NULL;
 }
 
 /* ---- giving up ---- */
@@ -256,7 +265,10 @@ struct superslab *chunk_next_superslab(void)
 static uint32_t superslabs_in_use(const struct chunk *c)
 {
     uint32_t count = c->used;
-    while (count > 0 && c->superslabs[count - 1].occupied == missing_units(superslab_length(c, count - 1))) count--;
+    for (; count > 0; count--) {
+        uint32_t missing = missing_units(chunk_superslab_length(c, count - 1));
+        if (c->superslabs[count - 1].occupied != missing) break;
+    }
     return count;
 }
 
@@ -306,7 +318,7 @@ COLD size_t chunk_give_up_free(void)
 {
     size_t bytes = 0;
     bool charged = os_memory_is_charged();
-    for (uint32_t block = 1; block <= last_block; block++) {
+    for (uint32_t block = 1; block <= chunk_last_block; block++) {
         struct chunk *c = chunk_of_block[block];
         if (!c || c->size == 0) continue;
         uint32_t count = superslabs_in_use(c);
@@ -339,7 +351,7 @@ COLD static void tag_unused(const struct chunk *c)
 
 COLD void chunk_narrow(size_t limit)
 {
-    for (uint32_t block = 1; block <= last_block; block++) {
+    for (uint32_t block = 1; block <= chunk_last_block; block++) {
         struct chunk *c = chunk_of_block[block];
         if (!c || c->size == 0) continue;
         if (c->committed == 0) {
@@ -368,97 +380,14 @@ bool chunk_has(uint32_t record)
     return c && record - c->record < c->used * SUPERSLAB_UNITS;
 }
 
-/* ---- stretches for long runs ---- */
-
 void chunk_count_empty(const struct superslab *s, bool empty)
 {
     chunk_of(s->record)->empty += empty ? 1 : 0 - 1u;
 }
 
-/* Dirty ones of the first `units` units of SuperSlab `index`; -1 = some are occupied. Unused ones are clean. */
-static int dirty_in_front(const struct chunk *c, uint32_t index, unsigned units)
-{
-    if (index >= c->used) return superslab_length(c, index) >= units * (size_t)UNIT_SIZE ? 0 : -1;
-    const struct superslab *s = &c->superslabs[index];
-    uint32_t front = bit_run(0, units);
-    return s->occupied & front ? -1 : (int)bit_count(s->dirty & front);
-}
-
-/* Slides a window of whole SuperSlabs and, behind it, `tail` units over the chunk. Returns the dirty units of the
- * best place before SuperSlab `end`, and the index of its first SuperSlab; -1 = there is none. Where large blocks are
- * hardly touched, dirty units are no gain, and the first place does. */
-static int chunk_search_long(const struct chunk *c, uint32_t end, unsigned whole, unsigned tail, uint32_t *first)
-{
-    int enough = density_is_low() ? 0 : (int)(whole * SUPERSLAB_UNITS + tail);
-    int best = -1;
-    int sum = 0;         /* dirty units of the window */
-    unsigned length = 0; /* SuperSlabs of the window */
-    for (uint32_t i = 0; i + (tail > 0) < end && i < c->used + whole; i++) {
-        int dirty = dirty_in_front(c, i, SUPERSLAB_UNITS);
-        if (dirty < 0) {
-            sum = 0;
-            length = 0;
-            continue;
-        }
-        sum += dirty;
-        if (length == whole)
-            sum -= dirty_in_front(c, i - whole, SUPERSLAB_UNITS);
-        else
-            length++;
-        if (length < whole) continue;
-        int behind = tail > 0 ? dirty_in_front(c, i + 1, tail) : 0;
-        if (behind < 0 || sum + behind <= best) continue;
-        best = sum + behind;
-        *first = i + 1 - whole;
-        if (best >= enough) break;
-    }
-    return best;
-}
-
-/* The best place of all chunks, SuperSlabs never used included or not. NULL = there is none. */
-static struct chunk *search_long(bool grow, unsigned whole, unsigned tail, uint32_t *first)
-{
-    struct chunk *best = NULL;
-    int best_dirty = -1;
-    for (uint32_t block = 1; block <= last_block; block++) {
-        struct chunk *c = chunk_of_block[block];
-        if (!c || c->empty + (grow ? c->total - c->used : 0) < whole) continue;
-        uint32_t place = 0;
-        int dirty = chunk_search_long(c, grow ? c->total : c->used, whole, tail, &place);
-        if (dirty <= best_dirty) continue;
-        best = c;
-        best_dirty = dirty;
-        *first = place;
-    }
-    return best;
-}
-
-/* In SuperSlabs never used, too, or not. */
-static bool find_long(bool unused, unsigned count, bool grow, struct stretch *stretch)
-{
-    uint32_t first = 0;
-    unsigned whole = count / SUPERSLAB_UNITS;
-    unsigned tail = count % SUPERSLAB_UNITS;
-    struct chunk *c = search_long(unused, whole, tail, &first);
-    if (!c) return false;
-    uint32_t end = first + whole + (tail > 0);
-    stretch->unused = end > c->used ? end - c->used : 0;
-    stretch->first = &c->superslabs[first];
-    return stretch->unused == 0 || ((grow || !os_memory_is_charged()) && chunk_use(c, stretch->unused));
-}
-
-bool chunk_find_long(unsigned count, bool grow, struct stretch *stretch)
-{
-    stretch->first = NULL;
-    if (find_long(true, count, grow, stretch) || find_long(false, count, grow, stretch)) return true;
-    bool had_place = stretch->first != NULL; /* but no memory for it */
-    if (had_place || os_memory_is_charged() || !chunk_add(CHUNK_FOR_LONG * (size_t)count * UNIT_SIZE)) return false;
-    return find_long(true, count, grow, stretch);
-}
-
 bool chunk_verify(void)
 {
-    for (uint32_t block = 1; block <= last_block; block++) {
+    for (uint32_t block = 1; block <= chunk_last_block; block++) {
         const struct chunk *c = chunk_of_block[block];
         uint32_t empty = 0;
         for (uint32_t i = 0; c && i < c->used; i++) empty += c->superslabs[i].occupied == 0;
@@ -473,7 +402,7 @@ bool chunk_verify(void)
 
 void chunk_each_superslab(void (*visit)(struct superslab *s, void *context), void *context)
 {
-    for (uint32_t block = 1; block <= last_block; block++) {
+    for (uint32_t block = 1; block <= chunk_last_block; block++) {
         struct chunk *c = chunk_of_block[block];
         for (uint32_t i = 0; c && i < c->used; i++) visit(&c->superslabs[i], context);
     }
@@ -487,7 +416,7 @@ void arena_note_map(uint32_t record)
 
 COLD bool arena_contains(const void *p)
 {
-    for (uint32_t block = 1; block <= load_relaxed(&last_block); block++) {
+    for (uint32_t block = 1; block <= load_relaxed(&chunk_last_block); block++) {
         struct chunk *c = load_acquire(&chunk_of_block[block]);
         if (!c) continue;
         uintptr_t offset = (uintptr_t)p - load_relaxed(&c->base);

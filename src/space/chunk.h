@@ -1,7 +1,8 @@
 /* chunk.h - address space reserved in large pieces, and the SuperSlabs cut from it. Private to the arena.
  *
- * Uses: tagmap, record, freemap, density, option, os. Callers: arena.c, purge.c, collapse.c and limit.c only, under
- * RANK_ARENA. Block (service) publishes where the tables are.
+ * Uses: tagmap, record, freemap, density, option, os.
+ * Callers: arena.c, stretch.c, purge.c, collapse.c and limit.c only, under RANK_ARENA. Block (service) publishes where
+ * the tables are.
  *
  * Chunks shrink when the system refuses: down to a few units. Memory is committed from the front, in
  * growing steps, and its books with it, so that strict overcommit charges little, locked memory stays small, and the
@@ -83,6 +84,18 @@ INTERNAL bool superslab_forget_huge(struct superslab *s);
 /* A SuperSlab never used before, not yet in a bucket. NULL = the system refuses. */
 INTERNAL struct superslab *chunk_next_superslab(void);
 
+/* Highest record block that is a chunk's. */
+extern uint32_t chunk_last_block LINKED_AS("hak_chunk_last_block");
+
+/* A chunk more, of at least `size_min` bytes. false = the system refuses. */
+INTERNAL bool chunk_add(size_t size_min);
+
+/* Makes `count` more of its SuperSlabs usable. false = the system refuses. */
+INTERNAL bool chunk_use(struct chunk *c, unsigned count);
+
+/* In bytes: the last one of a chunk may be short. */
+INTERNAL size_t chunk_superslab_length(const struct chunk *c, uint32_t index);
+
 /* SuperSlabs that lie one behind the other, for a long run. */
 struct stretch {
     struct superslab *first; /* the others follow in the array, and in memory */
@@ -90,7 +103,7 @@ struct stretch {
 };
 
 /* A stretch whose first `count` units are free, where the most of them are dirty. What a chunk has committed stays
- * charged: where that counts, it is made more only if `grow` says so. false = there is none. */
+ * charged: where that counts, it is made more only if `grow` says so. false = there is none. In stretch.c. */
 INTERNAL bool chunk_find_long(unsigned count, bool grow, struct stretch *stretch);
 
 /* Gives the addresses of all chunks back to the system of which nothing is handed out, and of the others what is

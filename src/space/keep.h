@@ -1,6 +1,6 @@
 /* keep.h - which freed mappings are kept for the next block.
  *
- * Uses: nothing. Callers: mapping, under RANK_LARGE; background, pressure. Locks: none of its own.
+ * Uses: nothing. Callers: mapping, under RANK_LARGE; mapped, background, pressure. Locks: none of its own.
  *
  * A mapping that is kept saves page faults if the program takes it again, and stays for ever if the program falls
  * silent and nobody gives it back. So where nobody would, large ones are not kept, until the program is seen to take
@@ -11,7 +11,8 @@
 
 #include "../base/compiler.h"
 
-/* true = a freed mapping of `size` bytes is worth keeping beside `kept` others, of `kept_bytes`. */
+/* true = a freed mapping of `size` bytes is worth keeping beside `kept` others, of `kept_bytes` with the used room of
+ * live ones. */
 INTERNAL bool keep_is_wise(size_t size, unsigned kept, size_t kept_bytes, uint64_t now_ms);
 
 /* true = so much is too much to keep where nobody attends to it. Also without the lock, as a hint. */

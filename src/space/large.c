@@ -9,6 +9,7 @@
 #include "density.h"
 #include "mapping.h"
 
+#define LARGE_SIZE_MIN (SMALL_SIZE_MAX + (size_t)1)
 #define RUN_SIZE_MAX ((size_t)LONG_UNITS_MAX * UNIT_SIZE)
 
 enum { SPARSE_TURNS = 4 };
@@ -90,7 +91,7 @@ void *large_alloc(size_t size, size_t alignment, bool zeroed)
     void *p = NULL;
     bool run = size <= RUN_SIZE_MAX && alignment <= UNIT_SIZE;
     if (run) p = run_alloc(size, zeroed, false);
-    if (!p) p = mapping_alloc(size < UNIT_SIZE + 1 ? UNIT_SIZE + 1 : size, alignment, zeroed);
+    if (!p) p = mapping_alloc(size < LARGE_SIZE_MIN ? LARGE_SIZE_MIN : size, alignment, zeroed);
     if (!p && run && size > SUPERSLAB_SIZE) p = run_alloc(size, zeroed, true); /* there is no better place */
     return p;
 }
@@ -143,13 +144,16 @@ static void *run_become_mapping(struct large *l, size_t size)
     return to;
 }
 
-void *large_resize(void *p, struct tag tag, size_t size)
+void *large_resize(void *p, struct tag tag, size_t size, bool insist)
 {
     struct large *l = large_at(tag.record);
+    if (size < LARGE_SIZE_MIN) {
+        if (!insist) return NULL;
+        size = LARGE_SIZE_MIN;
+    }
     size = align_up(size, os_page_size());
     if (size == l->size) return p;
-    if (tag_offset(tag) == TAG_MAPPING) return mapping_resize(l, size);
-    if (size <= SMALL_SIZE_MAX) return NULL;
+    if (tag_offset(tag) == TAG_MAPPING) return mapping_resize(l, size, insist);
     if (size <= RUN_SIZE_MAX && run_resize(l, size)) return p;
     return size > l->size && size > SUPERSLAB_SIZE ? run_become_mapping(l, size) : NULL;
 }

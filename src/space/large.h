@@ -8,7 +8,7 @@
  *
  * I1  a mapping's record has start == the block's address; the tag of the unit there carries the record
  * I2  kept_bytes is the sum of the kept mappings' sizes; above its bound only while the system refuses to
- *     unmap
+ *     unmap. used_room is what lies behind live blocks and has memory of the last block there
  */
 #ifndef HAK_SPACE_LARGE_H
 #define HAK_SPACE_LARGE_H
@@ -27,10 +27,13 @@ struct large {
     size_t map_size;
     struct list link;   /* mappings: live or kept */
     uint32_t number;    /* of this record */
-    uint32_t units;     /* runs: how many */
-    uint32_t kept_tick; /* kept mappings: the tick in which they were freed, or were refused to the system */
-    uint32_t zeroed;    /* runs: the block was to read as zero, and so will the next one of its kind; kept mappings: the
-                           system took their memory and refused to unmap them */
+    uint32_t units;     /* runs: how many; live mappings: behind so many the last block has left no memory */
+    uint32_t kept_tick; /* mappings: the tick in which they were kept, or their block was seen to grow into used room */
+    union {
+        uint32_t zeroed; /* runs: the block was to read as zero, and so will the next one of its kind; kept mappings:
+                            the system took their memory and refused to unmap them */
+        uint32_t seen;   /* live mappings: units of the block at the last tick */
+    };
 };
 
 ALWAYS_INLINE struct large *large_at(uint32_t number)
@@ -88,18 +91,27 @@ INTERNAL bool large_holds(const void *p);
 /* Usable size; 0 = p is not the start of a live block. */
 INTERNAL size_t large_usable_size(const void *p, struct tag tag);
 
-/* Resizes in place, or by moving the mapping; a run that is outgrown becomes a mapping. NULL = cannot, p is as it was.
- * p must be live. */
-INTERNAL void *large_resize(void *p, struct tag tag, size_t size);
+/* Resizes in place, or by moving the mapping; a run that is outgrown becomes a mapping. NULL = cannot, or a block
+ * elsewhere would be better; then p is as it was. Who has found none insists, and what is too small for a large block
+ * leaves as little as one has. p must be live. */
+INTERNAL void *large_resize(void *p, struct tag tag, size_t size, bool insist);
 
-/* Gives kept mappings back: those that were idle for a tick, or all. Returns bytes, those included of which the system
- * took the memory alone. */
+/* Bytes behind the block of a mapping that have memory of the last block there. */
+ALWAYS_INLINE size_t large_used_room(const struct large *l)
+{
+    size_t end = l->units * (size_t)UNIT_SIZE;
+    if (end > l->map_size) end = l->map_size;
+    return end > l->size ? end - l->size : 0;
+}
+
+/* Gives kept mappings back, and the memory of used room: what was idle for a tick, or all. Returns bytes, those
+ * included of which the system took the memory alone. */
 INTERNAL size_t large_purge(bool all);
 
 /* All of them, if they are too many to be kept where nobody looks after them any more. Returns bytes. */
 INTERNAL size_t large_purge_left(uint64_t now_ms);
 
-/* Hints without a lock: some freed mapping is kept; bytes of all that are; large_purge_left() has something to do. */
+/* Hints without a lock: large_purge() has something to do; how many bytes; large_purge_left() has something to do. */
 INTERNAL bool large_has_kept(void);
 INTERNAL size_t large_kept_bytes(void);
 INTERNAL bool large_has_much_kept(void);

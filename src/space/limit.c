@@ -82,6 +82,12 @@ static void look_at_mark(size_t before, size_t after)
     or_relaxed(&limits.passed, CROSSED_GROUP);
 }
 
+static void look_at(size_t before, size_t after)
+{
+    look_at_soft(before, after);
+    look_at_mark(before, after);
+}
+
 static bool fits(size_t before, size_t more)
 {
     return before <= limits.hard && more <= limits.hard - before;
@@ -97,18 +103,26 @@ bool limit_allows(size_t more)
     if (likely(!limit_is_set()) || more == 0) return true;
     size_t before = held_bytes();
     if (!fits(before, more)) return false;
-    look_at_soft(before, before + more);
-    look_at_mark(before, before + more);
+    look_at(before, before + more);
     return true;
 }
 
 bool limit_map(size_t more)
 {
     lock_acquire(&arena_lock);
-    bool done = limit_allows(more);
+    bool done = limit_has_room(more);
     if (done) limits.mapped += more;
     lock_release(&arena_lock);
     return done;
+}
+
+void limit_mapped(size_t more)
+{
+    if (likely(!limit_is_set())) return;
+    lock_acquire(&arena_lock);
+    size_t after = held_bytes();
+    look_at(after > more ? after - more : 0, after);
+    lock_release(&arena_lock);
 }
 
 void limit_unmap(size_t less)

@@ -1,6 +1,7 @@
 /* limit.h - how much memory the process may hold, asked before it grows.
  *
- * Uses: chunk (the arena's sums), record. Callers: arena, mapping; service sets the limits and follows a crossing.
+ * Uses: chunk (the arena's sums), record.
+ * Callers: arena, mapping, mapped; service sets the limits and follows a crossing.
  * Locks: RANK_ARENA: so that what is asked for and what is counted cannot drift apart between threads.
  *
  * What is held: units that are handed out or dirty, mappings with their room to grow, live or kept, and bookkeeping as
@@ -39,6 +40,11 @@ ALWAYS_INLINE bool limit_is_set(void)
     return load_relaxed(&limits.is_set);
 }
 
+ALWAYS_INLINE bool limit_is_hard(void)
+{
+    return load_relaxed(&limits.hard) != SIZE_MAX;
+}
+
 ALWAYS_INLINE bool limit_is_passed(void)
 {
     return load_relaxed(&limits.passed);
@@ -53,14 +59,18 @@ INTERNAL void limit_set_group(size_t group);
 /* What could be given back was, after CROSSED_GROUP: sets the next mark. */
 INTERNAL void limit_follow_group(void);
 
-/* true = `more` bytes may be held. Under arena_lock. */
+/* true = `more` bytes may be held, and will be. Under arena_lock. */
 INTERNAL bool limit_allows(size_t more);
 
 /* The same and does not count as crossing a limit, for what would only be welcome. Under arena_lock. */
 INTERNAL bool limit_has_room(size_t more);
 
-/* Counts `more` bytes of mappings. false = they may not be held, and nothing was counted. */
+/* Counts `more` bytes that are to be mapped. false = they may not be held, and nothing was counted. */
 INTERNAL bool limit_map(size_t more);
+
+/* They are: a limit that they cross is crossed now, since the system could have refused. */
+INTERNAL void limit_mapped(size_t more);
+
 INTERNAL void limit_unmap(size_t less);
 
 /* In the child of a fork: so much is mapped. */

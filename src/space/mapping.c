@@ -14,6 +14,7 @@
 #include "limit.h"
 
 #define HUGE_SIZE_MIN ((size_t)4 << 20)
+#define ROOM_PART ((size_t)8 << 20)
 
 struct lock large_lock = {.rank = RANK_LARGE};
 
@@ -74,14 +75,26 @@ static void unpublish(struct large *l)
 static void count_mapping(const struct large *l, bool add)
 {
     size_t slack = l->map_size - l->size;
+    size_t used = large_used_room(l);
     mapped.live_bytes += add ? l->size : 0 - l->size;
     mapped.slack_bytes += add ? slack : 0 - slack;
+    store_relaxed(&mapped.used_room, mapped.used_room + (add ? used : 0 - used));
+}
+
+/* Under large_lock. */
+static void set_used_units(struct large *l, uint32_t units)
+{
+    count_mapping(l, false);
+    l->units = units;
+    count_mapping(l, true);
 }
 
 static void enter_live(struct large *l)
 {
     publish(l, TAG_MAPPING);
     lock_acquire(&large_lock);
+    l->kept_tick = mapped.tick;
+    l->seen = large_units(l->size);
     list_push_front(&mapped.live, &l->link);
     mapped.count++;
     mapped.mallocs++;
@@ -117,10 +130,13 @@ static void kept_leave(struct large *l)
     store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
 }
 
-/* Three quarters of it are filled; by a block that grows, one. */
+/* Three quarters of it are filled; by a block that grows, one, or what it will: where addresses cost nothing, memory
+ * that it has left for two ticks goes back. */
 static bool is_used_by(const struct large *l, const struct shape *shape)
 {
-    return l->size >= shape->size && l->size - shape->size <= l->size / 4 * (shape->grows ? 3 : 1);
+    if (l->size < shape->size) return false;
+    if (shape->room > shape->size && l->start == l->map_base && !limit_is_hard()) return true;
+    return l->size - shape->size <= l->size / 4 * (shape->grows ? 3 : 1);
 }
 
 /* Picks the smallest kept mapping that the request fills. An aligned one is there when the system did not take it. */
@@ -156,6 +172,7 @@ static bool map_fresh(struct large *l, const struct shape *shape)
     l->map_size = map_size;
     l->start = align_up(base, shape->alignment);
     l->size = shape->size;
+    limit_mapped(map_size);
     return true;
 }
 
@@ -209,6 +226,13 @@ static void mapping_be_dense(struct large *l, uintptr_t from)
     os_allow_huge((void *)l->map_base, l->map_size, allow);
 }
 
+/* Shorter ones are not advised. */
+static void be_advised(const struct large *l)
+{
+    if (l->map_size >= SUPERSLAB_SIZE)
+        os_allow_huge((void *)l->map_base, l->map_size, option_get(OPTION_thp) == THP_ALWAYS);
+}
+
 static void *mapping_make(const struct shape *shape, bool zeroed)
 {
     struct large *l = kept_take(shape);
@@ -218,11 +242,12 @@ static void *mapping_make(const struct shape *shape, bool zeroed)
     else if (zeroed && !os_purge((void *)l->start, l->size))
         __builtin_memset((void *)l->start, 0, l->size);
     if (!l) return NULL;
+    l->units = fresh || l->zeroed || l->start != l->map_base ? 0 : large_units(l->map_size);
     if (shape->grows) l->size = shape->size; /* what lies behind is room */
     if (shape->huge && fresh)
         mapping_be_dense(l, l->start);
-    else if (fresh && l->map_size >= SUPERSLAB_SIZE)
-        os_allow_huge((void *)l->map_base, l->map_size, option_get(OPTION_thp) == THP_ALWAYS);
+    else if (fresh)
+        be_advised(l);
     enter_live(l);
     return (void *)l->start;
 }
@@ -278,7 +303,7 @@ static size_t mapping_release(struct large *l)
 static bool worth_keeping(const struct large *l, uint64_t now_ms)
 {
     if (l->map_size != l->size) return false; /* aligned ones are rare */
-    return keep_is_wise(l->map_size, mapped.kept_count, mapped.kept_bytes, now_ms);
+    return keep_is_wise(l->map_size, mapped.kept_count, mapped.kept_bytes + mapped.used_room, now_ms);
 }
 
 void mapping_free(struct large *l)
@@ -312,21 +337,56 @@ static struct large *kept_pop_idle(bool all)
     return l;
 }
 
+/* A block that fills an eighth of its used room from one tick to the next will soon need the rest. Under large_lock. */
+static void look_at_rooms(void)
+{
+    if (mapped.used_room == 0) return;
+    for (struct list *i = list_first(&mapped.live); i != &mapped.live; i = i->next) {
+        struct large *l = container_of(i, struct large, link);
+        uint32_t units = large_units(l->size);
+        size_t grown = units > l->seen ? (units - l->seen) * (size_t)UNIT_SIZE : 0;
+        if (grown >= large_used_room(l) / 8) l->kept_tick = mapped.tick;
+        l->seen = units;
+    }
+}
+
+/* The last part of a room that is idle, never a page of the block. The owner waits meanwhile, should it want the room:
+ * so it is a part. Returns bytes. */
+static size_t purge_room(bool all)
+{
+    size_t bytes = 0;
+    if (load_relaxed(&mapped.used_room) == 0) return 0;
+    lock_acquire(&large_lock);
+    for (struct list *i = list_first(&mapped.live); bytes == 0 && i != &mapped.live; i = i->next) {
+        struct large *l = container_of(i, struct large, link);
+        size_t used = large_used_room(l);
+        if (used == 0 || (!all && mapped.tick - l->kept_tick < 2)) continue;
+        size_t left = used > ROOM_PART ? align_up(l->size + used - ROOM_PART, UNIT_SIZE) : l->size;
+        bytes = l->size + used - left;
+        (void)os_purge((void *)(l->start + left), bytes); /* what is refused is tried no more */
+        set_used_units(l, (uint32_t)(left / UNIT_SIZE));
+    }
+    lock_release(&large_lock);
+    return bytes;
+}
+
 size_t large_purge(bool all)
 {
     size_t bytes = 0;
     lock_acquire(&large_lock);
     mapped.tick++;
+    look_at_rooms();
     unsigned left = mapped.kept_count; /* a mapping that cannot be unmapped comes back: once round */
     lock_release(&large_lock);
     for (struct large *l; left > 0 && (l = kept_pop_idle(all)); left--) bytes += mapping_release(l);
+    for (size_t part; (part = purge_room(all)) > 0;) bytes += part;
     return bytes;
 }
 
 size_t large_purge_left(uint64_t now_ms)
 {
     lock_acquire(&large_lock);
-    bool left = keep_is_left(mapped.kept_bytes, now_ms);
+    bool left = keep_is_left(mapped.kept_bytes + mapped.used_room, now_ms);
     lock_release(&large_lock);
     return left ? large_purge(true) : 0;
 }
@@ -337,6 +397,8 @@ static void mapping_set(struct large *l, uintptr_t base, size_t size, size_t map
 {
     lock_acquire(&large_lock);
     count_mapping(l, false);
+    uint32_t end = (uint32_t)(l->map_size / UNIT_SIZE);
+    if (map_size > l->map_size && l->units > end) l->units = end; /* behind it all is new */
     l->start = l->map_base = base;
     l->size = size;
     l->map_size = map_size;
@@ -362,7 +424,9 @@ static bool mapping_move(struct large *l, size_t size, size_t room)
     uintptr_t to = place_to_grow(room, spare ? SUPERSLAB_SIZE : os_page_size());
     if (!to) return false;
     lock_acquire(&large_lock);
+    uint32_t used_units = l->units;
     list_remove(&l->link); /* it has no tag for a while: who walks the list must not meet it */
+    set_used_units(l, 0);
     lock_release(&large_lock);
     uintptr_t from = l->start;
     unpublish(l);
@@ -370,6 +434,7 @@ static bool mapping_move(struct large *l, size_t size, size_t room)
     if (moved) mapping_set(l, to, size, room);
     publish(l, TAG_MAPPING);
     lock_acquire(&large_lock);
+    if (!moved) set_used_units(l, used_units);
     list_push_front(&mapped.live, &l->link);
     lock_release(&large_lock);
     if (tagmap.windowed) tagmap_set(align_down(moved ? from : to, UNIT_SIZE), 1, TAG_NONE, 0); /* still ours */
@@ -381,13 +446,16 @@ static bool mapping_grow(struct large *l, size_t size, size_t room)
     size_t more = room - l->map_size;
     if (!limit_map(more)) return false;
     enum remap_result result = os_remap((void *)l->map_base, l->map_size, room);
-    if (result == REMAP_DONE) {
+    bool done = result == REMAP_DONE;
+    if (done)
         mapping_set(l, l->map_base, size, room);
-        return true;
-    }
-    bool moved = result == REMAP_NO_ROOM && mapping_move(l, size, room);
-    if (!moved) limit_unmap(more);
-    return moved;
+    else
+        done = result == REMAP_NO_ROOM && mapping_move(l, size, room);
+    if (done)
+        limit_mapped(more);
+    else
+        limit_unmap(more);
+    return done;
 }
 
 /* Others may get the addresses at once: so they are not ours before they go. */
@@ -403,9 +471,10 @@ static bool mapping_shrink(struct large *l, size_t size)
     return done;
 }
 
-void *mapping_resize(struct large *l, size_t size)
+void *mapping_resize(struct large *l, size_t size, bool insist)
 {
-    if (l->start != l->map_base || size <= SUPERSLAB_SIZE) return NULL; /* so little: a run will do */
+    if (l->start != l->map_base) return NULL;
+    if (size <= SUPERSLAB_SIZE && !insist) return NULL; /* a run will do */
     if (size < l->size) return mapping_shrink(l, size) ? (void *)l->start : NULL;
     if (size <= l->map_size) {
         mapping_set(l, l->map_base, size, l->map_size);
@@ -415,85 +484,9 @@ void *mapping_resize(struct large *l, size_t size)
     size_t room = room_for(size);
     size_t old_size = l->map_size;
     if (!mapping_grow(l, size, room) && (room == size || !mapping_grow(l, size, size))) return NULL;
-    if (dense) mapping_be_dense(l, l->start + old_size);
+    if (dense)
+        mapping_be_dense(l, l->start + old_size);
+    else if (old_size < SUPERSLAB_SIZE)
+        be_advised(l);
     return (void *)l->start;
-}
-
-/* ---- to be looked at ---- */
-
-static bool list_holds(struct list *head, const void *p)
-{
-    for (struct list *i = list_first(head); i != head; i = i->next) {
-        const struct large *l = container_of(i, struct large, link);
-        if ((uintptr_t)p - l->map_base < l->map_size) return true;
-    }
-    return false;
-}
-
-COLD bool large_holds(const void *p)
-{
-    lock_acquire(&large_lock);
-    bool held = list_holds(&mapped.live, p) || list_holds(&mapped.kept, p);
-    lock_release(&large_lock);
-    return held;
-}
-
-bool large_has_kept(void)
-{
-    return load_relaxed(&mapped.kept_count) > 0;
-}
-
-size_t large_kept_bytes(void)
-{
-    return load_relaxed(&mapped.kept_bytes);
-}
-
-bool large_has_much_kept(void)
-{
-    return keep_is_much(large_kept_bytes(), os_now_ms());
-}
-
-static const char *verify_one(const struct large *l, uint32_t kind)
-{
-    struct tag tag = tagmap_get((void *)l->start);
-    if (tag_offset(tag) != kind || tag.record != l->number) return "large I1: tag of a mapping";
-    if (l->start < l->map_base || l->start + l->size > l->map_base + l->map_size)
-        return "large I1: block outside its mapping";
-    return NULL;
-}
-
-void mapping_usage(struct large_usage *usage)
-{
-    lock_acquire(&large_lock);
-    usage->mapping_live = mapped.live_bytes;
-    usage->mapping_slack = mapped.slack_bytes;
-    usage->mapping_count = mapped.count;
-    usage->kept = mapped.kept_bytes;
-    usage->mallocs = mapped.mallocs;
-    usage->frees = mapped.frees;
-    lock_release(&large_lock);
-}
-
-COLD void large_follow_fork(void)
-{
-    lock_acquire(&large_lock);
-    limit_set_mapped(mapped.live_bytes + mapped.slack_bytes + mapped.kept_bytes);
-    lock_release(&large_lock);
-}
-
-COLD const char *mapping_verify(void)
-{
-    const char *broken = NULL;
-    size_t kept = 0;
-    lock_acquire(&large_lock);
-    for (struct list *i = list_first(&mapped.live); !broken && i != &mapped.live; i = i->next)
-        broken = verify_one(container_of(i, struct large, link), TAG_MAPPING);
-    for (struct list *i = list_first(&mapped.kept); !broken && i != &mapped.kept; i = i->next) {
-        struct large *l = container_of(i, struct large, link);
-        broken = verify_one(l, TAG_MAPPING_KEPT);
-        kept += l->map_size;
-    }
-    if (!broken && kept != mapped.kept_bytes) broken = "large I2: kept bytes";
-    lock_release(&large_lock);
-    return broken;
 }

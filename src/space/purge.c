@@ -255,13 +255,15 @@ static size_t step_units(void)
 }
 
 /* Goes on beyond `least` units until its time is over. Under both locks. Ends: what is purged is dirty no more, and
- * where nothing can be purged it stops. */
-static void purge_down(uint64_t now_ms, size_t least)
+ * where one SuperSlab more than `refusals` cannot be purged it stops. */
+static void purge_down(uint64_t now_ms, size_t least, size_t refusals)
 {
     uint64_t start = os_now_ns();
-    size_t units = 1;
-    for (size_t sum = 0; units > 0 && arena.dirty_units > burst_kept && (sum < least || is_early(start)); sum += units)
-        units = purge_oldest() / UNIT_SIZE;
+    for (size_t sum = 0; arena.dirty_units > burst_kept && (sum < least || is_early(start));) {
+        size_t units = purge_oldest() / UNIT_SIZE;
+        if (units == 0 && refusals-- == 0) break;
+        sum += units;
+    }
     burst_purge.clean_units = arena.clean_units;
     burst_purge.at_ms = now_ms;
 }
@@ -286,7 +288,10 @@ static void purge_burst(uint64_t now_ms, bool all)
     if (!lock_try_peer(&purge_lock)) return;
     lock_acquire(&arena_lock);
     look_back_at_burst(now_ms);
-    purge_down(now_ms, all ? SIZE_MAX : step_units());
+    if (all)
+        purge_down(now_ms, SIZE_MAX, arena.units / SUPERSLAB_UNITS); /* nobody comes again: once round */
+    else
+        purge_down(now_ms, step_units(), 0);
     lock_release(&arena_lock);
     lock_release_peer(&purge_lock);
 }

@@ -15,8 +15,6 @@ enum {
     NARROW_MIN = 8 * 1024 * 1024,           /* describes 64 GiB: a limit that was set may be raised again */
 };
 
-#define FULL_SIZE (sizeof(uint64_t) << ENTRY_BITS)
-
 const uint64_t tagmap_nothing[1];
 struct tagmap tagmap = {.entries = tagmap_nothing};
 
@@ -36,14 +34,14 @@ static bool use_map(size_t size, uint32_t windowed)
 
 static bool fits_full_map(size_t limit)
 {
-    return limit / 4 >= FULL_SIZE;
+    return limit >= TAGMAP_LIMIT_MIN;
 }
 
 /* A window describes 32 times the address space that the process may have, so that mappings near each
  * other do not meet. */
 static size_t window_size(size_t limit)
 {
-    size_t size = FULL_SIZE / 64;
+    size_t size = TAGMAP_SIZE / 64;
     while (size > limit / 256 && size > WINDOW_MIN) size /= 2;
     return size;
 }
@@ -51,7 +49,7 @@ static size_t window_size(size_t limit)
 COLD bool tagmap_init(void)
 {
     size_t limit = os_address_limit();
-    if (fits_full_map(limit) && use_map(FULL_SIZE, 0)) return true;
+    if (fits_full_map(limit) && use_map(TAGMAP_SIZE, 0)) return true;
     for (size_t window = window_size(limit); window >= WINDOW_MIN; window /= 4)
         if (use_map(window, TAG_WINDOWED)) return true;
     return false;
@@ -114,7 +112,7 @@ COLD bool tagmap_narrow(size_t limit)
     bool done = window && pieces && exchange_maps(window, size, pieces);
     if (pieces) (void)os_unmap(pieces, sizeof(piece_is_writable));
     if (done)
-        (void)os_unmap((void *)(uintptr_t)full, FULL_SIZE);
+        (void)os_unmap((void *)(uintptr_t)full, TAGMAP_SIZE);
     else if (window)
         (void)os_unmap((void *)(uintptr_t)window, size);
     return done;

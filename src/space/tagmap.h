@@ -39,6 +39,10 @@ enum {
 };
 #define TAG_WINDOWED (UINT32_C(1) << 31)
 
+/* The whole map, and bytes of addresses that a process may have at least to have it: else it has a window. */
+#define TAGMAP_SIZE (sizeof(uint64_t) << (ADDRESS_BITS - UNIT_SHIFT))
+#define TAGMAP_LIMIT_MIN (4 * TAGMAP_SIZE)
+
 struct tag {
     uint32_t word;   /* W, owner, offset */
     uint32_t record;

@@ -135,8 +135,9 @@ class Bounds(unittest.TestCase):
 
 
 def latency(**lines):
-    """A latency row of one phase and call: allocator -> (p99.99, quiet maximum)."""
-    return {"cells": {n: {"status": "ok", "lines": [{"phase": "steady", "call": "free", "p9999": p, "quiet_max": longest}]}
+    """A latency row of one phase and call: allocator -> (p99.99, quiet maximum), whose median is small."""
+    return {"cells": {n: {"status": "ok", "lines": [{"phase": "steady", "call": "free", "p9999": p, "quiet_max": longest and 1,
+                                                     "quiet_worst": longest}]}
                       for n, (p, longest) in lines.items()}}
 
 
@@ -171,6 +172,14 @@ class Threads(unittest.TestCase):
     def test_rows_of_different_work_make_none(self):
         self.assertEqual(self.series(row("w-T1", command=("p", "1", "50"), hakmem=(1, 1)),
                                      row("w-T2", command=("p", "2", "99"), hakmem=(1, 1))), {})
+
+    def test_another_argument_may_be_the_number_of_threads_by_chance(self):
+        self.assertIn("w", self.series(row("w-T16", command=("p", "16", "16"), hakmem=(1, 1)), row("w-T2", command=("p", "2", "16"), hakmem=(1, 1))))
+
+    def test_work_that_each_thread_has_is_that_many_times_the_row(self):
+        alone, together = (row(f"w-T{t}", command=("p", str(t), "9"), hakmem=(1, 1)) for t in (1, 4))
+        found = self.series({**alone, "per_thread": True}, {**together, "per_thread": True})
+        self.assertEqual(found, {"w": {"hakmem": [(1, 1), (4, 4)]}})
 
     def test_rates_are_of_operations_whatever_the_work(self):
         self.assertIn("w", self.series(row("w-T1", "rate", ("p", "1", "50"), hakmem=(1, 1)), row("w-T2", "rate", ("p", "2", "9"), hakmem=(1, 1))))

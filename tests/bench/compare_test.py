@@ -84,10 +84,17 @@ class Cells(unittest.TestCase):
 
     def test_latency_is_the_median_of_each_percentile_and_the_worst_of_max(self):
         def sample(p50, worst):
-            return {"status": "ok", "peak_kib": 1, "lines": [{"phase": "steady", "call": "free", "p50": p50, "max": worst, "quiet_max": None}]}
+            return {"status": "ok", "peak_kib": 1, "lines": [{"phase": "steady", "call": "free", "p50": p50, "max": worst, "quiet_max": None},
+                                                             {"phase": "steady", "call": "malloc", "max": 1, "quiet_max": worst}]}
         cell = runner.summarise_latency([sample(5, 30), sample(7, 20), sample(6, 10)])
-        line = cell["lines"][0]
-        self.assertEqual((line["p50"], line["max"], line["worst"], line["quiet_max"]), (6, 20, 30, None))
+        line, quiet = cell["lines"]
+        self.assertEqual((line["p50"], line["max"], line["worst"]), (6, 20, 30))
+        self.assertEqual((line["quiet_max"], line["quiet_worst"]), (None, None))
+        self.assertEqual((quiet["quiet_max"], quiet["quiet_worst"]), (20, 30))
+
+    def test_a_row_whose_tools_are_missing_is_no_failure_of_hakmem(self):
+        cells = row_of(Workload("fixed", ("sh", "-c", "echo no such tool >&2; exit 127")), {"glibc": {"path": "-"}})["cells"]
+        self.assertEqual((cells["glibc"]["status"], cells["glibc"]["samples"][0]["stderr"].strip()), ("missing", "no such tool"))
 
     def orders(self, rounds):
         started = []

@@ -4,7 +4,7 @@
 # and run plainly, those of BOOTSTRAP_DYNAMIC need a dynamic linker; fork_test is slow, and two ways show what there is to see.
 
 BOOTSTRAP_PLAIN := dlopen_test interposed_test unload_test
-BOOTSTRAP_DYNAMIC := plugin_test loading_test local_cxx_test own_malloc_test
+BOOTSTRAP_DYNAMIC := plugin_test end_fork_test loading_test local_cxx_test own_malloc_test
 BOOTSTRAP_SLOW := fork_test
 BOOTSTRAP_C := $(filter-out $(BOOTSTRAP_PLAIN) $(BOOTSTRAP_DYNAMIC) $(BOOTSTRAP_SLOW),$(basename $(notdir $(wildcard tests/bootstrap/*_test.c))))
 BOOTSTRAP_CXX := $(basename $(notdir $(wildcard tests/bootstrap/*_test.cc)))
@@ -31,10 +31,10 @@ endif
 .PHONY: bootstrap-tests
 bootstrap-tests: $(BOOTSTRAP_PROGRAMS)
 
-BOOTSTRAP_LIBRARIES := $(addprefix $(BUILD)/tests/bootstrap/,$(addsuffix .so,alloc_on_load calling_interposer waiting_plugin aborting_allocator))
+BOOTSTRAP_LIBRARIES := $(addprefix $(BUILD)/tests/bootstrap/,$(addsuffix .so,alloc_on_load fork_on_unload calling_interposer waiting_plugin aborting_allocator))
 $(BOOTSTRAP_LIBRARIES): $(BUILD)/tests/bootstrap/%.so: tests/bootstrap/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -D_GNU_SOURCE $(CFLAGS) -fPIC -shared -o $@ $< -pthread
+	$(CC) $(CPPFLAGS) -Iinclude -Itests -D_GNU_SOURCE $(CFLAGS) -fPIC -shared -o $@ $< -pthread
 
 $(BUILD)/tests/bootstrap/throwing_plugin.so: tests/bootstrap/throwing_plugin.cc
 	@mkdir -p $(@D)
@@ -58,6 +58,7 @@ $(BUILD)/tests/bootstrap/hides_archive.so: tests/bootstrap/embedding_plugin.c $(
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -Wl,--exclude-libs,ALL -o $@ $< $(LIB_A) -pthread
 
 $(BUILD)/tests/bootstrap/preload/plugin_test $(BUILD)/tests/bootstrap/shared/plugin_test: | $(BUILD)/tests/bootstrap/alloc_on_load.so
+$(BUILD)/tests/bootstrap/preload/end_fork_test $(BUILD)/tests/bootstrap/shared/end_fork_test: | $(BUILD)/tests/bootstrap/fork_on_unload.so
 $(foreach way,preload shared,$(addprefix $(BUILD)/tests/bootstrap/$(way)/,loading_test local_cxx_test)): | $(BUILD)/tests/bootstrap/waiting_plugin.so
 $(foreach way,preload shared,$(BUILD)/tests/bootstrap/$(way)/local_cxx_test): | $(BUILD)/tests/bootstrap/throwing_plugin.so $(BUILD)/tests/bootstrap/throwing_plugin_static.so
 $(BUILD)/tests/bootstrap/plain/dlopen_test: | $(LIB_SO)

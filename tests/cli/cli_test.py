@@ -20,7 +20,7 @@ import unittest
 sys.dont_write_bytecode = True
 import processes  # noqa: E402
 from processes import (  # noqa: E402
-    ENVIRONMENT, LIBRARY, PROGRAMS, ROOT, SLEEPER, TOOL, Process, figures, hakmem, python, said, until_it_sleeps)
+    ENVIRONMENT, LIBRARY, PROGRAMS, REAL_PYTHON, ROOT, SLEEPER, TOOL, Process, figures, hakmem, python, said, until_it_sleeps)
 
 
 def is_filtered():
@@ -74,6 +74,17 @@ class Changes(unittest.TestCase):
         with Process(PROGRAMS / "busy") as process:
             done = hakmem("purge", process.pid)
             self.assertRegex(done.stdout, r"^process %d \(busy\): RSS was \d+ KiB, is \d+ KiB\n$" % process.pid)
+
+
+    def test_purge_tells_what_is_left_in_the_end(self):
+        script = ("blocks = [b'x' * 100000 for _ in range(4000)]\ndel blocks\nprint('ready', flush=True)\n"
+                  "while True: bytearray(3000000)\n")
+        environment = {"LD_PRELOAD": str(LIBRARY), "PYTHONMALLOC": "malloc", "HAKMEM_PURGE_DELAY": "600000"}
+        with Process(REAL_PYTHON, "-c", script, env=environment) as process:
+            self.assertGreater(figures(process.pid)["resident"]["rss"], 380 << 20)
+            was, now = map(int, re.search(r"RSS was (\d+) KiB, is (\d+) KiB", hakmem("purge", process.pid).stdout).groups())
+            self.assertGreater(was, 380 << 10)
+            self.assertLess(now, 60 << 10)
 
 
 class Limits(unittest.TestCase):

@@ -385,6 +385,18 @@ class Screens(unittest.TestCase):
             self.assertGreater(len(sizes), 1)
             self.assertEqual(sizes, sorted(sizes, reverse=True))
 
+    def test_explain_counts_of_empty_slabs_what_has_memory(self):
+        script = ("import ctypes, sys\nlibc = ctypes.CDLL(None)\nlibc.malloc.restype = ctypes.c_void_p\n"
+                  "libc.malloc.argtypes = [ctypes.c_size_t]\nlibc.free.argtypes = [ctypes.c_void_p]\n"
+                  "for size in range(5000, 65536, 1000):\n"
+                  "    for block in [libc.malloc(size) for _ in range(200)]: libc.free(block)\n"
+                  "print('ready', flush=True)\nsys.stdin.read()\n")
+        with Process(REAL_PYTHON, "-c", script, env={"LD_PRELOAD": str(LIBRARY), "HAKMEM_PURGE_DELAY": "600000"}) as process:
+            text = hakmem("explain", process.pid).stdout
+            told = re.search(r"([\d.]+) MiB  Each thread keeps one empty slab", text)
+            self.assertIsNotNone(told, text)
+            self.assertLessEqual(float(told.group(1)) * (1 << 20), figures(process.pid)["resident"]["free_in_slabs"] + (1 << 19))
+
     def test_top_has_a_screen(self):
         with Process(PROGRAMS / "known") as process:
             master, slave = pty.openpty()

@@ -8,7 +8,7 @@ check-built: export HAKMEM_LIMIT_BUILD := $(abspath $(BUILD))
 endif
 
 # Scripts have no recipe, but they need what they run.
-tests/limit/limit_test tests/limit/container_test: $(BUILD)/tests/limit/at_limit $(LIB_SO)
+tests/limit/limit_test tests/limit/container_test: $(BUILD)/tests/limit/at_limit $(LIB_SO) $(CLI)
 
 $(BUILD)/tests/limit/at_limit: tests/limit/at_limit.c tests/tap.h
 	@mkdir -p $(@D)

@@ -85,7 +85,7 @@ NATIVE = [
 # What is about names and structures that only glibc has, or needs C++, the kernel's headers, .preinit_array or
 # unloading, which musl does not have.
 GLIBC_ONLY = ["names_test", "inspect_test", "stats_test", "new_test", "exit_test", "first_call_test", "background_test",
-              "atfork_test", "keys_test", "plugin_test", "loading_test",
+              "atfork_test", "stream_fork_test", "keys_test", "plugin_test", "loading_test",
               "local_cxx_test", "raw_clone_test"]
 
 MUSL = Row(name="musl", build="musl", target="x86-64, musl", compiler="musl-gcc",
@@ -98,7 +98,7 @@ MUSL = Row(name="musl", build="musl", target="x86-64, musl", compiler="musl-gcc"
 # ---- other processors -------------------------------------------------------------------------------------
 
 # Programs that start programs, which qemu cannot do where the system does not know it.
-STARTERS = ["exit_test", "first_call_test", "inherited_test", "keys_test", "plugin_test", "spawn_test", "thread_storage_test",
+STARTERS = ["exit_test", "first_call_test", "inherited_test", "keys_test", "plugin_test", "end_fork_test", "spawn_test", "thread_storage_test",
             "background_test", "recall_test", "counters_test"]
 # qemu 7.2 itself falls in a child of a program with threads that starts threads.
 FORKERS = ["fork_test", "atfork_test"]

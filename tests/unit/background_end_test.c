@@ -44,12 +44,11 @@ static void give_up_rights(void)
     fake.rights_were_given_up = true;
 }
 
-/* However long a round is, where there are any. */
+/* However long a round is. */
 static void it_looks_every_second_for_rights(void)
 {
     pthread_t thread = start_all();
     require(option_set(OPTION_purge_delay, 600000));
-    fake.has_rights = true;
     fake.while_sleeping = give_up_rights;
     uint64_t before = fake.now_ms;
     in_thread(run_main, NULL);

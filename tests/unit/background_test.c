@@ -274,10 +274,26 @@ static void a_stop_is_followed_between_steps(void)
 
 static unsigned sleeps;
 
+/* The thread ends when all is back, or too late. */
+static void end_in_time(void)
+{
+    if (dirty_units() == 0 || sleeps > 20) require(option_set(OPTION_background, BACKGROUND_OFF));
+}
+
+static void require_back_in_time(void (*meanwhile)(void))
+{
+    sleeps = 0;
+    uint64_t before = fake.now_ms;
+    fake.while_sleeping = meanwhile;
+    in_thread(run_main, NULL);
+    fake.while_sleeping = NULL;
+    require(dirty_units() == 0 && fake.now_ms - before < 5000, "%lu ms", fake.now_ms - before);
+}
+
 static void fill_group(void)
 {
     if (++sleeps == 3) fake_set_file("/sys/fs/cgroup/app/memory.current", "104000000\n");
-    if (dirty_units() == 0 || sleeps > 20) require(option_set(OPTION_background, BACKGROUND_OFF));
+    end_in_time();
 }
 
 /* What is idle for two rounds goes: with this delay after ten minutes, or when the group gets full. */
@@ -290,12 +306,23 @@ static void a_group_that_gets_full_ends_a_long_delay(void)
     fake_set_file("/sys/fs/cgroup/app/memory.max", "104857600\n");
     fake_set_file("/sys/fs/cgroup/app/memory.current", "52428800\n");
     pressure_look();
-    sleeps = 0;
-    uint64_t before = fake.now_ms;
-    fake.while_sleeping = fill_group;
-    in_thread(run_main, NULL);
-    fake.while_sleeping = NULL;
-    require(dirty_units() == 0 && fake.now_ms - before < 5000, "%lu ms", fake.now_ms - before);
+    require_back_in_time(fill_group);
+    end_sleeper(thread);
+}
+
+static void ask(void)
+{
+    if (++sleeps == 3) store_relaxed(&reclaim_request, REQUEST_MADE);
+    end_in_time();
+}
+
+/* As another process asks, which can wake nobody. */
+static void a_request_ends_a_long_delay(void)
+{
+    pthread_t thread = start_all();
+    do_free(do_malloc(60 * MIB));
+    require(option_set(OPTION_purge_delay, 600000) && dirty_units() > 0);
+    require_back_in_time(ask);
     end_sleeper(thread);
 }
 
@@ -350,6 +377,7 @@ int main(void)
         TEST(a_heap_at_a_visit_is_left_alone),
         TEST(a_stop_is_followed_between_steps),
         TEST(a_group_that_gets_full_ends_a_long_delay),
+        TEST(a_request_ends_a_long_delay),
         TEST(a_child_has_none_and_may_start_one),
         TEST(one_that_was_lost_is_not_waited_for),
     };

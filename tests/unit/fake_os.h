@@ -77,7 +77,6 @@ struct fake_os {
     void *purged;                  /* where os_purge() was last asked to, and how much */
     size_t purged_size;
     bool rights_were_given_up;     /* what os_thread_outlives_rights() says */
-    bool has_rights;               /* and os_thread_has_rights() */
     void (*while_sleeping)(void);  /* what others do during os_wait_for() */
     uint64_t files_read;           /* calls of os_read_text() */
     jmp_buf *abort_to;             /* os_abort() jumps there; NULL = the process dies */

@@ -74,11 +74,6 @@ bool os_thread_outlives_rights(void)
     return fake.rights_were_given_up;
 }
 
-bool os_thread_has_rights(void)
-{
-    return fake.has_rights;
-}
-
 void os_wait_for(const uint32_t *word, uint32_t value, uint64_t ms)
 {
     if (fake.while_sleeping) fake.while_sleeping();

@@ -285,7 +285,7 @@ static void filled_blocks_stay(void)
 
 static void *resize(void *p, size_t size)
 {
-    void *q = large_resize(p, tagmap_get(p), size);
+    void *q = large_resize(p, tagmap_get(p), size, false);
     require(q, "%zu bytes", size);
     const char *broken = large_verify();
     require(!broken, "%s", broken);
@@ -410,6 +410,17 @@ static void chunks_that_are_early_follow_later(void)
     require_advice(2, span.base, CHUNK_SIZE_MAX, true);
 }
 
+/* Where the system's setting is 'always' it would have huge pages, whatever ours is. */
+static void a_short_mapping_that_grows_is_advised_then(void)
+{
+    start();
+    unsigned char *p = malloc_mapping(MIB);
+    fake.huge_count = 0;
+    p = large_resize(p, tagmap_get(p), 10 * MIB, false);
+    require(p && fake.huge_count == 1 && !fake.huge[0].allow, "%u", fake.huge_count);
+    require(fake.huge[0].base == (uintptr_t)p && fake.huge[0].size >= 10 * MIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +454,7 @@ int main(void)
         TEST(never_means_never),
         TEST(always_means_everywhere),
         TEST(chunks_that_are_early_follow_later),
+        TEST(a_short_mapping_that_grows_is_advised_then),
     };
     return run_unit_tests(tests);
 }

@@ -30,16 +30,166 @@ static void a_kept_mapping_needs_three_quarters_of_a_use(void)
     require(map_block(6 * MIB) == p);
 }
 
-static void a_block_that_grows_needs_a_quarter(void)
+static void where_addresses_count_a_block_that_grows_needs_a_quarter(void)
 {
     start();
+    fake.memory_is_charged = true;
     void *p = map_block(12 * MIB);
     put(p);
     require(mapping_alloc_growing(3 * MIB - 4096, false) != p);
     require(map_block(3 * MIB) != p, "others need three quarters");
     size_t slack = usage().mapping_slack;
-    require(mapping_alloc_growing(3 * MIB, false) == p && !large_has_kept());
+    require(mapping_alloc_growing(3 * MIB, false) == p && usage().kept == 0);
     require(usable(p) == 3 * MIB && usage().mapping_slack == slack + 9 * MIB, "it has room, but no other size than it asked for");
+    require_whole();
+}
+
+/* A block that grows, with room behind it that an earlier one has filled. */
+static unsigned char *block_with_used_room(size_t size, size_t room)
+{
+    start();
+    unsigned char *p = map_block(size + room);
+    memset(p, 0xee, size + room);
+    put(p);
+    require(mapping_alloc_growing(size, false) == p && usable(p) == size);
+    require(mapped.used_room == room && large_has_kept() && large_kept_bytes() == room);
+    require_whole();
+    return p;
+}
+
+static unsigned char *with_used_room(size_t room)
+{
+    return block_with_used_room(3 * MIB, room);
+}
+
+static bool is_filled(const unsigned char *p, size_t size)
+{
+    for (size_t i = 0; i < size; i += 1024)
+        if (p[i] != 0xee) return false;
+    return true;
+}
+
+static void a_block_that_grows_takes_what_it_will_fill(void)
+{
+    unsigned char *p = with_used_room(57 * MIB);
+    uint64_t calls = fake.calls[FAKE_ANY];
+    for (size_t size = 4 * MIB; size <= 60 * MIB; size += MIB) {
+        require(large_resize(p, tagmap_get(p), size, false) == p && mapped.used_room == 60 * MIB - size);
+        require_whole();
+    }
+    require(fake.calls[FAKE_ANY] == calls && !large_has_kept());
+    put(p);
+    require_whole();
+}
+
+static void room_that_is_idle_for_a_tick_goes_back(void)
+{
+    unsigned char *p = with_used_room(57 * MIB);
+    require(large_purge(false) == 0);
+    require(large_resize(p, tagmap_get(p), 15 * MIB, false) == p); /* it grows: its room is wanted */
+    require(large_purge(false) == 0 && large_purge(false) == 0 && is_filled(p, 60 * MIB));
+    require(large_purge(false) == 45 * MIB && mapped.used_room == 0 && !large_has_kept());
+    require(is_filled(p, 15 * MIB) && reads_as_zero(p + 15 * MIB, 45 * MIB) && usable(p) == 15 * MIB);
+    require(large_purge(true) == 0);
+    require_whole();
+}
+
+/* It would take hours to fill its room. */
+static void a_block_that_grows_slowly_keeps_none(void)
+{
+    unsigned char *p = with_used_room(57 * MIB);
+    for (size_t i = 1; i <= 3; i++) {
+        require(large_resize(p, tagmap_get(p), 3 * MIB + i * 4096, false) == p);
+        (void)large_purge(false);
+    }
+    require(mapped.used_room == 0);
+    require_whole();
+}
+
+static void used_room_counts_as_kept(void)
+{
+    start();
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned char *p = map_block(100 * MIB);
+        put(p);
+        (void)mapping_alloc_growing(3 * MIB, false);
+        require(large_kept_bytes() <= 2 * KEPT_BYTES_MAX, "%zu MiB", large_kept_bytes() / MIB);
+    }
+    require_whole();
+}
+
+/* Whatever pages it begins and ends at. */
+static void no_byte_of_the_block_goes_with_its_room(void)
+{
+    for (size_t pages = 0; pages < 40; pages++)
+        for (size_t room = 8 * MIB - 8 * 4096; room <= 8 * MIB + 20 * 4096; room += 3 * 4096) {
+            size_t size = 3 * MIB + pages * 4096;
+            unsigned char *p = block_with_used_room(size, room);
+            (void)large_purge(true);
+            require(is_filled(p, size) && reads_as_zero(p + size, room), "%zu pages and %zu", pages, room / 4096);
+            put(p);
+            while (large_purge(true) > 0) continue;
+        }
+}
+
+static unsigned looks;
+
+static void look_while_it_moves(void)
+{
+    looks++;
+    require(!large_verify(), "%s", large_verify());
+}
+
+/* Other threads may look then, or fork. */
+static void a_block_that_moves_has_no_used_room(void)
+{
+    unsigned char *p = with_used_room(57 * MIB);
+    fake.while_refusing = look_while_it_moves;
+    fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
+    fake_fail(FAKE_REMAP_TO, 1, FAKE_FOR_GOOD);
+    require(!large_resize(p, tagmap_get(p), 100 * MIB, false) && looks > 0);
+    require(mapped.used_room == 57 * MIB && is_filled(p, 60 * MIB), "it is as it was");
+    fake_fail_nothing();
+    fake_fail(FAKE_REMAP, 1, 1);
+    unsigned char *q = large_resize(p, tagmap_get(p), 100 * MIB, false);
+    require(q && q != p && mapped.used_room == 0 && is_filled(q, 3 * MIB));
+    require_whole();
+}
+
+/* So that the owner, who may want the room, does not wait for long. */
+static void room_goes_back_in_parts(void)
+{
+    unsigned char *p = with_used_room(57 * MIB + 4096);
+    uint64_t purges = fake.calls[FAKE_PURGE];
+    require(large_purge(true) == 57 * MIB + 4096);
+    require(fake.calls[FAKE_PURGE] == purges + 8);
+    require(is_filled(p, 3 * MIB) && reads_as_zero(p + 3 * MIB, 57 * MIB + 4096));
+    require_whole();
+}
+
+static void room_that_the_system_keeps_is_not_asked_for_again(void)
+{
+    (void)with_used_room(5 * MIB);
+    fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
+    (void)large_purge(true);
+    require(!large_has_kept() && large_purge(true) == 0);
+    require_whole();
+}
+
+static void used_room_ends_with_its_block(void)
+{
+    unsigned char *p = with_used_room(9 * MIB);
+    require(large_resize(p, tagmap_get(p), 2 * MIB + 4096, false) == p && mapped.used_room == 0);
+    p = large_resize(p, tagmap_get(p), 3 * MIB, false);
+    require(p && large_at(tagmap_get(p).record)->map_size > 3 * MIB && mapped.used_room == 0, "its room is new");
+    put(p);
+    (void)large_purge(true);
+    p = with_used_room(9 * MIB);
+    put(p);
+    require(mapped.used_room == 0 && large_kept_bytes() == 12 * MIB);
+    p = mapping_alloc_growing(3 * MIB, false);
+    require((p = large_resize(p, tagmap_get(p), 40 * MIB, false)) && mapped.used_room == 0);
+    put(p);
     require_whole();
 }
 
@@ -214,7 +364,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_freed_mapping_is_kept_and_used_again),
         TEST(a_kept_mapping_needs_three_quarters_of_a_use),
-        TEST(a_block_that_grows_needs_a_quarter),
+        TEST(where_addresses_count_a_block_that_grows_needs_a_quarter),
+        TEST(a_block_that_grows_takes_what_it_will_fill),
+        TEST(room_that_is_idle_for_a_tick_goes_back),
+        TEST(a_block_that_grows_slowly_keeps_none),
+        TEST(used_room_counts_as_kept),
+        TEST(no_byte_of_the_block_goes_with_its_room),
+        TEST(a_block_that_moves_has_no_used_room),
+        TEST(room_goes_back_in_parts),
+        TEST(room_that_the_system_keeps_is_not_asked_for_again),
+        TEST(used_room_ends_with_its_block),
         TEST(the_smallest_kept_mapping_that_fits_is_used),
         TEST(kept_mappings_are_bounded),
         TEST(without_attention_little_is_kept),

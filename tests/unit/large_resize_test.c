@@ -5,7 +5,7 @@
 
 static void *resize(void *p, size_t size)
 {
-    return large_resize(p, tagmap_get(p), size);
+    return large_resize(p, tagmap_get(p), size, false);
 }
 
 static void require_filled(const unsigned char *p, size_t size)

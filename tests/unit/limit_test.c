@@ -282,6 +282,20 @@ static void a_huge_page_is_filled_only_where_there_is_room(void)
     require(fake.calls[FAKE_FILL_HUGE] <= fills + 1);
 }
 
+/* Its addresses count, whatever memory they have. */
+static void a_block_that_grows_does_not_pin_a_large_mapping(void)
+{
+    start();
+    allow_more(200 * MIB);
+    keep_attend(true);
+    do_free(malloc_mapping(120 * MIB));
+    require(large_has_kept());
+    void *growing = mapping_alloc_growing(3 * MIB, false), *p = do_malloc(100 * MIB);
+    require(growing && p);
+    do_free(p);
+    do_free(growing);
+}
+
 static void bookkeeping_is_never_refused(void)
 {
     start();
@@ -369,6 +383,7 @@ int main(void)
         TEST(realloc_grows_in_place_into_what_is_given_back),
         TEST(a_run_grows_only_as_far_as_the_limit),
         TEST(a_huge_page_is_filled_only_where_there_is_room),
+        TEST(a_block_that_grows_does_not_pin_a_large_mapping),
         TEST(bookkeeping_is_never_refused),
         TEST(threads_at_the_limit_stay_below_it_together),
         TEST(limits_come_from_options),

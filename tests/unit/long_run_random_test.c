@@ -72,7 +72,7 @@ static int dirty_at(const struct chunk *c, uint32_t first, unsigned count)
 static int most_dirty(unsigned count)
 {
     int most = -1;
-    for (uint32_t block = 1; block <= last_block; block++) {
+    for (uint32_t block = 1; block <= chunk_last_block; block++) {
         const struct chunk *c = chunk_of_block[block];
         for (uint32_t first = 0; c && first <= c->used; first++)
             if (dirty_at(c, first, count) > most) most = dirty_at(c, first, count);

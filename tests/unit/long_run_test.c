@@ -304,6 +304,26 @@ static void where_memory_is_charged_they_make_a_chunk_larger_at_last(void)
     require_whole();
 }
 
+/* The chunk that comes first has more, of which the system gives none. */
+static void what_a_later_chunk_has_committed_is_used(void)
+{
+    struct span span;
+    fake.address_limit = (size_t)4 << 30; /* chunks of 256 MiB */
+    start();
+    for (unsigned i = 0; i < 6; i++) (void)take(60 * MIB / UNIT_SIZE);
+    (void)take(18 * MIB / UNIT_SIZE); /* more than is left in the first */
+    struct chunk *second = chunk_of_block[chunk_last_block];
+    require(chunk_with_room() != second && second->committed > bytes_of(second, second->used));
+    size_t rest = second->committed - bytes_of(second, second->used);
+    fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
+    fake_fail(FAKE_RESERVE, 1, FAKE_FOR_GOOD);
+    size_t units = 0;
+    while (arena_take(1, false, &span)) units++;
+    require(units >= rest / UNIT_SIZE, "%zu of %zu", units, rest / UNIT_SIZE);
+    require(second->committed == bytes_of(second, second->used));
+    require_whole();
+}
+
 static void a_generous_commit_that_is_refused_becomes_an_exact_one(void)
 {
     enum { RUNS = 30, EXACT = 8 }; /* so many take as much as has been taken, or more */
@@ -462,6 +482,7 @@ int main(void)
         TEST(a_refused_reservation_changes_nothing),
         TEST(where_memory_is_charged_they_use_what_is_there),
         TEST(where_memory_is_charged_they_make_a_chunk_larger_at_last),
+        TEST(what_a_later_chunk_has_committed_is_used),
         TEST(a_generous_commit_that_is_refused_becomes_an_exact_one),
         TEST(a_chunk_that_is_too_small_gives_a_mapping),
         TEST(short_superslabs_are_no_part_of_long_runs),

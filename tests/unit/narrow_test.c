@@ -55,7 +55,7 @@ static void use_blocks(void)
 /* In a window another mapping could take its place. */
 static void require_all_units_tagged(void)
 {
-    for (uint32_t block = 1; block <= last_block; block++) {
+    for (uint32_t block = 1; block <= chunk_last_block; block++) {
         const struct chunk *c = chunk_of_block[block];
         for (size_t i = 0; c && i < c->size; i += UNIT_SIZE)
             require(tag_offset(tagmap_get((void *)(c->base + i))) != TAG_NONE, "unit %zu", i / UNIT_SIZE);

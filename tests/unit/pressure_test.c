@@ -106,6 +106,21 @@ static void growing_by_realloc_crosses_too(void)
     require((q = do_realloc(q, 20 * MIB)) && heard.calls == 2, "%u", heard.calls);
 }
 
+/* Nor does it use up the crossing that comes later. */
+static void what_the_system_refuses_crosses_nothing(void)
+{
+    static const enum fake_call calls[] = {FAKE_MAP, FAKE_RESERVE, FAKE_COMMIT, FAKE_REMAP, FAKE_REMAP_TO};
+    start();
+    void *p = malloc_mapping(3 * MIB);
+    require(hak_limit_set(limit_held() + 10 * MIB, 0) == 0);
+    hak_limit_callback(listen, NULL);
+    for (unsigned i = 0; i < array_length(calls); i++) fake_fail(calls[i], 1, FAKE_FOR_GOOD);
+    require(!do_malloc(70 * MIB) && !do_realloc(p, 80 * MIB) && heard.calls == 0, "%u", heard.calls);
+    fake_fail_nothing();
+    require((p = do_realloc(p, 8 * MIB)) && heard.calls == 0);
+    require(do_realloc(p, 20 * MIB) && heard.calls == 1, "%u", heard.calls);
+}
+
 static uint64_t inside, entered_twice, told;
 
 static void look_around(size_t held, size_t soft, void *context)
@@ -260,6 +275,7 @@ int main(void)
         TEST(the_next_crossing_needs_a_sixteenth_in_between),
         TEST(the_callback_is_not_entered_twice),
         TEST(growing_by_realloc_crosses_too),
+        TEST(what_the_system_refuses_crosses_nothing),
         TEST(threads_that_cross_together_call_one_at_a_time),
         TEST(errno_is_kept_by_a_callback),
         TEST(a_child_of_a_callback_s_process_is_told),

@@ -280,6 +280,21 @@ static void a_refusal_ends_the_burst(void)
     require_sound();
 }
 
+/* As of a buffer that the program has locked, and freed so. */
+static void what_cannot_go_holds_nobody_else_when_all_is_left(void)
+{
+    require(option_set(OPTION_purge_delay, BURST_DELAY_MAX_MS + 1)); /* no burst */
+    take_blocks(60000);
+    free_in_a_burst();
+    heap_release_runs(my_heap());
+    require(dirty_units() > 2 * BURST_UNITS_MIN, "%zu units", dirty_units());
+    fake_fail(FAKE_PURGE, 1, 1);
+    arena_purge_left(fake.now_ms);
+    require(fake.failures[FAKE_PURGE] == 1);
+    require(dirty_units() <= BURST_UNITS_KEPT + SUPERSLAB_UNITS, "%zu units", dirty_units());
+    require_sound();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +319,7 @@ int main(void)
         TEST(a_large_block_that_is_replaced_is_no_burst),
         TEST(who_wants_memory_for_long_keeps_it),
         TEST(a_refusal_ends_the_burst),
+        TEST(what_cannot_go_holds_nobody_else_when_all_is_left),
     };
     return run_unit_tests(tests);
 }

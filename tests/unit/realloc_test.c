@@ -147,6 +147,49 @@ static void shrinking_never_fails(void)
     }
 }
 
+static void allow_more(size_t more)
+{
+    (void)hak_purge();
+    require(hak_limit_set(0, limit_held() + more) == 0);
+}
+
+static void what_cannot_be_copied_ends_earlier(void)
+{
+    const size_t from[] = {MAPPING_BYTES, MAPPING_BYTES, LONG_BYTES, RUN_BYTES};
+    const size_t to[] = {3000, 100000, 3000, 3000};
+    for (unsigned i = 0; i < array_length(from); i++) {
+        unsigned char *p = filled(from[i]);
+        allow_more(0);
+        size_t held = limit_held();
+        errno = 33;
+        require(hak_realloc(p, to[i]) == p && errno == 33, "%zu to %zu", from[i], to[i]);
+        (void)hak_purge();
+        require(held - limit_held() >= from[i] - to[i] - 2 * UNIT_SIZE, "%zu: %zu", from[i], held - limit_held());
+        require(hak_usable_size(p) >= to[i] && hak_usable_size(p) <= 2 * UNIT_SIZE);
+        require_filled(p, to[i]);
+        require(hak_limit_set(0, 0) == 0);
+        hak_free(p);
+        require_sound();
+    }
+}
+
+static void a_short_mapping_grows_where_a_copy_has_no_room(void)
+{
+    hak_free(filled(RUN_BYTES));
+    fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
+    unsigned char *p;
+    while ((p = hak_malloc(1000000)) && tag_offset(tagmap_get(p)) != TAG_MAPPING) continue;
+    require(p != NULL);
+    fill(p, 1000000);
+    fake_fail_nothing();
+    allow_more(600000);
+    p = hak_realloc(p, 1500000);
+    require(p && hak_usable_size(p) >= 1500000);
+    require_filled(p, 1000000);
+    hak_free(p);
+    require_sound();
+}
+
 static void sizes_beyond_all_memory_change_nothing(void)
 {
     const size_t from[] = {10, RUN_BYTES, LONG_BYTES, MAPPING_BYTES};
@@ -207,6 +250,8 @@ int main(void)
         TEST(both_remaps_refused_copy_the_bytes),
         TEST(all_refused_keeps_the_old_block),
         TEST(shrinking_never_fails),
+        TEST(what_cannot_be_copied_ends_earlier),
+        TEST(a_short_mapping_grows_where_a_copy_has_no_room),
         TEST(sizes_beyond_all_memory_change_nothing),
         TEST(payload_that_mimics_libc_is_refused),
     };

@@ -105,6 +105,28 @@ static void a_request_is_followed_once(void)
     require_sound();
 }
 
+static unsigned looks_at_work;
+
+static void ask_again(void)
+{
+    if (looks_at_work++ > 0) return;
+    require(reclaim_request == REQUEST_AT_WORK);
+    store_relaxed(&reclaim_request, REQUEST_MADE);
+}
+
+/* Who asked sees that somebody is at it, and may ask again. */
+static void a_request_is_there_until_it_was_followed(void)
+{
+    do_free(do_malloc(MIB));
+    store_relaxed(&reclaim_request, REQUEST_MADE);
+    fake.while_purging = ask_again;
+    reclaim_poll();
+    fake.while_purging = NULL;
+    require(looks_at_work > 0 && reclaim_request == REQUEST_MADE);
+    reclaim_poll();
+    require(reclaim_request == 0);
+}
+
 static void ordinary_calls_follow_a_request(void)
 {
     do_free(do_malloc(MIB));
@@ -361,6 +383,7 @@ int main(void)
         TEST(one_poll_a_tick_does_the_work),
         TEST(a_process_with_nothing_to_give_has_no_date),
         TEST(a_request_is_followed_once),
+        TEST(a_request_is_there_until_it_was_followed),
         TEST(ordinary_calls_follow_a_request),
         TEST(kept_mappings_go_by_date),
         TEST(parked_heaps_are_dissolved_by_date),

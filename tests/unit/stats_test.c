@@ -100,6 +100,43 @@ static void blocks_whose_slab_is_missed_count_as_none(void)
     require(stats.total.live + stats.total.cached + stats.total.free_in_slabs == UNIT_SIZE);
 }
 
+enum { HANDED = 4, HANDED_BYTES = 100000 };
+
+static void *produce(void *blocks)
+{
+    for (unsigned i = 0; i < HANDED; i++) ((void **)blocks)[i] = do_malloc(HANDED_BYTES);
+    return NULL;
+}
+
+/* A heap counts what it frees of others' below zero, the arena counts it as theirs, and one is looked at first. */
+static void what_passes_between_two_looks_is_bounded(void)
+{
+    void *p[HANDED];
+    struct stats stats = {0};
+    do_free(do_malloc(1));
+    heap_each(add_posted, &stats);
+    heap_each(add_heap, &stats);
+    for (unsigned i = 0; i < 300; i++) {
+        in_thread(produce, p);
+        for (unsigned k = 0; k < HANDED; k++) do_free(p[k]);
+    }
+    add_large(&stats);
+    require(stats.total.live < 8 * MIB, "%zu MiB of none", stats.total.live / MIB);
+    require(figures().live == 0);
+    require_sound();
+}
+
+/* As where it did. */
+static void no_figure_wraps_around(void)
+{
+    struct stats stats = {.arena_bytes = MIB};
+    stats.total.live = 3 * MIB;
+    stats.mapping_live = MIB / 2;
+    require(stats_arena_free(&stats) == 0);
+    stats.arena_bytes = 3 * MIB;
+    require(stats_arena_free(&stats) == MIB / 2);
+}
+
 static void *count_threads(void *out)
 {
     do_free(do_malloc(1));
@@ -341,6 +378,8 @@ int main(void)
         TEST(a_posted_block_counts_as_freed_at_once),
         TEST(blocks_that_arrive_between_two_looks_count_as_none),
         TEST(blocks_whose_slab_is_missed_count_as_none),
+        TEST(what_passes_between_two_looks_is_bounded),
+        TEST(no_figure_wraps_around),
         TEST(threads_with_heaps_are_counted),
         TEST(free_memory_is_dirty_until_purged),
         TEST(figures_before_the_first_call_are_zero),
