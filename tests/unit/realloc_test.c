@@ -175,13 +175,10 @@ static void what_cannot_be_copied_ends_earlier(void)
 
 static void a_short_mapping_grows_where_a_copy_has_no_room(void)
 {
-    hak_free(filled(RUN_BYTES));
-    fake_fail(FAKE_COMMIT, 1, FAKE_FOR_GOOD);
-    unsigned char *p;
-    while ((p = hak_malloc(1000000)) && tag_offset(tagmap_get(p)) != TAG_MAPPING) continue;
+    hak_free(hak_malloc(1));
+    unsigned char *p = malloc_mapping(1000000);
     require(p != NULL);
     fill(p, 1000000);
-    fake_fail_nothing();
     allow_more(600000);
     p = hak_realloc(p, 1500000);
     require(p && hak_usable_size(p) >= 1500000);
