@@ -30,9 +30,9 @@ static void add_image(struct images *all, pid_t pid, const struct mapping_line *
     snprintf(path, sizeof(path), "/proc/%d/root%s", (int)process_task(pid), line->path);
     if (elf_open(&image.elf, path) != NULL) return;
     image.bias = line->start;
-    for (unsigned i = 0; i < image.elf.header_count; i++)
-        if (image.elf.headers[i].p_type == PT_LOAD && image.elf.headers[i].p_offset == 0)
-            image.bias = line->start - image.elf.headers[i].p_vaddr;
+    const Elf64_Phdr *headers = elf_headers(&image.elf);
+    for (size_t i = 0; i < elf_header_count(&image.elf); i++)
+        if (headers[i].p_type == PT_LOAD && headers[i].p_offset == 0) image.bias = line->start - headers[i].p_vaddr;
     all->image = grow_memory(all->image, (all->count + 1) * sizeof(*all->image));
     all->image[all->count++] = image;
 }
@@ -126,7 +126,7 @@ static void examine_allocators(const struct images *all)
         if (name) {
             found(PROBLEM, "a second allocator is in the process: %s (%s); start the program "
                   "without it", name, image->line.path);
-        } else if (!elf_has_note(&image->elf) && !is_the_system(image->line.path) &&
+        } else if (!image->elf.has_note && !is_the_system(image->line.path) &&
                    elf_has_symbol(&image->elf, "malloc", true)) {
             found(NOTE, "%s defines malloc, too", image->line.path);
         }
@@ -136,7 +136,7 @@ static void examine_allocators(const struct images *all)
 static void examine_copies(const struct images *all)
 {
     unsigned copies = 0;
-    for (size_t i = 0; i < all->count; i++) copies += elf_has_note(&all->image[i].elf);
+    for (size_t i = 0; i < all->count; i++) copies += all->image[i].elf.has_note;
     if (copies > 1)
         found(PROBLEM, "%u copies of hakmem are in the process; each has a heap of its own: use one", copies);
 }

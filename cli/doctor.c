@@ -29,7 +29,7 @@ static void examine_command(const char *command)
 {
     static struct program p;
     program_look(&p, command);
-    if (!p.takes_preload && p.elf.data && elf_has_note(&p.elf)) {
+    if (!p.takes_preload && p.elf.has_note) {
         found(FINE, "%s has hakmem linked in", p.path);
     } else if (!p.takes_preload) {
         found(PROBLEM, "%s", p.why);

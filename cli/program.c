@@ -102,7 +102,7 @@ static bool gains_rights(const char *path)
 static void warn_of_others(struct program *p)
 {
     const char *needed;
-    for (unsigned i = 0; (needed = elf_needed(&p->elf, i)); i++)
+    for (size_t at = 0; (needed = elf_needed(&p->elf, &at));)
         if (allocator_of_file(needed)) {
             snprintf(p->warning, sizeof(p->warning), "it is linked with %s; hakmem comes first and serves malloc, but "
                      "calls of that allocator's own names still go there", needed);
@@ -119,7 +119,7 @@ static void judge(struct program *p)
     const char *interpreter = wrong ? NULL : elf_interpreter(&p->elf);
     if (wrong)
         refuse(p, wrong);
-    else if (elf_has_note(&p->elf))
+    else if (p->elf.has_note)
         refuse(p, "has hakmem linked in: run it as it is");
     else if (!interpreter)
         refuse(p, "is linked statically: link it with libhakmem.a instead");

@@ -9,14 +9,21 @@
 
 #include "cli.h"
 
-/* An ELF file of this machine, read whole. */
-struct elf {
+/* A part of a file, in memory of its own; the size is 0 where the file has it not, or not as a whole. */
+struct elf_part {
     unsigned char *data;
     size_t size;
-    const Elf64_Phdr *headers;
-    unsigned header_count;
-    const Elf64_Dyn *dynamic;
-    size_t dynamic_count;
+};
+
+/* An ELF file of this machine. All zero = none is open. */
+struct elf {
+    struct elf_part headers;
+    struct elf_part dynamic;
+    struct elf_part interpreter;
+    struct elf_part texts;   /* names; the last one ends */
+    struct elf_part symbols;
+    struct elf_part slots[2]; /* relocations: of functions, and all others */
+    bool has_note;            /* hakmem is in the file itself */
 };
 
 /* A file, as a program. */
@@ -33,11 +40,14 @@ struct program {
 const char *elf_open(struct elf *elf, const char *path);
 void elf_close(struct elf *elf);
 
+size_t elf_header_count(const struct elf *elf);
+const Elf64_Phdr *elf_headers(const struct elf *elf);
+
 /* A value of the dynamic section; 0 = it has no such entry. */
 uint64_t elf_dynamic(const struct elf *elf, int64_t tag);
 
-/* The n-th library that it needs, or NULL. */
-const char *elf_needed(const struct elf *elf, unsigned n);
+/* A library that it needs, or NULL at the end. *at, 0 at first, is where the next call goes on. */
+const char *elf_needed(const struct elf *elf, size_t *at);
 
 /* true = it defines a function of that name for others, or (defined = false) wants one. */
 bool elf_has_symbol(const struct elf *elf, const char *name, bool defined);
@@ -46,9 +56,6 @@ bool elf_has_symbol(const struct elf *elf, const char *name, bool defined);
 uint64_t elf_slot(const struct elf *elf, const char *name);
 
 const char *elf_interpreter(const struct elf *elf);
-
-/* true = hakmem is in the file itself. */
-bool elf_has_note(const struct elf *elf);
 
 /* Looks at the command as execvp would find it, through interpreters of scripts. */
 void program_look(struct program *program, const char *command);

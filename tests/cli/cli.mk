@@ -1,6 +1,6 @@
 # cli.mk - the command-line tool, on real processes.
 
-CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static known_archive known_source busy corrupt other_build deepbind calls_malloc.so plain_static)
+CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static known_archive known_source busy corrupt other_build deepbind calls_malloc.so shrinks.so plain_static)
 
 # The tool reads a stock library; and where ncurses' headers are missing there is no tool.
 ifneq ($(CLI),)
@@ -50,6 +50,6 @@ $(BUILD)/tests/cli/process_test: tests/cli/process_test.c cli/process.c cli/text
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -pthread -o $@ $<
 
-$(BUILD)/tests/cli/calls_malloc.so: tests/cli/calls_malloc.c
+$(BUILD)/tests/cli/calls_malloc.so $(BUILD)/tests/cli/shrinks.so: $(BUILD)/tests/cli/%.so: tests/cli/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -Wl,-z,now -o $@ $<

@@ -11,6 +11,7 @@ import pathlib
 import re
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,33 @@ from processes import (  # noqa: E402
 
 def is_filtered():
     return not re.search(r"^Seccomp:\s*0$", pathlib.Path("/proc/self/status").read_text(), re.M)
+
+
+def endless_elf(like):
+    """A program that needs 400,000 libraries, and has as many symbols and slots; all names are one of 8 MiB."""
+    count = 400000
+    names = b"x" * (8 << 20) + b"\0"
+    interpreter = b"/lib/ld.so\0"
+    at = {}
+    content = bytearray(4096)
+    needed = struct.pack("<qQ", 1, 0) * count
+    for name, part in (("interpreter", interpreter), ("symbols", struct.pack("<IBBHQQ", 0, 18, 0, 1, 1, 1) * count),
+                       ("slots", struct.pack("<QQq", 0, 1 << 32 | 7, 0) * count), ("names", names)):
+        content += bytes(-len(content) % 16)
+        at[name] = len(content)
+        content += part
+    content += bytes(-len(content) % 16)
+    tables = ((5, at["names"]), (10, len(names)), (6, at["symbols"]), (7, at["slots"]), (8, 24 * count))
+    dynamic = needed + b"".join(struct.pack("<qQ", *entry) for entry in tables)
+    headers = [(1, 0, len(content) + len(dynamic)), (3, at["interpreter"], len(interpreter)),
+               (2, len(content), len(dynamic))]
+    content += dynamic
+    content[:56] = like[:56]
+    content[32:40] = struct.pack("<Q", 64)
+    content[56:58] = struct.pack("<H", len(headers))
+    for i, (kind, offset, size) in enumerate(headers):
+        content[64 + 56 * i:120 + 56 * i] = struct.pack("<IIQQQQQQ", kind, 4, offset, offset, offset, size, size, 1)
+    return content
 
 
 class Changes(unittest.TestCase):
@@ -295,6 +323,23 @@ class Doctor(unittest.TestCase):
         self.assertRegex(self.lines("sh"), r"(?m)^ok +\S+ can be preloaded: hakmem run -- sh$")
         self.assertIn("is linked statically", self.lines(PROGRAMS / "plain_static"))
         self.assertRegex(self.lines(PROGRAMS / "known_static"), r"(?m)^ok +\S+ has hakmem linked in$")
+
+    def test_a_file_that_shrinks_meanwhile_is_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "program"
+            shutil.copy(PROGRAMS / "deepbind", program)
+            text = self.lines(program, env={"LD_PRELOAD": str(PROGRAMS / "shrinks.so"), "SHRINKS": str(program)})
+            self.assertEqual(program.stat().st_size, 0)
+            self.assertIn(f"problem  {program} is neither an ELF file nor a script\n", text)
+
+    def test_a_file_that_lies_takes_no_longer_than_its_size(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "program"
+            program.write_bytes(endless_elf(pathlib.Path(TOOL).read_bytes()))
+            program.chmod(0o755)
+            begin = time.monotonic()
+            self.assertIn("can be preloaded", self.lines(program))
+            self.assertLess(time.monotonic() - begin, 20)
 
 
 if __name__ == "__main__":
