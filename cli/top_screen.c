@@ -3,13 +3,17 @@
 
 #include <ncurses.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-/* getch() has found no key: none came in time, or the terminal is gone and none will. */
-static bool input_has_ended(void)
+/* A key; ERR = none came in time, 'q' = the terminal is gone and none will. */
+static int next_key(void)
 {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-    return poll(&input, 1, 0) > 0;
+    int key = getch();
+    if (key != ERR || poll(&input, 1, 0) <= 0) return key;
+    key = getch(); /* one that came just now, or the end */
+    return key == ERR ? 'q' : key;
 }
 
 static void draw(struct top *t)
@@ -31,7 +35,9 @@ static void draw(struct top *t)
 
 void top_screen(struct top *t)
 {
-    if (!initscr()) fail(STATUS_FAILED, "no terminal; try --once");
+    const char *kind = getenv("TERM");
+    SCREEN *screen = newterm(NULL, stdout, stdin);
+    if (!screen) fail(STATUS_FAILED, "cannot draw on a terminal of kind '%s' (TERM); try --once", kind ? kind : "");
     cbreak();
     noecho();
     curs_set(0);
@@ -40,12 +46,12 @@ void top_screen(struct top *t)
     top_look(t);
     for (int key = 0; key != 'q';) {
         draw(t);
-        key = getch();
-        if (key == ERR && input_has_ended()) break;
+        key = next_key();
         if (key > 0 && key < 128 && column_of((char)key))
             t->sort = (char)key;
         else
             top_look(t);
     }
     endwin();
+    delscreen(screen);
 }

@@ -26,7 +26,8 @@ import unittest
 sys.dont_write_bytecode = True
 import processes  # noqa: E402
 from processes import (  # noqa: E402
-    ENVIRONMENT, LIBRARY, PROGRAMS, REAL_PYTHON, SLEEPER, TOOL, Process, figures, hakmem, python, until_it_sleeps)
+    ENVIRONMENT, LIBRARY, PROGRAMS, REAL_PYTHON, SLEEPER, TOOL, Process, figures, hakmem, python, said,
+    until_it_sleeps)
 
 PARTS = ["live", "rounding", "cached", "mail", "free_in_slabs", "dirty", "purged", "records", "not_heap"]
 STATS = ["live", "cached", "free_in_slabs", "dirty", "purged", "mapped", "records", "mallocs", "frees", "threads"]
@@ -433,6 +434,10 @@ class Screens(unittest.TestCase):
             pass        # the other end is closed
         self.assertEqual(top.wait(10), 0)
         os.close(master)
+
+    def test_top_says_that_it_cannot_draw(self):
+        self.assertEqual(said("top", env={"TERM": "unknowable"}),
+                         (1, "hakmem: cannot draw on a terminal of kind 'unknowable' (TERM); try --once"))
 
     def test_top_shows_rates(self):
         with Process(PROGRAMS / "busy") as busy, Process(PROGRAMS / "known") as known:
