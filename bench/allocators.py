@@ -139,7 +139,8 @@ def debian_release():
     return first_line_of("/etc/os-release", r'PRETTY_NAME="?([^"\n]*)')
 
 
-def machine():
+def machine(build):
+    """The processor, the system, and what the programs in the folder `build` were built by."""
     pages = first_line_of("/sys/kernel/mm/transparent_hugepage/enabled", r"\[(\w+)\]")
     memory_kib = int(first_line_of("/proc/meminfo", r"MemTotal:\s*(\d+)") or 0)
     hypervisor = "hypervisor" in first_line_of("/proc/cpuinfo", r"flags\s*:(.*)").split()
@@ -153,7 +154,7 @@ def machine():
         "kernel": platform.release(),
         "system": debian_release(),
         "libc": " ".join(platform.libc_ver()),
-        "compiler": output_of("gcc", "--version").partition("\n")[0],
+        "compiler": first_line_of(pathlib.Path(build, "bench", "compiler")),
         "date": datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
         "load_before": round(os.getloadavg()[0], 2),
         "environment": {k: v for k, v in sorted(os.environ.items()) if TUNING.search(k)},

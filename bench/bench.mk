@@ -11,13 +11,23 @@ BENCH_PROGRAMS = $(addprefix build/bench/,bench_fixed_size bench_random_mixed la
 BENCH_FLAGS   ?=
 # A variant's library is another than the one that stands beside the programs.
 BENCH_LIBRARY  = $(if $(VARIANT),--lib hakmem=$(LIB_SO))
-# The programs measure allocators: always optimised and never instrumented, whatever the library is built as.
+# The programs measure allocators: always optimised, never instrumented, and by one compiler, whatever the library is built as.
+BENCH_CC      ?= gcc
 BENCH_CFLAGS   = -std=gnu17 -O2 -g -Wall -Wextra -Wshadow -Wundef -Werror
 
-$(addprefix build/bench/,$(BENCH_THREADED)): bench/threads.h bench/false_sharing.h
-$(BENCH_PROGRAMS): build/bench/%: bench/%.c bench/bench.h bench/slots.h
+# What they were built by. Results name it, and where it changes, the programs are built again.
+build/bench/compiler: FORCE
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -pthread $< -o $@
+	@$(BENCH_CC) --version | head -1 >$@.part
+	@if cmp -s $@.part $@; then rm $@.part; else mv $@.part $@; fi
+
+.PHONY: FORCE
+FORCE:
+
+$(addprefix build/bench/,$(BENCH_THREADED)): bench/threads.h bench/false_sharing.h
+$(BENCH_PROGRAMS): build/bench/%: bench/%.c bench/bench.h bench/slots.h build/bench/compiler
+	@mkdir -p $(@D)
+	$(BENCH_CC) $(BENCH_CFLAGS) -pthread $< -o $@
 
 # The same programs with hakmem linked in, calling hak_malloc and hak_free, built as the library is: for
 # sanitizers, which keep the standard names for themselves.
@@ -28,9 +38,9 @@ $(BENCH_LINKED): $(BUILD)/bench/linked/%: bench/%.c bench/bench.h bench/slots.h 
 	    -pthread $< $(LIB_A) $(LDFLAGS) -o $@
 
 # Static: its own memory is the floor of every peak that it reports.
-build/bench/measure: bench/measure.c
+build/bench/measure: bench/measure.c build/bench/compiler
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -static $< -o $@
+	$(BENCH_CC) $(BENCH_CFLAGS) -static $< -o $@
 
 .PHONY: bench bench-programs
 bench-programs: $(BENCH_PROGRAMS) build/bench/measure # what compare.py needs
@@ -46,14 +56,14 @@ bench: $(LIB_SO) bench-programs
 BENCH_EXACT = $(addprefix build/bench/,latency pairs)
 
 build/bench/latency: bench/histogram.h bench/ticks.h bench/background.h bench/process.h
-$(BENCH_EXACT): build/bench/%: bench/%.c bench/bench.h
+$(BENCH_EXACT): build/bench/%: bench/%.c bench/bench.h build/bench/compiler
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -D_GNU_SOURCE -pthread $< -o $@
+	$(BENCH_CC) $(BENCH_CFLAGS) -D_GNU_SOURCE -pthread $< -o $@
 
 # The allocator that never frees; compare.py and counts.py take it along when it is there.
-build/bench/libfloor.so: bench/floor.c
+build/bench/libfloor.so: bench/floor.c build/bench/compiler
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-builtin -shared -Wl,-z,now $< -o $@
+	$(BENCH_CC) $(BENCH_CFLAGS) -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-builtin -shared -Wl,-z,now $< -o $@
 
 .PHONY: bench-latency bench-counts
 bench-programs: $(BENCH_EXACT) build/bench/libfloor.so
@@ -77,9 +87,9 @@ SERVER_FLAGS ?=
 SECONDS      ?= 60
 
 build/bench/idle build/bench/server_sim: bench/threads.h
-$(BENCH_MEMORY): build/bench/%: bench/%.c bench/bench.h bench/process.h
+$(BENCH_MEMORY): build/bench/%: bench/%.c bench/bench.h bench/process.h build/bench/compiler
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -D_GNU_SOURCE -pthread $< -o $@
+	$(BENCH_CC) $(BENCH_CFLAGS) -D_GNU_SOURCE -pthread $< -o $@
 
 .PHONY: idle-table thrash-table server-sim
 bench-programs: $(BENCH_MEMORY)

@@ -16,6 +16,7 @@ import re
 import subprocess
 
 LOCKED = re.compile(r"^\s*([0-9a-f]+):\t(?:(?:bnd|repz|repnz|notrack|xacquire|xrelease|rex\S*)\s+)*(lock|xchg)\b\s*(.*)$")
+TIMEOUT_S = 1800
 REGISTERS = re.compile(r"^%\w+,%\w+\s*(?:#.*)?$")
 
 
@@ -36,10 +37,12 @@ def failure(done):
 
 
 def tool(command, env=None):
-    """A program that must succeed."""
+    """A program that must succeed, within TIMEOUT_S seconds."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                              env=env, check=False)
+                              env=env, check=False, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"{command[0]} did not end within {TIMEOUT_S} s") from error
     except OSError as error:
         raise RuntimeError(f"{command[0]}: {error.strerror}") from error
     if done.returncode != 0:

@@ -78,10 +78,10 @@ def merge(documents):
 
 
 def describe_difference(documents):
-    """A warning when figures of different machines or versions are about to stand side by side; else None."""
-    for key in ("cpu", "cores", "kernel", "libc"):
-        if len({d["machine"][key] for d in documents}) > 1:
-            return f"the files come from different machines ({key}): their rows do not belong together"
+    """A warning when figures of different machines, settings or versions are about to stand side by side; else None."""
+    for key in ("cpu", "cores", "kernel", "libc", "huge_pages", "compiler", "environment"):
+        if len({json.dumps(d["machine"][key]) for d in documents}) > 1:
+            return f"the files come from different machines or settings ({key}): their rows do not belong together"
     for name in {n for d in documents for n in d["allocators"]}:
         if len({d["allocators"][name]["version"] for d in documents if name in d["allocators"]}) > 1:
             return f"the files were taken with different versions of {name}"
@@ -125,7 +125,7 @@ def choose_workloads(args):
 
 
 def start_document(args, chosen):
-    document = {"format": FORMAT, "machine": allocators.machine(), "rounds": args.rounds, "allocators": chosen,
+    document = {"format": FORMAT, "machine": allocators.machine(args.build), "rounds": args.rounds, "allocators": chosen,
                 "finished": False, "rows": []}
     if args.resume:
         old = load(args.resume)

@@ -247,7 +247,7 @@ def main():
             print_pairs(pairs)
         counts = count_workloads(args, paths, rows) if rows else {}
     if args.json:
-        document = {"machine": allocators.machine(), "allocators": chosen, "pairs": pairs, "rows": counts}
+        document = {"machine": allocators.machine(args.build), "allocators": chosen, "pairs": pairs, "rows": counts}
         pathlib.Path(args.json).write_text(json.dumps(document, indent=1) + "\n")
     cells = [pairs, *counts.values()]
     return 1 if HAKMEM not in paths or any("failed" in cell[HAKMEM] for cell in cells if cell) else 0

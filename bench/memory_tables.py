@@ -106,7 +106,10 @@ def run(build, row, library):
     status = runner.verdict(report, library)
     if status != "ok":
         return {"status": status, "stderr": complaints}
-    return {**json.loads(output.splitlines()[-1]), "status": "ok"}
+    try:
+        return {**json.loads((output.splitlines() or [""])[-1]), "status": "ok"}
+    except ValueError:
+        return {"status": "no figures", "stderr": complaints}
 
 
 def places(rows):
@@ -215,7 +218,7 @@ def main():
             print(f"{len(cells)} of {len(pairs)}: {row.name}, {name}: {cell_text(args.command, figures)}", file=sys.stderr)
     print_table(args.command, rows, list(paths), cells)
     if args.json:
-        document = {"machine": allocators.machine(), "allocators": chosen, "command": args.command,
+        document = {"machine": allocators.machine(args.build), "allocators": chosen, "command": args.command,
                     "rows": {row.name: {name: cells[row.name, name] for name in paths} for row in rows}}
         pathlib.Path(args.json).write_text(json.dumps(document, indent=1) + "\n")
     failed = [row.name for row in rows if cells.get((row.name, HAKMEM), {"status": "missing"})["status"] != "ok"]

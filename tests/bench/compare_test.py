@@ -11,10 +11,13 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 sys.dont_write_bytecode = True  # keeps the source folders clean
 sys.path.insert(0, "bench")
+import callgrind  # noqa: E402
 import compare  # noqa: E402
+import memory_tables  # noqa: E402
 import report  # noqa: E402
 import runner  # noqa: E402
 import tap  # noqa: E402
@@ -96,6 +99,15 @@ class Cells(unittest.TestCase):
         cells = row_of(Workload("fixed", ("sh", "-c", "echo no such tool >&2; exit 127")), {"glibc": {"path": "-"}})["cells"]
         self.assertEqual((cells["glibc"]["status"], cells["glibc"]["samples"][0]["stderr"].strip()), ("missing", "no such tool"))
 
+    def test_a_program_that_prints_no_figures_is_a_cell(self):
+        for script in ("exit 0", "echo no figures"):
+            row = memory_tables.Row("silent", ("sh", "-c", script), 1, 1)
+            self.assertEqual(memory_tables.run("build", row, "-")["status"], "no figures")
+
+    def test_a_tool_that_hangs_is_told(self):
+        with unittest.mock.patch("callgrind.TIMEOUT_S", 0.1), self.assertRaisesRegex(RuntimeError, "did not end within 0.1 s"):
+            callgrind.tool(["sleep", "100"])
+
     def orders(self, rounds):
         started = []
         run = runner.Runner("build", rounds, 1, {n: {"path": "-"} for n in "abc"}, Silent())
@@ -160,6 +172,22 @@ class Files(unittest.TestCase):
         refused = compare_py("--from", str(other))
         self.assertEqual((refused.returncode, refused.stdout), (1, ""))
         self.assertIn("is no result of compare.py", refused.stderr)
+
+    def test_a_run_with_other_settings_is_not_resumed(self):
+        for changed in ({"environment": {"HAKMEM_THP": "never"}}, {"huge_pages": "never"}, {"compiler": "another"}):
+            document = json.loads(pathlib.Path(self.json).read_text())
+            document["machine"].update(changed)
+            other = pathlib.Path(self.folder.name, "settings.json")
+            other.write_text(json.dumps(document))
+            refused = compare_py(*ONE_ROW, "--lib", f"extra={FAULTY['none']['path']}", "--resume", str(other))
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn(f"cannot be resumed: the files come from different machines or settings ({list(changed)[0]})",
+                          refused.stderr)
+
+    def test_the_compiler_is_the_one_that_built_the_programs(self):
+        document = json.loads(pathlib.Path(self.json).read_text())
+        self.assertEqual(document["machine"]["compiler"], pathlib.Path("build/bench/compiler").read_text().strip())
+        self.assertNotEqual(document["machine"]["compiler"], "")
 
     def test_of_a_row_in_two_files_the_later_one_counts_whole(self):
         def document(name, score):
