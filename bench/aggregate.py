@@ -13,12 +13,19 @@ hakmem has to be as lean as the leanest of those who compete in speed.
 """
 
 import math
+import re
 
 HAKMEM, FLOOR, GLIBC = "hakmem", "floor", "glibc"
 SLOW_LIMIT = 1.05  # hakmem's time, at most this often the best peer's of the row
 FAT_LIMIT = 1.1    # its peak memory, at most this often the leanest peer's of the row
 NEAR = 1.05        # within 5 % of the fastest
 LONGEST_NS = 1e6   # no single call may take as long
+# Rows by name: what is promised of them, and the most that hakmem's time may be of whom.
+GROUPS = (
+    ("first in every row of fixed sizes, of mixed sizes and of larson", re.compile("^(fixed|mixed|larson)-"), 1, None),
+    ("twice the system's larson", re.compile("^larson-"), 0.5, GLIBC),
+    ("twice the system's pool of large blocks", re.compile("^fixed-(32768|53248)-"), 0.5, GLIBC),
+)
 
 
 def peers_of(names):
@@ -148,6 +155,19 @@ def bounds(rows, names):
         ("no row in which hakmem fails", f"{len(failed)} of {len(rows)} rows" + listed(failed, most=6),
          not failed if HAKMEM in names and rows else None),
     ]
+
+
+def group_bounds(rows, names):
+    """The bounds on groups of rows, as far as there are such rows, in the form of bounds()."""
+    found = []
+    for claim, pattern, most, rival in GROUPS:
+        rivals = [rival] if rival else peers_of(names)
+        ratios = {r["name"]: value(r, HAKMEM, "score") / unit for r in rows if pattern.search(r["name"])
+                  and value(r, HAKMEM, "score") is not None and (unit := best(r, rivals, "score"))}
+        behind = [f"{name} {x:.2f}" for name, x in ratios.items() if x > most]
+        if ratios:
+            found.append((claim, f"{len(behind)} of {len(ratios)} rows above {most}" + listed(behind, most=6), not behind))
+    return found
 
 
 def latency_groups(row):

@@ -181,7 +181,8 @@ def all_bounds(rows, names, latency):
     """Those of the rows and those of single calls, as far as there are such."""
     if HAKMEM not in names:
         return []
-    return [*(aggregate.bounds(rows, names) if rows else []), *aggregate.latency_bounds(latency, names)]
+    of_rows = [*aggregate.bounds(rows, names), *aggregate.group_bounds(rows, names)] if rows else []
+    return [*of_rows, *aggregate.latency_bounds(latency, names)]
 
 
 def bound_lines(rows, names, latency):

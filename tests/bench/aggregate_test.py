@@ -134,6 +134,27 @@ class Bounds(unittest.TestCase):
         self.assertEqual(self.held([]), [None, None, None, None])
 
 
+class Groups(unittest.TestCase):
+    def held(self, *rows):
+        return {claim: held for claim, _, held in aggregate.group_bounds(rows, NAMES)}
+
+    def test_each_group_is_judged_by_its_rows(self):
+        first, larson, pool = (claim for claim, *_ in aggregate.GROUPS)
+        self.assertEqual(self.held(row("larson-8-128-T2", hakmem=(1, 1), quick=(1, 1), glibc=(2, 1))), {first: True, larson: True})
+        self.assertEqual(self.held(row("larson-8-128-T2", hakmem=(1, 1), quick=(1.1, 1), glibc=(1.9, 1))), {first: True, larson: False})
+        self.assertEqual(self.held(row("fixed-32768-ws8192", hakmem=(1, 1), quick=(0.9, 1), glibc=(2, 1))), {first: False, pool: True})
+        self.assertEqual(self.held(row("mixed-ws128", hakmem=(1.01, 1), quick=(1, 1))), {first: False})
+
+    def test_one_row_behind_spoils_a_group_and_is_named(self):
+        rows = [row("fixed-53248-ws128", hakmem=(1, 1), glibc=(3, 1)), row("fixed-53248-ws8192", hakmem=(1, 1), glibc=(1.5, 1))]
+        found = {claim: figure for claim, figure, held in aggregate.group_bounds(rows, NAMES) if not held}
+        self.assertEqual(list(found.values()), ["1 of 2 rows above 0.5: fixed-53248-ws8192 0.67"])
+
+    def test_groups_without_rows_are_not_judged(self):
+        self.assertEqual(self.held(row("tree-4000", hakmem=(9, 1), quick=(1, 1))), {})
+        self.assertEqual(self.held(row("larson-8-128-T2", hakmem="hung", quick=(1, 1), glibc=(1, 1))), {})
+
+
 def latency(**lines):
     """A latency row of one phase and call: allocator -> (p99.99, quiet maximum), whose median is small."""
     return {"cells": {n: {"status": "ok", "lines": [{"phase": "steady", "call": "free", "p9999": p, "quiet_max": longest and 1,
