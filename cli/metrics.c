@@ -62,10 +62,21 @@ static void print_by_class(FILE *out, const char *labels, const struct snapshot 
                     r->class[i]);
 }
 
+static void print_waits(FILE *out, const char *labels, const struct lock_waits *waits)
+{
+    head(out, "lock_waits_total", "counter", "Locks that were not free at once.");
+    for (unsigned rank = 1; rank < LOCK_RANKS; rank++)
+        fprintf(out, "hakmem_lock_waits_total{%s,lock=\"%s\"} %lu\n", labels, lock_title[rank], waits[rank].waits);
+    head(out, "lock_sleeps_total", "counter", "Times that a thread slept for a lock.");
+    for (unsigned rank = 1; rank < LOCK_RANKS; rank++)
+        fprintf(out, "hakmem_lock_sleeps_total{%s,lock=\"%s\"} %lu\n", labels, lock_title[rank], waits[rank].sleeps);
+}
+
 void print_metrics(FILE *out, const struct target *target, const struct snapshot *s, const struct residence *r)
 {
     const char *labels = labels_of(target);
     print_residence(out, labels, r);
     print_totals(out, labels, &s->total);
     print_by_class(out, labels, s, r);
+    print_waits(out, labels, s->waits);
 }

@@ -84,6 +84,17 @@ static void print_caches(FILE *out, const struct snapshot *s)
     free(sorted);
 }
 
+static void print_waits(FILE *out, const struct snapshot *s)
+{
+    unsigned shown = 0;
+    fprintf(out, "  waits for locks:");
+    for (unsigned rank = 1; rank < LOCK_RANKS; rank++)
+        if (s->waits[rank].waits > 0)
+            fprintf(out, "%s %s %lu (%lu asleep)", shown++ ? "," : "", lock_title[rank], s->waits[rank].waits,
+                    s->waits[rank].sleeps);
+    fprintf(out, "%s\n", shown ? "" : " none");
+}
+
 void print_screen(FILE *out, const struct target *target, const struct snapshot *s, const struct residence *r)
 {
     const struct hak_stats *t = &s->total;
@@ -92,6 +103,7 @@ void print_screen(FILE *out, const struct target *target, const struct snapshot 
     print_parts(out, r);
     print_beside(out, s, r);
     print_caches(out, s);
+    print_waits(out, s);
     print_classes(out, s, r);
     if (s->torn == 0) return;
     fprintf(out, "  (%u records changed while they were read: the figures are near the truth)\n", s->torn);
@@ -164,6 +176,15 @@ static void json_heaps(FILE *out, const struct snapshot *s)
     fprintf(out, "],\n");
 }
 
+static void json_locks(FILE *out, const struct snapshot *s)
+{
+    fprintf(out, "  \"locks\": {");
+    for (unsigned rank = 1; rank < LOCK_RANKS; rank++)
+        fprintf(out, "%s\"%s\": {\"waits\": %lu, \"sleeps\": %lu}", rank > 1 ? ",\n    " : "", lock_title[rank],
+                s->waits[rank].waits, s->waits[rank].sleeps);
+    fprintf(out, "},\n");
+}
+
 void print_json(FILE *out, const struct target *target, const struct snapshot *s, const struct residence *r)
 {
     static const char *const names[OPTION_COUNT] = {
@@ -184,6 +205,7 @@ void print_json(FILE *out, const struct target *target, const struct snapshot *s
     json_resident(out, r);
     json_classes(out, s, r);
     json_heaps(out, s);
+    json_locks(out, s);
     fprintf(out, "  \"options\": {");
     for (int i = 0; i < OPTION_COUNT; i++) fprintf(out, "%s\"%s\": %ld", i ? ", " : "", names[i], s->option[i]);
     fprintf(out, "},\n  \"torn\": %u\n}\n", s->torn);

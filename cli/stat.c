@@ -35,7 +35,8 @@ static const struct argp argp = {
            "to the RSS that the kernel counts:\v" PARTS(PART)
            "Where pages of a class's slabs have no memory, without having been given back, the others are divided in "
            "proportion to its blocks. A "
-           "class is the distance of its blocks; fullness is the share of blocks in its slabs that are live. The "
+           "class is the distance of its blocks; fullness is the share of blocks in its slabs that are live. "
+           "Waits for locks are those since the process began; asleep: how often a thread slept for one. The "
            "process is not stopped; while it allocates, the figures are those of slightly different moments.",
 };
 #undef PART

@@ -335,6 +335,7 @@ static bool snapshot_try(const struct target *target, struct snapshot *snapshot)
 {
     memset(snapshot, 0, sizeof(*snapshot));
     return target_read(target, target->block.option_value, snapshot->option, sizeof(snapshot->option)) &&
+           target_read(target, target->block.lock_waits, snapshot->waits, sizeof(snapshot->waits)) &&
            walk_heaps(target, snapshot) && walk_records(target, snapshot) && add_counters(target, snapshot);
 }
 
@@ -369,6 +370,12 @@ void snapshot_free(struct snapshot *snapshot)
     snapshot->mappings = NULL;
     snapshot->books = NULL;
 }
+
+const char *const lock_title[LOCK_RANKS] = {
+    [RANK_REGISTRY] = "registry", [RANK_SPARSE] = "sparse", [RANK_HEAP] = "heaps",   [RANK_COMMON] = "orphans",
+    [RANK_PURGE] = "purge",       [RANK_LARGE] = "large",   [RANK_ARENA] = "arena", [RANK_TAGMAP] = "tags",
+    [RANK_RECORD] = "records",
+};
 
 const char *heap_title(const struct heap_view *heap)
 {

@@ -92,6 +92,7 @@ struct snapshot {
     size_t reserve;             /* bytes of units that heaps keep */
     size_t mail;                /* bytes on their way between heaps; total.cached holds them, too */
     size_t parked_heaps;
+    struct lock_waits waits[LOCK_RANKS]; /* by enum lock_rank */
     long option[OPTION_COUNT];
     unsigned torn;              /* records that made no sense */
 };
@@ -102,6 +103,9 @@ void snapshot_free(struct snapshot *snapshot);
 
 /* The same, or ends with the message. */
 void snapshot_must(struct target *target, struct snapshot *snapshot);
+
+/* What the locks of a rank protect, by enum lock_rank; the first is none. */
+extern const char *const lock_title[LOCK_RANKS];
 
 /* The allocator has a thread's name for a heap: "heap 3", "finished threads", "orphans". */
 const char *heap_title(const struct heap_view *heap);

@@ -6,6 +6,7 @@
 
 #include "thread.h"
 
+struct lock_waits lock_waits[LOCK_RANKS];
 const void *lock_fork_thread;
 TLS_INITIAL_EXEC uint32_t lock_own_word;
 static TLS_INITIAL_EXEC struct lock *waited_for; /* by this thread; for its handlers of signals */
@@ -47,10 +48,17 @@ COLD static void refuse_to_wait(void)
     os_abort();
 }
 
+static void lock_sleep(struct lock *lock, uint32_t word)
+{
+    add_relaxed(&lock_waits[lock->rank].sleeps, 1);
+    os_wait(&lock->word, word);
+}
+
 COLD void lock_wait(struct lock *lock)
 {
     if (load_relaxed(&lock_fork_thread) && lock_is_fork_thread()) return; /* holds it already */
     if (lock_is_own(lock)) refuse_to_wait();
+    add_relaxed(&lock_waits[lock->rank].waits, 1);
     for (int i = 0; i < 64; i++) {
         uint32_t expected = 0;
         if (load_relaxed(&lock->word) == 0 && swap_if_acquire(&lock->word, &expected, lock_word_of_thread())) return;
@@ -62,7 +70,7 @@ COLD void lock_wait(struct lock *lock)
         uint32_t word = 0;
         if (swap_if_acquire(&lock->word, &word, lock_word_of_thread() | LOCK_WAITED)) break;
         uint32_t waited = word | LOCK_WAITED;
-        if (word == waited || swap_if_acquire(&lock->word, &word, waited)) os_wait(&lock->word, waited);
+        if (word == waited || swap_if_acquire(&lock->word, &word, waited)) lock_sleep(lock, waited);
     }
     store_relaxed(&waited_for, interrupted);
 }

@@ -31,6 +31,7 @@ enum lock_rank {
     RANK_ARENA,        /* units and SuperSlabs */
     RANK_TAGMAP,       /* writable parts of the tag map */
     RANK_RECORD,       /* numbers of records */
+    LOCK_RANKS,
 };
 
 enum { LOCK_WAITED = 1, LOCK_KEPT = 2, LOCK_FLAGS = LOCK_WAITED | LOCK_KEPT, LOCK_OWNER_SHIFT = 2 };
@@ -39,6 +40,14 @@ struct lock {
     uint32_t word;
     uint32_t rank; /* enum lock_rank; never changes */
 };
+
+/* How often locks of a rank were not free at once; how often a thread slept for one. Since start, for readers from
+ * outside: see service/block.h. */
+struct lock_waits {
+    uint64_t waits;
+    uint64_t sleeps;
+};
+extern struct lock_waits lock_waits[LOCK_RANKS] LINKED_AS("hak_lock_waits");
 
 /* What lock_this_thread() says of the one inside fork; NULL = none. */
 extern const void *lock_fork_thread LINKED_AS("hak_lock_fork_thread");

@@ -25,6 +25,7 @@ const struct block hakmem_block = {
     .option_value = option_value,
     .cache_epoch = &cache_epoch,
     .reclaim_request = &reclaim_request,
+    .lock_waits = lock_waits,
 };
 
 /* The note's name of the block: a name that can be replaced at run time has no fixed distance. */

@@ -39,6 +39,7 @@ struct block {
     long *option_value;
     uint32_t *cache_epoch;
     uint32_t *reclaim_request;
+    const struct lock_waits *lock_waits; /* LOCK_RANKS of them */
 };
 
 extern const struct block hakmem_block;

@@ -322,10 +322,26 @@ class Screens(unittest.TestCase):
             for c in seen["classes"]:
                 expected[f'hakmem_class_live_blocks stride="{c["stride"]}"'] = c["live"]
                 expected[f'hakmem_class_resident_bytes stride="{c["stride"]}"'] = c["resident"]
+            for lock, waits in seen["locks"].items():
+                expected[f'hakmem_lock_waits_total lock="{lock}"'] = waits["waits"]
+                expected[f'hakmem_lock_sleeps_total lock="{lock}"'] = waits["sleeps"]
             text = hakmem("stat", "--prometheus", process.pid).stdout
             samples = re.findall(r'^(hakmem_\w+)\{pid="\d+",name="\w+",?(?:class="\d+",)?(.*)\} (\d+)$', text, re.MULTILINE)
             self.assertEqual(len(samples), len(expected))
             self.assertEqual({f"{name} {label}": int(value) for name, label, value in samples}, expected)
+
+    def test_waits_for_locks_are_shown(self):
+        with Process(PROGRAMS / "known") as process:
+            until_it_sleeps(process.pid)
+            waits = figures(process.pid)["locks"]
+            self.assertEqual(set(waits), {"registry", "sparse", "heaps", "orphans", "purge", "large", "arena", "tags", "records"})
+            shown = [f"{lock} {w['waits']} ({w['sleeps']} asleep)" for lock, w in waits.items() if w["waits"] > 0]
+            self.assertIn(f"\n  waits for locks: {', '.join(shown) or 'none'}\n", hakmem("stat", process.pid).stdout)
+        with Process(PROGRAMS / "busy") as process:
+            end = time.monotonic() + 60
+            while sum(w["waits"] for w in figures(process.pid)["locks"].values()) == 0 and time.monotonic() < end:
+                time.sleep(0.1)
+            self.assertRegex(hakmem("stat", process.pid).stdout, r"\n  waits for locks: \w+ \d+ \(\d+ asleep\)")
 
     def test_top_and_explain_show_the_figures(self):
         with Process(PROGRAMS / "known", 2) as process:

@@ -207,6 +207,7 @@ static void lock_word_is_0_free_or_its_holder(void)
     lock_release_peer(&lock);
     require(lock.word == 0);
     require(fake.waits == 0 && fake.wakes == 0, "an uncontended lock made a system call");
+    require(lock_waits[RANK_ARENA].waits == 0, "a try is no wait");
 }
 
 static void locks_go_upward_in_rank(void)
@@ -273,6 +274,8 @@ static void a_waiter_sleeps_and_is_woken(void)
     require(under_contended == 1);
     require(fake.wakes >= 1);
     require(contended.word == 0, "word %u", contended.word);
+    require(lock_waits[RANK_HEAP].waits == 1 && lock_waits[RANK_HEAP].sleeps >= 1, "%lu waits, %lu sleeps",
+            lock_waits[RANK_HEAP].waits, lock_waits[RANK_HEAP].sleeps);
 }
 
 enum { RACERS = 4, ROUNDS = 20000 };
