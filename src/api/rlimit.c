@@ -1,4 +1,5 @@
-/* rlimit.c - libc's calls that limit the process: what a limit of addresses would break is put right before.
+/* rlimit.c - libc's calls that limit the process: what a limit of addresses would break is put right before. What the
+ * system will refuse changes nothing.
  *
  * Uses: narrow, os. A limit that the program sets by a bare system call, or another process by prlimit(), comes unseen.
  */
@@ -15,10 +16,21 @@
 
 _Static_assert(sizeof(struct rlimit) == sizeof(struct rlimit64), "one form");
 
+/* A hard limit above the present one is set first: who may raise it is known to the system only. */
+static bool is_accepted(const struct rlimit *limit)
+{
+    struct rlimit now;
+    if (limit->rlim_cur > limit->rlim_max || os_change_limit(0, RLIMIT_AS, NULL, &now) != 0) return false;
+    if (limit->rlim_max <= now.rlim_max) return true;
+    now.rlim_max = limit->rlim_max;
+    return os_change_limit(0, RLIMIT_AS, &now, NULL) == 0;
+}
+
 static int change_limit(int process, int resource, const struct rlimit *limit, void *before)
 {
     bool own = process == 0 || process == getpid();
-    if (own && resource == RLIMIT_AS && limit && limit->rlim_cur != RLIM_INFINITY) narrow_to(limit->rlim_cur);
+    bool limited = resource == RLIMIT_AS && limit && limit->rlim_cur != RLIM_INFINITY;
+    if (own && limited && is_accepted(limit)) narrow_to(limit->rlim_cur);
     return os_change_limit(process, resource, limit, before);
 }
 

@@ -244,6 +244,7 @@ static void introduce(struct heap *heap)
     heap->slot = &heap_self;
     heap->flushed = false;
     heap->leaving = false;
+    store_relaxed(&heap->work_seen, heap->work - 1); /* it was not idle */
     note_numbers(heap);
 }
 

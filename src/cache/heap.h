@@ -50,7 +50,7 @@ struct bin {
     uint64_t budget;
 };
 
-/* What the hit paths read; written by its own thread only. */
+/* What the hit paths read. Written by its own thread, or while that sleeps by who has recalled it. */
 struct heap_front {
     uint32_t id;    /* 0 = no heap: every call goes to the slow side */
     uint16_t owner; /* the same, as tags of this heap's slabs have it; OWNER_NEVER without a heap */

@@ -20,15 +20,7 @@ static void give_run(struct kept_run run)
  * them up looks at one after the other. */
 static void hand_over_counts(struct heap *heap)
 {
-    struct run_counters *here = &heap->runs;
-    struct run_counters counted = {.live = load_relaxed(&here->live), .slack = load_relaxed(&here->slack),
-                                   .mallocs = load_relaxed(&here->mallocs), .frees = load_relaxed(&here->frees)};
-    if ((ptrdiff_t)counted.live > -COUNTED_MOST) return;
-    counter_add(&here->live, 0 - counted.live);
-    counter_add(&here->slack, 0 - counted.slack);
-    counter_add(&here->mallocs, 0 - counted.mallocs);
-    counter_add(&here->frees, 0 - counted.frees);
-    arena_add_counts(&counted);
+    if ((ptrdiff_t)load_relaxed(&heap->runs.live) <= -COUNTED_MOST) arena_take_counts(&heap->runs);
 }
 
 NOINLINE void heap_displace_runs(struct heap *heap, struct kept_run run)

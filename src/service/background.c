@@ -6,7 +6,8 @@
  * does a round twice in purge_delay, and ends when it found nothing to do for a while: a visit starts it again, and one
  * that leaves something to do does so at once, since it may be the last. A
  * program must never see a second thread because of us. So when but one of its threads has a heap, the one that
- * leaves last takes the background thread along, waits until the system has forgotten it, and gives back what is free.
+ * leaves last takes the background thread along, waits until the system has forgotten it, for a second at most, and gives
+ * back what is free.
  *
  *   thread.id   0 -- STARTING -- its number -- 0
  *               by start()    by the system    by the system, when the thread is gone
@@ -53,6 +54,7 @@ static uint64_t round_ms(void)
 
 static bool is_wanted(void)
 {
+    if (option_get(OPTION_purge_delay) == 0) return false; /* visits give back at once */
     long wish = option_get(OPTION_background);
     if (wish == BACKGROUND_ON) return true;
     return wish == BACKGROUND_AUTO && load_seq(&heap_threads) > 1;
@@ -75,15 +77,16 @@ static bool shall_end(void)
     return load_acquire(&background_stop) || os_thread_outlives_rights();
 }
 
-/* Until the next round, in steps: the delay may become shorter meanwhile, the thread unwanted, and a request come, also
- * from another process, which can wake nobody. false = the thread shall end. */
+/* Until the next round, in steps, at least one: the delay may become shorter meanwhile, the thread unwanted, and a
+ * request come, also from another process, which can wake nobody. false = the thread shall end. */
 static bool sleep_for_round(void)
 {
     uint64_t slept = 0;
     for (uint64_t round = round_ms(); slept < round; round = round_ms()) {
         uint64_t step = round - slept < LOOK_MS ? round - slept : LOOK_MS;
         store_relaxed(&background_seen_ms, os_now_ms());
-        if (load_relaxed(&reclaim_request) == REQUEST_MADE || !is_wanted()) break;
+        bool is_asked = slept > 0 && load_relaxed(&reclaim_request) == REQUEST_MADE;
+        if (is_asked || !is_wanted()) break;
         os_wait_for(&background_stop, 0, step);
         if (shall_end()) return false;
         look_at_group();
@@ -168,7 +171,7 @@ static bool is_large(void)
 bool background_poll(void)
 {
     if (!is_large() && option_get(OPTION_background) != BACKGROUND_ON) return false;
-    if (!is_wanted() || option_get(OPTION_purge_delay) == 0) return false;
+    if (!is_wanted()) return false;
     uint64_t now_ms = os_now_ms();
     if (may_start(now_ms)) background_start(now_ms);
     bool there = load_relaxed(&background.id) != 0 && now_ms < load_relaxed(&background_seen_ms) + round_ms() + LATE_MS;

@@ -13,7 +13,7 @@ static bool is_own_memory(void)
     return heap_mine && heap_mine->process == os_process_number();
 }
 
-/* A handler of a signal may come here out of malloc. */
+/* A handler of a signal may come here out of malloc, in the middle of what a lock protects. */
 static void narrow_locked(size_t limit)
 {
     if (!lock_try_peer(&arena_lock)) return;

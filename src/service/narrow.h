@@ -12,7 +12,8 @@
 
 #include "../base/compiler.h"
 
-/* Before the limit is set. Does nothing where the process has other threads: they read the tag map at any moment. */
+/* Before the limit is set. Does nothing where the process has other threads: they read the tag map at any moment. So does
+ * a hit that a handler of a signal has interrupted: the README forbids this call there. */
 INTERNAL void narrow_to(size_t limit);
 
 #endif

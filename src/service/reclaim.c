@@ -65,12 +65,14 @@ static bool take_step(enum stage now)
     return next != STAGE_NONE;
 }
 
-/* true = the request was there, and this thread has followed it. */
+/* true = the request was there, and this thread has followed it. Another one that came meanwhile may be followed by
+ * another thread, which then says when it is done. */
 static bool request_followed(void)
 {
-    uint32_t made = REQUEST_MADE, at_work = REQUEST_AT_WORK;
+    uint32_t made = REQUEST_MADE;
     if (likely(load_relaxed(&reclaim_request) != REQUEST_MADE)) return false;
-    if (!swap_if_acquire(&reclaim_request, &made, REQUEST_AT_WORK)) return false;
+    uint32_t at_work = os_thread_number() << REQUEST_SHIFT | REQUEST_AT_WORK;
+    if (!swap_if_acquire(&reclaim_request, &made, at_work)) return false;
     (void)reclaim_all();
     (void)swap_if_seq(&reclaim_request, &at_work, 0);
     return true;
@@ -141,8 +143,8 @@ static void release_idle_heap(struct heap *heap, void *context)
 {
     (void)context;
     uint32_t work = load_relaxed(&heap->work);
-    bool idle = heap->work_seen == work;
-    heap->work_seen = work;
+    bool idle = load_relaxed(&heap->work_seen) == work;
+    store_relaxed(&heap->work_seen, work);
     if (heap_is_common(heap) || load_relaxed(&heap->state) != HEAP_LIVE) return;
     if (idle && heap_bury(heap)) {
         (void)sub_seq(&heap_threads, 1); /* the background thread looks at it next */
@@ -169,16 +171,17 @@ bool reclaim_awaits_threads(void)
 
 bool reclaim_round(const uint32_t *stop)
 {
-    if (request_followed()) return true;
     uint64_t delay = delay_now();
     awaited = 0;
     heap_each(release_idle_heap, NULL);
+    if (request_followed()) return true;
     start_tick(delay);
     bool more = take_step(STAGE_NONE);
     while (more && !load_relaxed(stop)) more = take_step(load_relaxed(&stage));
     return reclaim_has_work();
 }
 
+/* Bins of others are left alone: whose thread sleeps is asked in rounds only, of heaps that were idle for one. */
 static void release_heap(struct heap *heap, void *context)
 {
     (void)context;
@@ -188,7 +191,7 @@ static void release_heap(struct heap *heap, void *context)
     }
     lock_acquire(&heap->lock);
     inbox_drain(heap); /* before the flush: what arrives may go to bins */
-    if (heap_is_own(heap) || heap_sleeps(heap)) { /* others flush them at their next visit */
+    if (heap_is_own(heap)) {
         heap_flush_bins(heap);
         outbox_post_all(heap);
     }

@@ -8,8 +8,9 @@
 #include "../base/compiler.h"
 
 /* Anybody asks for reclaim_all() by storing REQUEST_MADE here, also from outside of the process (block.h): the next
- * poll or round follows, and stores REQUEST_AT_WORK, and in the end 0, unless it was asked anew. */
-enum { REQUEST_MADE = 1, REQUEST_AT_WORK = 2 };
+ * poll or round follows, stores REQUEST_AT_WORK with its thread's number above, and in the end 0, unless it was asked
+ * anew. A round has emptied the bins of threads that slept since the one before. */
+enum { REQUEST_MADE = 1, REQUEST_AT_WORK = 2, REQUEST_SHIFT = 2 };
 extern uint32_t reclaim_request LINKED_AS("hak_reclaim_request");
 
 /* Called at visits: once per half purge_delay idle memory goes back, units and then pages inside slabs, a step at each

@@ -358,13 +358,20 @@ void arena_recount_run(size_t size, unsigned units, size_t new_size, unsigned ne
     lock_release(&arena_lock);
 }
 
-void arena_add_counts(const struct run_counters *counted)
+static void move_count(size_t *from, size_t *to)
+{
+    size_t counted = load_relaxed(from);
+    counter_add(to, counted);
+    counter_add(from, 0 - counted);
+}
+
+void arena_take_counts(struct run_counters *from)
 {
     lock_acquire(&arena_lock);
-    counter_add(&arena.runs.live, counted->live);
-    counter_add(&arena.runs.slack, counted->slack);
-    counter_add(&arena.runs.mallocs, counted->mallocs);
-    counter_add(&arena.runs.frees, counted->frees);
+    move_count(&from->live, &arena.runs.live);
+    move_count(&from->slack, &arena.runs.slack);
+    move_count(&from->mallocs, &arena.runs.mallocs);
+    move_count(&from->frees, &arena.runs.frees);
     lock_release(&arena_lock);
 }
 

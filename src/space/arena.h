@@ -86,8 +86,8 @@ INTERNAL bool arena_extend(uint32_t record, unsigned count, unsigned more);
 /* A block's size changes, or its units, or both. */
 INTERNAL void arena_recount_run(size_t size, unsigned units, size_t new_size, unsigned new_units);
 
-/* What a heap has counted joins what was counted here. */
-INTERNAL void arena_add_counts(const struct run_counters *counted);
+/* What a heap has counted joins what was counted here: a fork finds it in one of the two. By the heap's thread. */
+INTERNAL void arena_take_counts(struct run_counters *from);
 
 /* Gives the addresses of chunks back of which nothing is handed out, where a mapping found no room, and the charge for
  * free ends of the others, where it counts. Returns bytes. */

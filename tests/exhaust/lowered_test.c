@@ -167,6 +167,34 @@ static int errors_are_those_of_the_system(void)
     return verdict();
 }
 
+static unsigned long gib_mapped(void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file || fscanf(file, "%lu", &pages) != 1) bail_out("statm: %d", errno);
+    fclose(file);
+    return pages * (unsigned long)getpagesize() >> 30;
+}
+
+/* The reserved addresses stay. */
+static int a_refused_limit_changes_nothing(void)
+{
+    struct rlimit limit = {.rlim_cur = (rlim_t)4 << 30, .rlim_max = (rlim_t)1 << 30};
+    take_blocks();
+    unsigned long before = gib_mapped();
+    expect(before >= 16, "%lu GiB", before);
+    expect(setrlimit(RLIMIT_AS, &limit) == -1 && errno == EINVAL, "errno %d", errno);
+    expect(gib_mapped() == before, "%lu GiB", gib_mapped());
+    limit = (struct rlimit){.rlim_cur = RLIM_INFINITY >> 8, .rlim_max = RLIM_INFINITY >> 8};
+    expect(setrlimit(RLIMIT_AS, &limit) == 0, "errno %d", errno);
+    if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) bail_out("setresuid: %d", errno);
+    limit = (struct rlimit){.rlim_cur = (rlim_t)4 << 30, .rlim_max = RLIM_INFINITY};
+    expect(setrlimit(RLIMIT_AS, &limit) == -1 && errno == EPERM, "errno %d", errno);
+    expect(gib_mapped() == before, "%lu GiB", gib_mapped());
+    expect(getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY >> 8, "%lx", limit.rlim_cur);
+    return verdict();
+}
+
 /* The child of vfork() has the parent's memory, and limits of its own. */
 static int a_child_in_our_memory_limits_itself(void)
 {
@@ -212,6 +240,7 @@ static const struct {
 } scenes[] = {
     {"a_limit_below_what_is_reserved_harms_nobody", lower_and_use},
     {"errors_are_those_of_the_system", errors_are_those_of_the_system},
+    {"a_refused_limit_changes_nothing", a_refused_limit_changes_nothing},
     {"a_child_in_our_memory_limits_itself", a_child_in_our_memory_limits_itself},
     {"a_process_with_threads_goes_on", a_process_with_threads_goes_on},
 };

@@ -239,6 +239,19 @@ static void a_thread_that_works_is_left_alone(void)
     end_sleeper(thread);
 }
 
+static void *attach(void *unused)
+{
+    struct heap *heap = heap_attach();
+    require(heap && load_relaxed(&heap->work_seen) != load_relaxed(&heap->work));
+    return unused;
+}
+
+static void a_new_heap_was_not_idle(void)
+{
+    in_thread(attach, NULL);
+    in_thread(attach, NULL); /* a heap that was another thread's */
+}
+
 static void a_heap_at_a_visit_is_left_alone(void)
 {
     pthread_t thread = start_all();
@@ -326,6 +339,46 @@ static void a_request_ends_a_long_delay(void)
     end_sleeper(thread);
 }
 
+static void ask_at_each_sleep(void)
+{
+    ++sleeps;
+    store_relaxed(&reclaim_request, REQUEST_MADE);
+    if (fake.now_ms > 20000) require(option_set(OPTION_background, BACKGROUND_OFF));
+}
+
+/* Who was looked at is looked at again a step later, however often memory is asked back: else nobody is idle. */
+static void requests_do_not_make_rounds_of_no_time(void)
+{
+    pthread_t thread = start_all();
+    uint64_t before = fake.now_ms;
+    sleeps = 0;
+    store_relaxed(&reclaim_request, REQUEST_MADE);
+    fake.while_sleeping = ask_at_each_sleep;
+    uint32_t epoch = cache_epoch;
+    in_thread(run_main, NULL);
+    fake.while_sleeping = NULL;
+    require(cache_epoch - epoch <= sleeps && cache_epoch != epoch, "%u rounds in %u sleeps", cache_epoch - epoch, sleeps);
+    require(fake.now_ms - before >= (cache_epoch - epoch) * 400, "%lu ms", fake.now_ms - before);
+    end_sleeper(thread);
+}
+
+static void allow_no_delay(void)
+{
+    if (++sleeps == 3) require(option_set(OPTION_purge_delay, 0));
+    if (sleeps > 50) require(option_set(OPTION_background, BACKGROUND_OFF));
+}
+
+static void it_ends_when_there_is_no_delay(void)
+{
+    pthread_t thread = start_all();
+    sleeps = 0;
+    fake.while_sleeping = allow_no_delay;
+    in_thread(run_main, NULL);
+    fake.while_sleeping = NULL;
+    require(sleeps <= 4, "%u", sleeps);
+    end_sleeper(thread);
+}
+
 /* ---- fork ---- */
 
 static void a_child_has_none_and_may_start_one(void)
@@ -374,9 +427,12 @@ int main(void)
         TEST(what_it_has_seen_of_the_group_ends_with_it),
         TEST(mail_and_spares_of_sleeping_threads_are_taken_in),
         TEST(a_thread_that_works_is_left_alone),
+        TEST(a_new_heap_was_not_idle),
         TEST(a_heap_at_a_visit_is_left_alone),
         TEST(a_stop_is_followed_between_steps),
         TEST(a_group_that_gets_full_ends_a_long_delay),
+        TEST(requests_do_not_make_rounds_of_no_time),
+        TEST(it_ends_when_there_is_no_delay),
         TEST(a_request_ends_a_long_delay),
         TEST(a_child_has_none_and_may_start_one),
         TEST(one_that_was_lost_is_not_waited_for),

@@ -110,7 +110,7 @@ static unsigned looks_at_work;
 static void ask_again(void)
 {
     if (looks_at_work++ > 0) return;
-    require(reclaim_request == REQUEST_AT_WORK);
+    require(reclaim_request == (os_thread_number() << REQUEST_SHIFT | REQUEST_AT_WORK));
     store_relaxed(&reclaim_request, REQUEST_MADE);
 }
 
@@ -125,6 +125,23 @@ static void a_request_is_there_until_it_was_followed(void)
     require(looks_at_work > 0 && reclaim_request == REQUEST_MADE);
     reclaim_poll();
     require(reclaim_request == 0);
+}
+
+enum { AT_WORK_TOO = 5U << REQUEST_SHIFT | REQUEST_AT_WORK };
+
+static void be_overtaken(void)
+{
+    store_relaxed(&reclaim_request, AT_WORK_TOO); /* it was asked again, and another thread took that */
+}
+
+static void who_is_done_does_not_speak_for_others(void)
+{
+    do_free(do_malloc(MIB));
+    store_relaxed(&reclaim_request, REQUEST_MADE);
+    fake.while_purging = be_overtaken;
+    reclaim_poll();
+    fake.while_purging = NULL;
+    require(reclaim_request == AT_WORK_TOO, "%x", reclaim_request);
 }
 
 static void ordinary_calls_follow_a_request(void)
@@ -384,6 +401,7 @@ int main(void)
         TEST(a_process_with_nothing_to_give_has_no_date),
         TEST(a_request_is_followed_once),
         TEST(a_request_is_there_until_it_was_followed),
+        TEST(who_is_done_does_not_speak_for_others),
         TEST(ordinary_calls_follow_a_request),
         TEST(kept_mappings_go_by_date),
         TEST(parked_heaps_are_dissolved_by_date),
