@@ -33,5 +33,6 @@
 
 /* A counter with one writer at a time that others may read: no locked instruction. */
 #define counter_add(p, v) store_relaxed(p, load_relaxed(p) + (v))
+#define counter_move(to, from) (counter_add(to, load_relaxed(from)), store_relaxed(from, 0)) /* of either */
 
 #endif

@@ -1,8 +1,8 @@
 /* os.h - the system, as hakmem needs it: a handful of functions.
  *
  * Implemented by linux.c, and by the tests' fake, which fails on request. Nothing else in the library
- * knows a system call. No function here allocates or takes a lock, and but for os_change_limit() none changes errno: each
- * reports failure by its result. Sizes and addresses of mappings are multiples of os_page_size().
+ * knows a system call. No function here allocates or takes a lock, and none but os_change_limit() changes errno:
+ * each reports failure by its result. Sizes and addresses of mappings are multiples of os_page_size().
  */
 #ifndef HAK_OS_OS_H
 #define HAK_OS_OS_H

@@ -6,8 +6,8 @@
  * does a round twice in purge_delay, and ends when it found nothing to do for a while: a visit starts it again, and one
  * that leaves something to do does so at once, since it may be the last. A
  * program must never see a second thread because of us. So when but one of its threads has a heap, the one that
- * leaves last takes the background thread along, waits until the system has forgotten it, for a second at most, and gives
- * back what is free.
+ * leaves last takes the background thread along, waits until the system has forgotten it, for a second at most, and
+ * gives back what is free.
  *
  *   thread.id   0 -- STARTING -- its number -- 0
  *               by start()    by the system    by the system, when the thread is gone

@@ -12,8 +12,8 @@
 
 #include "../base/compiler.h"
 
-/* Before the limit is set. Does nothing where the process has other threads: they read the tag map at any moment. So does
- * a hit that a handler of a signal has interrupted: the README forbids this call there. */
+/* Before the limit is set. Does nothing where the process has other threads: they read the tag map at any moment. A
+ * hit that a handler of a signal has interrupted does so, too: the README forbids this call there. */
 INTERNAL void narrow_to(size_t limit);
 
 #endif

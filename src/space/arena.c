@@ -358,20 +358,13 @@ void arena_recount_run(size_t size, unsigned units, size_t new_size, unsigned ne
     lock_release(&arena_lock);
 }
 
-static void move_count(size_t *from, size_t *to)
-{
-    size_t counted = load_relaxed(from);
-    counter_add(to, counted);
-    counter_add(from, 0 - counted);
-}
-
 void arena_take_counts(struct run_counters *from)
 {
     lock_acquire(&arena_lock);
-    move_count(&from->live, &arena.runs.live);
-    move_count(&from->slack, &arena.runs.slack);
-    move_count(&from->mallocs, &arena.runs.mallocs);
-    move_count(&from->frees, &arena.runs.frees);
+    counter_move(&arena.runs.live, &from->live);
+    counter_move(&arena.runs.slack, &from->slack);
+    counter_move(&arena.runs.mallocs, &from->mallocs);
+    counter_move(&arena.runs.frees, &from->frees);
     lock_release(&arena_lock);
 }
 
