@@ -297,7 +297,7 @@ static size_t clean_units(uint32_t record, unsigned count)
 bool arena_take_long(unsigned count, size_t size, bool dense, bool grow, struct span *span,
                      uint32_t dirty[LONG_SUPERSLABS_MAX])
 {
-    struct stretch stretch;
+    struct stretch stretch = {.unused = 0};
     unsigned superslabs = (count + SUPERSLAB_UNITS - 1) / SUPERSLAB_UNITS;
     lock_acquire(&arena_lock);
     bool done = chunk_find_long(count, grow, &stretch);

@@ -1,6 +1,6 @@
 /* chunk.c - see chunk.h.
  *
- * Uses: tagmap, record, freemap, density, option, os, aligned. Locks: none; the caller holds RANK_ARENA.
+ * Uses: tagmap, record, freemap, option, os, aligned. Locks: none; the caller holds RANK_ARENA.
  */
 #include "chunk.h"
 
@@ -8,7 +8,6 @@
 #include "../diag/option.h"
 #include "../os/aligned.h"
 #include "arena.h"
-#include "density.h"
 #include "freemap.h"
 
 #define CHUNK_SIZE_MAX (UINT64_C(1) << 30)

@@ -1,8 +1,8 @@
 /* chunk.h - address space reserved in large pieces, and the SuperSlabs cut from it. Private to the arena.
  *
- * Uses: tagmap, record, freemap, density, option, os.
- * Callers: arena.c, stretch.c, purge.c, collapse.c and limit.c only, under RANK_ARENA. Block (service) publishes where
- * the tables are.
+ * Uses: tagmap, record, freemap, option, os.
+ * Callers: arena.c, stretch.c, purge.c, collapse.c, limit.c and service/narrow.c only, under RANK_ARENA. Block
+ * (service) publishes where the tables are.
  *
  * Chunks shrink when the system refuses: down to a few units. Memory is committed from the front, in
  * growing steps, and its books with it, so that strict overcommit charges little, locked memory stays small, and the

@@ -8,7 +8,8 @@
  *
  * I1  a mapping's record has start == the block's address; the tag of the unit there carries the record
  * I2  kept_bytes is the sum of the kept mappings' sizes; above its bound only while the system refuses to
- *     unmap. used_room is what lies behind live blocks and has memory of the last block there
+ *     unmap. used_room is what lies behind live blocks and has memory of the last block there; it goes back when it
+ *     was idle for two ticks, unless the system has refused that once
  */
 #ifndef HAK_SPACE_LARGE_H
 #define HAK_SPACE_LARGE_H

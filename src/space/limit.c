@@ -24,7 +24,7 @@ void limit_set(size_t soft, size_t hard)
     limits.soft = soft > 0 ? soft : SIZE_MAX;
     store_relaxed(&limits.hard, hard > 0 ? hard : SIZE_MAX);
     limits.armed = 1;
-    store_relaxed(&limits.passed, 0);
+    and_relaxed(&limits.passed, ~(uint32_t)CROSSED_SOFT);
     store_relaxed(&limits.is_set, soft > 0 || hard > 0 || limits.group != SIZE_MAX);
     lock_release(&arena_lock);
 }

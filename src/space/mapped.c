@@ -30,7 +30,8 @@ size_t large_kept_bytes(void)
 
 bool large_has_kept(void)
 {
-    return load_relaxed(&mapped.kept_count) > 0 || load_relaxed(&mapped.used_room) > 0;
+    if (load_relaxed(&mapped.kept_count) > 0) return true;
+    return load_relaxed(&mapped.used_room) > 0 && !load_relaxed(&mapped.room_stays);
 }
 
 bool large_has_much_kept(void)
@@ -63,6 +64,7 @@ COLD void large_follow_fork(void)
 {
     lock_acquire(&large_lock);
     limit_set_mapped(mapped.live_bytes + mapped.slack_bytes + mapped.kept_bytes);
+    mapped.room_stays = false; /* a child has no memory locked */
     lock_release(&large_lock);
 }
 

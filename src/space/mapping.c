@@ -1,7 +1,7 @@
 /* mapping.c - see mapping.h.
  *
  * Uses: density, huge, keep, limit, tagmap, record, option, os, aligned.
- * Locks: RANK_LARGE, never across a system call that maps or unmaps.
+ * Locks: RANK_LARGE, across no system call that maps or unmaps but for records.
  */
 #include "mapping.h"
 
@@ -130,12 +130,13 @@ static void kept_leave(struct large *l)
     store_relaxed(&mapped.kept_count, mapped.kept_count - 1);
 }
 
-/* Three quarters of it are filled; by a block that grows, one, or what it will: where addresses cost nothing, memory
- * that it has left for two ticks goes back. */
+/* Three quarters of it are filled; by a block that grows, one, or what it will: where addresses cost nothing, and
+ * memory that it has left for two ticks goes back. */
 static bool is_used_by(const struct large *l, const struct shape *shape)
 {
     if (l->size < shape->size) return false;
-    if (shape->room > shape->size && l->start == l->map_base && !limit_is_hard()) return true;
+    bool room_goes = l->start == l->map_base && !mapped.room_stays && !limit_is_hard();
+    if (shape->room > shape->size && room_goes) return true;
     return l->size - shape->size <= l->size / 4 * (shape->grows ? 3 : 1);
 }
 
@@ -163,7 +164,8 @@ static bool map_fresh(struct large *l, const struct shape *shape)
     size_t map_size;
     if (__builtin_add_overflow(shape->room, extra, &map_size)) return false;
     if (!limit_map(map_size)) return false;
-    uintptr_t base = shape->huge ? os_aligned(os_map, map_size, SUPERSLAB_SIZE) : (uintptr_t)os_map(map_size);
+    uintptr_t base = shape->huge ? os_aligned(os_map, map_size, SUPERSLAB_SIZE) : 0;
+    if (!base) base = (uintptr_t)os_map(map_size);
     if (!base) {
         limit_unmap(map_size);
         return false;
@@ -359,12 +361,13 @@ static size_t purge_room(bool all)
     lock_acquire(&large_lock);
     for (struct list *i = list_first(&mapped.live); bytes == 0 && i != &mapped.live; i = i->next) {
         struct large *l = container_of(i, struct large, link);
-        size_t used = large_used_room(l);
+        size_t used = mapped.room_stays ? 0 : large_used_room(l);
         if (used == 0 || (!all && mapped.tick - l->kept_tick < 2)) continue;
         size_t left = used > ROOM_PART ? align_up(l->size + used - ROOM_PART, UNIT_SIZE) : l->size;
-        bytes = l->size + used - left;
-        (void)os_purge((void *)(l->start + left), bytes); /* what is refused is tried no more */
-        set_used_units(l, (uint32_t)(left / UNIT_SIZE));
+        size_t part = l->size + used - left;
+        bytes = os_purge((void *)(l->start + left), part) ? part : 0;
+        if (bytes > 0) set_used_units(l, (uint32_t)(left / UNIT_SIZE));
+        store_relaxed(&mapped.room_stays, bytes == 0);
     }
     lock_release(&large_lock);
     return bytes;
@@ -462,13 +465,18 @@ static bool mapping_grow(struct large *l, size_t size, size_t room)
 static bool mapping_shrink(struct large *l, size_t size)
 {
     size_t old_size = l->size, old_map_size = l->map_size;
+    uint32_t used_units = l->units;
     mapping_set(l, l->map_base, size, size);
     bool done = os_remap((void *)l->map_base, old_map_size, size) == REMAP_DONE;
-    if (done)
+    if (done) {
         limit_unmap(old_map_size - size);
-    else
-        mapping_set(l, l->map_base, old_size, old_map_size);
-    return done;
+        return true;
+    }
+    mapping_set(l, l->map_base, old_size, old_map_size);
+    lock_acquire(&large_lock);
+    set_used_units(l, used_units);
+    lock_release(&large_lock);
+    return false;
 }
 
 void *mapping_resize(struct large *l, size_t size, bool insist)

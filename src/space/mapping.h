@@ -25,6 +25,7 @@ struct mapped {
     size_t used_room;
     size_t mallocs, frees; /* so far */
     uint32_t tick;
+    bool room_stays; /* the system has refused to take used room back: as where memory is locked */
 };
 
 extern struct mapped mapped LINKED_AS("hak_mapped");

@@ -17,7 +17,7 @@
  * record's address range.
  *
  * I1  an address outside our memory reads as 0 (without a window), but in the unit where a mapping of ours begins
- * I2  in a window no two units of ours share an entry
+ * I2  in a window no two units of ours that have a tag share an entry
  */
 #ifndef HAK_SPACE_TAGMAP_H
 #define HAK_SPACE_TAGMAP_H

@@ -118,6 +118,34 @@ static void used_room_counts_as_kept(void)
     require_whole();
 }
 
+/* As under mlockall(): what a block has left stays, so no other takes more than it will fill. */
+static void room_that_cannot_go_back_is_not_taken_again(void)
+{
+    unsigned char *p = with_used_room(57 * MIB);
+    fake_fail(FAKE_PURGE, 1, FAKE_FOR_GOOD);
+    require(large_purge(true) == 0, "nothing went back");
+    require(mapped.used_room == 57 * MIB, "and it counts: %zu", mapped.used_room);
+    require(large_purge(true) == 0 && is_filled(p, 60 * MIB));
+    unsigned char *other = map_block(60 * MIB);
+    put(other);
+    require(mapping_alloc_growing(3 * MIB, false) != other);
+    require_whole();
+    large_follow_fork(); /* the child of a fork has no memory locked */
+    fake_fail_nothing();
+    require(large_purge(true) >= 57 * MIB && mapped.used_room == 0);
+    require_whole();
+}
+
+static void a_refused_shrink_knows_its_used_room(void)
+{
+    unsigned char *p = block_with_used_room(10 * MIB, 90 * MIB);
+    fake_fail(FAKE_REMAP, 1, FAKE_FOR_GOOD);
+    (void)large_resize(p, tagmap_get(p), 6 * MIB, false);
+    fake_fail_nothing();
+    require(mapped.used_room == 90 * MIB, "%zu MiB", mapped.used_room / MIB);
+    require_whole();
+}
+
 /* Whatever pages it begins and ends at. */
 static void no_byte_of_the_block_goes_with_its_room(void)
 {
@@ -369,6 +397,8 @@ int main(void)
         TEST(room_that_is_idle_for_a_tick_goes_back),
         TEST(a_block_that_grows_slowly_keeps_none),
         TEST(used_room_counts_as_kept),
+        TEST(room_that_cannot_go_back_is_not_taken_again),
+        TEST(a_refused_shrink_knows_its_used_room),
         TEST(no_byte_of_the_block_goes_with_its_room),
         TEST(a_block_that_moves_has_no_used_room),
         TEST(room_goes_back_in_parts),

@@ -305,9 +305,24 @@ static void room_is_not_insisted_on(void)
     require_filled(q, 3 * MIB - 1);
     put(q);
     fake_fail_nothing();
-    fake_fail(FAKE_MAP, 1, 1);
+    fake_fail(FAKE_MAP, 1, 2);
     p = mapping_alloc_growing(20 * MIB, true);
     require(p && usable(p) == 20 * MIB && usage().mapping_slack == 0);
+    put(p);
+    require_whole();
+}
+
+/* A place at which a huge page begins takes more addresses. */
+static void any_place_will_do_where_the_best_is_refused(void)
+{
+    start();
+    put(map_block(3 * MIB)); /* records are there */
+    option_value[OPTION_thp] = THP_ALWAYS;
+    fake_fail(FAKE_MAP, 1, 1);
+    unsigned char *p = mapping_alloc(20 * MIB, 1, false);
+    fake_fail_nothing();
+    require(p && usable(p) == 20 * MIB);
+    fill(p, 20 * MIB);
     put(p);
     require_whole();
 }
@@ -351,6 +366,7 @@ int main(void)
         TEST(a_mapping_that_grew_has_room_for_more),
         TEST(a_mapping_with_room_is_kept_whole),
         TEST(room_is_not_insisted_on),
+        TEST(any_place_will_do_where_the_best_is_refused),
         TEST(where_addresses_count_a_mapping_gets_no_room),
         TEST(an_aligned_mapping_is_not_resized),
     };

@@ -106,6 +106,14 @@ static void growing_by_realloc_crosses_too(void)
     require((q = do_realloc(q, 20 * MIB)) && heard.calls == 2, "%u", heard.calls);
 }
 
+/* The reclaim that it asks for comes all the same. */
+static void a_new_limit_forgets_no_crossing_of_the_group(void)
+{
+    or_relaxed(&limits.passed, CROSSED_GROUP | CROSSED_SOFT);
+    require(hak_limit_set(0, 0) == 0 && limits.passed == CROSSED_GROUP, "%u", limits.passed);
+    limits.passed = 0;
+}
+
 /* Nor does it use up the crossing that comes later. */
 static void what_the_system_refuses_crosses_nothing(void)
 {
@@ -273,6 +281,7 @@ int main(void)
         TEST(crossing_the_soft_limit_is_told_once),
         TEST(caches_are_emptied_when_the_soft_limit_is_crossed),
         TEST(the_next_crossing_needs_a_sixteenth_in_between),
+        TEST(a_new_limit_forgets_no_crossing_of_the_group),
         TEST(the_callback_is_not_entered_twice),
         TEST(growing_by_realloc_crosses_too),
         TEST(what_the_system_refuses_crosses_nothing),
