@@ -48,7 +48,7 @@ endef
 
 # Names of files, or folders, below a folder of the target.
 IN_FOLDER = $(patsubst %,'$(DESTDIR)$(1)/%',$(2))
-DOC_FOLDERS := $(shell find docs -mindepth 1 -type d -printf '%P\n' 2>/dev/null | sort -r)
+DOC_FOLDERS := $(shell find docs -type d 2>/dev/null | sort -r)
 
 .PHONY: install uninstall
 
@@ -65,7 +65,7 @@ install: $(LIB_SO) $(LIB_A) $(CLI)
 	$(FILL_IN) packaging/hakmem.pc.in >'$(DESTDIR)$(PCDIR)/hakmem.pc'
 	$(FILL_IN) packaging/hakmem-config.cmake.in >'$(DESTDIR)$(CMAKEDIR)/hakmem-config.cmake'
 	$(FILL_IN) packaging/hakmem-config-version.cmake.in >'$(DESTDIR)$(CMAKEDIR)/hakmem-config-version.cmake'
-	for file in $(INSTALLED_DOCS); do $(INSTALL) -D -m 644 "$$file" "$(DESTDIR)$(DOCDIR)/$${file#docs/}" || exit 1; done
+	for file in $(INSTALLED_DOCS); do $(INSTALL) -D -m 644 "$$file" "$(DESTDIR)$(DOCDIR)/$$file" || exit 1; done
 	$(INSTALL) -m 644 packaging/grafana.json '$(DESTDIR)$(DOCDIR)'
 	for file in $(INSTALLED_MANS); do $(INSTALL) -D -m 644 "$$file" "$(DESTDIR)$(MANDIR)/man$${file##*.}/$${file##*/}" || exit 1; done
 	@# The dynamic linker learns of the library when it was installed for use, by somebody who may say so.
@@ -79,7 +79,7 @@ uninstall:
 	rm -f '$(DESTDIR)$(PCDIR)'/hakmem.pc
 	rm -f $(call IN_FOLDER,$(CMAKEDIR),hakmem-config.cmake hakmem-config-version.cmake)
 	rm -f $(call IN_FOLDER,$(INCLUDEDIR)/hakmem,$(notdir $(wildcard include/hakmem/*.h)))
-	rm -f $(call IN_FOLDER,$(DOCDIR),grafana.json $(INSTALLED_DOCS:docs/%=%))
+	rm -f $(call IN_FOLDER,$(DOCDIR),grafana.json $(INSTALLED_DOCS))
 	@# Folders only where nothing else is in them: the deepest first.
 	@rmdir $(call IN_FOLDER,$(DOCDIR),$(DOC_FOLDERS)) '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(CMAKEDIR)' \
 		'$(DESTDIR)$(INCLUDEDIR)/hakmem' 2>/dev/null || true
