@@ -15,7 +15,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct arguments *a = state->input;
     switch (key) {
     case 'j':
-    case 'p': a->form = (char)key; return 0;
+    case 'p':
+        if (a->form != 't' && a->form != key) argp_error(state, "--json or --prometheus, not both");
+        a->form = (char)key;
+        return 0;
     default: return parse_pid(key, arg, state, &a->pid);
     }
 }

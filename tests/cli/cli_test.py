@@ -188,6 +188,8 @@ class Refusals(unittest.TestCase):
         self.assertEqual(said("stat", "-1")[0], 2)
         self.assertEqual(said("nothing"), (2, "hakmem: no command 'nothing'; hakmem --help lists them"))
         self.assertEqual(said("stat")[1].splitlines()[0], "hakmem stat: whose memory? PID is missing")
+        status, text = said("stat", "-j", "-p", "1")
+        self.assertEqual((status, text.splitlines()[0]), (2, "hakmem stat: --json or --prometheus, not both"))
         self.assertEqual(hakmem().returncode, 2)
         commands = ["run", "stat", "top", "map", "explain", "purge", "set", "doctor"]
         for command in commands:
