@@ -110,7 +110,8 @@ static void examine_bindings(const struct images *all, const struct target *targ
             ours++;
         } else if (++others <= FILES_NAMED) {
             found(PROBLEM, "%s calls the malloc of %s: it was loaded with RTLD_DEEPBIND, or is linked so; blocks that "
-                  "it passes on are freed by the right allocator, but its memory is not hakmem's",
+                  "it passes on are freed by the right allocator, but one of the program's that it frees ends the "
+                  "process (\"free(): invalid pointer\"), and its memory is not hakmem's",
                   image->line.path, file);
         }
     }
