@@ -23,7 +23,7 @@ enum status {
     STATUS_NO_HAKMEM = 5,     /* the process does not run on hakmem */
     STATUS_OTHER_BUILD = 6,
     STATUS_32_BIT = 7,
-    STATUS_CANNOT_TAKE = 8,   /* run: the program cannot be preloaded */
+    STATUS_CANNOT_TAKE = 8,   /* run: the program, or the library, cannot be preloaded */
 };
 
 enum { MESSAGE_BYTES = 8192 }; /* of a line, with two paths in it */

@@ -55,8 +55,8 @@ static const struct argp argp = {
     .args_doc = "-- COMMAND...",
     .doc = "Runs a command on hakmem. LD_PRELOAD is kept, behind hakmem's library. Says why, with status 8, where a "
            "program cannot be preloaded: it is static, gains rights (set-user-ID, capabilities), is for another "
-           "machine, has 32 bits, or is not there. Of a script the interpreter is looked at, /bin/sh where it names none. "
-           "Else the status is the command's.",
+           "machine, has 32 bits, or is not there; and where FILE is not hakmem's library. Of a script the interpreter is "
+           "looked at, /bin/sh where it names none. Else the status is the command's.",
 };
 
 /* Beside the tool in a build folder; installed, in the neighbour lib. */
@@ -82,10 +82,23 @@ static bool find_library(char *out, size_t size)
     return false;
 }
 
+/* A library given by name: hakmem's, to be loaded into programs, with malloc in it. Ends when it is none. */
+static void take_library(const char *name, char *path)
+{
+    struct elf elf;
+    if (!realpath(name, path)) fail(STATUS_CANNOT_TAKE, "%s: %s", name, strerror(errno));
+    bool good = elf_open(&elf, path) == NULL && elf.has_note && !elf_interpreter(&elf) &&
+                elf_has_symbol(&elf, "malloc", true);
+    elf_close(&elf);
+    if (!good)
+        fail(STATUS_CANNOT_TAKE, "%s cannot be preloaded: it is not hakmem's library (libhakmem.so), or not for this "
+             "machine", name);
+}
+
 static void preload(const char *library)
 {
     const char *before = getenv("LD_PRELOAD");
-    if (strpbrk(library, " :")) fail(STATUS_FAILED, "%s cannot be preloaded: its path has a blank or a colon", library);
+    if (strpbrk(library, " :")) fail(STATUS_CANNOT_TAKE, "%s cannot be preloaded: its path has a blank or a colon", library);
     size_t size = strlen(library) + 2 + (before ? strlen(before) : 0);
     char *value = take_memory(size);
     snprintf(value, size, "%s%s%s", library, before && *before ? ":" : "", before ? before : "");
@@ -111,9 +124,9 @@ int run_main(int argc, char **argv)
     char library[PATH_MAX];
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &a);
     if (a.library) {
-        if (!realpath(a.library, library)) fail(STATUS_FAILED, "%s: %s", a.library, strerror(errno));
+        take_library(a.library, library);
     } else if (!find_library(library, sizeof(library))) {
-        fail(STATUS_FAILED, "libhakmem.so is neither beside this tool nor in ../lib; give it by --library");
+        fail(STATUS_CANNOT_TAKE, "libhakmem.so is neither beside this tool nor in ../lib; give it by --library");
     }
     program_look(&program, a.command[0]);
     if (!program.takes_preload) fail(STATUS_CANNOT_TAKE, "%s", program.why);

@@ -254,6 +254,18 @@ class Run(unittest.TestCase):
         self.assertEqual(said("run", "--", "no-such-command"), (8, "hakmem: no-such-command: not found"))
         self.assertEqual(said("run", "--", ROOT / "README.md"), (8, f"hakmem: {ROOT / 'README.md'}: not executable"))
 
+    def test_only_hakmems_library_is_preloaded(self):
+        self.assertEqual(said("run", "--library", LIBRARY, "--", "true"), (0, ""))
+        for other in ROOT / "README.md", PROGRAMS, PROGRAMS / "calls_malloc.so", PROGRAMS / "known_archive", "/dev/null":
+            self.assertEqual(said("run", "--library", other, "--", "true"), (
+                8, f"hakmem: {other} cannot be preloaded: it is not hakmem's library (libhakmem.so), or not for this machine"))
+        self.assertEqual(said("run", "--library", "/no/such", "--", "true"), (8, "hakmem: /no/such: No such file or directory"))
+        with tempfile.TemporaryDirectory() as folder:
+            blank = pathlib.Path(folder, "a b.so")
+            shutil.copy(LIBRARY, blank)
+            self.assertEqual(said("run", "--library", blank, "--", "true"), (
+                8, f"hakmem: {blank} cannot be preloaded: its path has a blank or a colon"))
+
     def test_interpreters_of_scripts_are_looked_at(self):
         with tempfile.TemporaryDirectory() as folder:
             script = pathlib.Path(folder, "script")
