@@ -2,6 +2,7 @@
  * read from its memory. See doctor.h. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "doctor.h"
 #include "program.h"
@@ -97,17 +98,76 @@ static bool is_the_system(const char *path)
                     strncmp(file, "/libc-", 6) == 0);
 }
 
-static void examine_bindings(const struct images *all, const struct target *target)
+/* ---- the program's own ---- */
+
+/* The file that the process runs; NULL = it is not to be had, or the dynamic linker was given the program. */
+static const struct image *program_of(const struct images *all, pid_t pid)
 {
-    unsigned ours = 0;
+    char link[64], file[sizeof(all->lines->path)] = "";
+    snprintf(link, sizeof(link), "/proc/%d/exe", (int)process_task(pid));
+    if (readlink(link, file, sizeof(file) - 1) <= 0 || is_the_system(file)) return NULL;
+    return image_of(all, file);
+}
+
+/* The file whose malloc the program calls. Where it has called none yet, libc's own calls tell, which are bound at
+ * the start. NULL = nothing tells: as in a static program. */
+static const char *malloc_of_program(const struct images *all, const struct target *target)
+{
+    const char *file = NULL;
+    const struct image *program = program_of(all, target->pid);
+    if (program && elf_has_symbol(&program->elf, "malloc", true)) return program->line.path;
+    if (program) file = bound_to(all, target, program, "malloc");
+    if (program && !file) file = bound_to(all, target, program, "free");
+    for (size_t i = 0; !file && i < all->count; i++)
+        if (is_the_system(all->image[i].line.path)) file = bound_to(all, target, &all->image[i], "malloc");
+    return file;
+}
+
+enum verdict { HAKMEMS, OWN_NAMES, OTHERS };
+
+/* Of a process with hakmem in it: whether its malloc, that of `file`, is hakmem's. */
+static enum verdict judge(const struct images *all, const struct target *target, const char *file)
+{
+    if (!file || strcmp(file, target->file) == 0) return HAKMEMS;
+    const struct image *image = image_of(all, file);
+    if (image && image->elf.has_note) return HAKMEMS;
+    const struct image *holder = image_of(all, target->file);
+    return holder && !elf_has_symbol(&holder->elf, "malloc", true) ? OWN_NAMES : OTHERS;
+}
+
+static void tell_verdict(const struct images *all, const struct target *target, const char *file, enum verdict verdict)
+{
+    int pid = (int)target->pid;
+    const struct image *program = program_of(all, target->pid);
+    if (verdict == OWN_NAMES)
+        found(NOTE, "process %d (%s): hakmem is in it under its own names (hak_malloc ...): %s; malloc is another one: %s",
+              pid, target->name, target->file, file);
+    else if (verdict == OTHERS && program && strcmp(file, program->line.path) == 0)
+        found(PROBLEM, "process %d (%s) has hakmem in it (%s), but the program defines malloc itself: link it without",
+              pid, target->name, target->file);
+    else if (verdict == OTHERS)
+        found(PROBLEM, "process %d (%s) has hakmem in it (%s), but its malloc is that of %s: start it by 'hakmem run', "
+              "which puts hakmem first", pid, target->name, target->file, file);
+    else if (!file || strcmp(file, target->file) == 0)
+        found(FINE, "process %d (%s) runs on hakmem %s: %s", pid, target->name, target->block.version, target->file);
+    else
+        found(FINE, "process %d (%s) runs on the hakmem of %s", pid, target->name, file);
+}
+
+/* ---- the others ---- */
+
+/* In a process whose malloc is that of `ours`. */
+static void examine_bindings(const struct images *all, const struct target *target, const char *ours)
+{
+    unsigned good = 0;
     unsigned others = 0;
     for (size_t i = 0; i < all->count; i++) {
         const struct image *image = &all->image[i];
         const char *file = bound_to(all, target, image, "malloc");
         if (!file) file = bound_to(all, target, image, "free");
-        if (!file || strcmp(image->line.path, target->file) == 0 || is_the_system(image->line.path)) continue;
-        if (strcmp(file, target->file) == 0) {
-            ours++;
+        if (!file || strcmp(image->line.path, file) == 0 || is_the_system(image->line.path)) continue;
+        if (strcmp(file, ours) == 0) {
+            good++;
         } else if (++others <= FILES_NAMED) {
             found(PROBLEM, "%s calls the malloc of %s: it was loaded with RTLD_DEEPBIND, or is linked so; blocks that "
                   "it passes on are freed by the right allocator, but one of the program's that it frees ends the "
@@ -115,11 +175,12 @@ static void examine_bindings(const struct images *all, const struct target *targ
                   image->line.path, file);
         }
     }
-    if (ours > 0) found(FINE, "%u of its files call hakmem's malloc", ours);
+    if (good > 0) found(FINE, "%u of its files call hakmem's malloc", good);
     if (others > FILES_NAMED) found(NOTE, "%u more call another malloc", others - FILES_NAMED);
 }
 
-static void examine_allocators(const struct images *all)
+/* `told`: a file of which it is known that its malloc is the program's, or NULL. */
+static void examine_allocators(const struct images *all, const char *told)
 {
     for (size_t i = 0; i < all->count; i++) {
         const struct image *image = &all->image[i];
@@ -128,7 +189,7 @@ static void examine_allocators(const struct images *all)
             found(PROBLEM, "a second allocator is in the process: %s (%s); start the program "
                   "without it", name, image->line.path);
         } else if (!image->elf.has_note && !is_the_system(image->line.path) &&
-                   elf_has_symbol(&image->elf, "malloc", true)) {
+                   (!told || strcmp(told, image->line.path) != 0) && elf_has_symbol(&image->elf, "malloc", true)) {
             found(NOTE, "%s defines malloc, too", image->line.path);
         }
     }
@@ -137,9 +198,17 @@ static void examine_allocators(const struct images *all)
 static void examine_copies(const struct images *all)
 {
     unsigned copies = 0;
-    for (size_t i = 0; i < all->count; i++) copies += all->image[i].elf.has_note;
-    if (copies > 1)
+    unsigned mallocs = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct elf *elf = &all->image[i].elf;
+        copies += elf->has_note;
+        mallocs += elf->has_note && elf_has_symbol(elf, "malloc", true);
+    }
+    if (mallocs > 1)
         found(PROBLEM, "%u copies of hakmem are in the process; each has a heap of its own: use one", copies);
+    else if (copies > 1)
+        found(NOTE, "%u copies of hakmem are in the process, %s under its own names (hak_malloc ...); each has a heap of "
+              "its own", copies, mallocs + 1 < copies ? "some" : "one");
 }
 
 static void explain_absence(pid_t pid)
@@ -152,6 +221,17 @@ static void explain_absence(pid_t pid)
     elf_close(&elf);
 }
 
+/* A process that hakmem is in, of this build or, of which less can be told, of another. */
+static void examine_malloc(const struct images *all, const struct target *target, bool is_readable)
+{
+    const char *file = malloc_of_program(all, target);
+    enum verdict verdict = judge(all, target, file);
+    if (is_readable || verdict != HAKMEMS) tell_verdict(all, target, file, verdict);
+    if (verdict != OWN_NAMES) examine_allocators(all, file);
+    examine_copies(all);
+    if (is_readable && verdict == HAKMEMS) examine_bindings(all, target, file ? file : target->file);
+}
+
 void examine_process(pid_t pid)
 {
     struct target target;
@@ -160,16 +240,14 @@ void examine_process(pid_t pid)
     if (status != STATUS_DONE && status != STATUS_NO_HAKMEM && status != STATUS_OTHER_BUILD)
         fail(status, "%s", target.why);
     load_images(&all, pid);
-    if (status == STATUS_DONE)
-        found(FINE, "process %d (%s) runs on hakmem %s: %s", (int)pid, target.name, target.block.version, target.file);
-    else
-        found(PROBLEM, "%s", target.why);
+    if (status != STATUS_DONE) found(PROBLEM, "%s", target.why);
     if (status == STATUS_NO_HAKMEM) explain_absence(pid);
-    examine_allocators(&all);
-    examine_copies(&all);
-    if (status == STATUS_DONE) {
-        examine_bindings(&all, &target);
-        target_close(&target);
+    if (*target.file) {
+        examine_malloc(&all, &target, status == STATUS_DONE);
+    } else {
+        examine_allocators(&all, NULL);
+        examine_copies(&all);
     }
+    if (status == STATUS_DONE) target_close(&target);
     free_images(&all);
 }

@@ -29,7 +29,7 @@ static void examine_command(const char *command)
 {
     static struct program p;
     program_look(&p, command);
-    if (!p.takes_preload && p.elf.has_note) {
+    if (p.has_hakmem) {
         found(FINE, "%s has hakmem linked in", p.path);
     } else if (!p.takes_preload) {
         found(PROBLEM, "%s", p.why);
@@ -40,6 +40,8 @@ static void examine_command(const char *command)
             found(NOTE, "it loads libraries while it runs: one that is loaded with RTLD_DEEPBIND keeps libc's malloc; "
                   "look at the running process with 'hakmem doctor PID'");
     }
+    if (p.elf.has_note && !p.has_hakmem)
+        found(NOTE, "%s: hakmem is in it under its own names (hak_malloc ...); malloc is another one", p.path);
     if (*p.warning) found(NOTE, "%s: %s", p.path, p.warning);
     elf_close(&p.elf);
 }

@@ -117,9 +117,11 @@ static void judge(struct program *p)
 {
     const char *wrong = elf_open(&p->elf, p->path);
     const char *interpreter = wrong ? NULL : elf_interpreter(&p->elf);
+    /* With another malloc it has the names hak_* only. What is static does not show its names. */
+    p->has_hakmem = p->elf.has_note && (!interpreter || elf_has_symbol(&p->elf, "malloc", true));
     if (wrong)
         refuse(p, wrong);
-    else if (p->elf.has_note)
+    else if (p->has_hakmem)
         refuse(p, "has hakmem linked in: run it as it is");
     else if (!interpreter)
         refuse(p, "is linked statically: link it with libhakmem.a instead");

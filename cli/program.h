@@ -31,6 +31,7 @@ struct program {
     char path[4096];        /* where it was found; of a script: its interpreter */
     char script[4096];      /* the script, or "" */
     bool takes_preload;
+    bool has_hakmem;        /* linked in, as its malloc */
     char why[2 * 4096 + 512]; /* not, or "" */
     char warning[512];      /* it does, but */
     struct elf elf;

@@ -1,6 +1,6 @@
 # cli.mk - the command-line tool, on real processes.
 
-CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static known_archive known_source busy corrupt other_build deepbind calls_malloc.so shrinks.so plain_static)
+CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static known_archive known_source known_own_names busy corrupt other_build own_malloc deepbind calls_malloc.so shrinks.so plain_static)
 
 # The tool reads a stock library; and where ncurses' headers are missing there is no tool.
 ifneq ($(CLI),)
@@ -35,9 +35,14 @@ $(BUILD)/tests/cli/known_source: tests/cli/known.c $(SOURCES) $(CLI)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE -DHAK_BUILD_ID="\"$$($(CLI) --version | cut -d' ' -f4)\"" -O2 -Iinclude $< src/hakmem.c -o $@
 
+# The same with hakmem beside libc's malloc.
+$(BUILD)/tests/cli/known_own_names: tests/cli/known.c $(SOURCES) $(CLI)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -DHAK_BUILD_ID="\"$$($(CLI) --version | cut -d' ' -f4)\"" -DHAK_REPLACE_LIBC=0 -O2 -Iinclude $< src/hakmem.c -o $@
+
 $(BUILD)/tests/cli/corrupt: $(BUILD)/id/$(BUILD_ID)
 
-$(BUILD)/tests/cli/other_build $(BUILD)/tests/cli/deepbind: $(BUILD)/tests/cli/%: tests/cli/%.c
+$(BUILD)/tests/cli/other_build $(BUILD)/tests/cli/own_malloc $(BUILD)/tests/cli/deepbind: $(BUILD)/tests/cli/%: tests/cli/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $<
 

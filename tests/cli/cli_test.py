@@ -249,8 +249,10 @@ class Run(unittest.TestCase):
     def test_what_cannot_be_preloaded_is_named(self):
         static = PROGRAMS / "plain_static"
         self.assertEqual(said("run", "--", static), (8, f"hakmem: {static} is linked statically: link it with libhakmem.a instead"))
-        linked = PROGRAMS / "known_static"
-        self.assertEqual(said("run", "--", linked), (8, f"hakmem: {linked} has hakmem linked in: run it as it is"))
+        for linked in "known_static", "known_archive", "known_source":
+            self.assertEqual(said("run", "--", PROGRAMS / linked),
+                             (8, f"hakmem: {PROGRAMS / linked} has hakmem linked in: run it as it is"))
+        self.assertEqual(said("run", "--", PROGRAMS / "known_own_names", stdin=subprocess.DEVNULL), (0, ""))
         self.assertEqual(said("run", "--", "no-such-command"), (8, "hakmem: no-such-command: not found"))
         self.assertEqual(said("run", "--", ROOT / "README.md"), (8, f"hakmem: {ROOT / 'README.md'}: not executable"))
 
@@ -320,7 +322,43 @@ class Doctor(unittest.TestCase):
         if not libraries:
             self.skipTest("no other allocator is installed")
         with python(SLEEPER, env={"LD_PRELOAD": str(libraries[0])}) as process:
-            self.assertRegex(self.lines(process.pid), r"(?m)^problem  a second allocator is in the process: \w+malloc \(")
+            text = self.lines(process.pid)
+            self.assertRegex(text, r"(?m)^ok +process \d+ \(\S+\) runs on hakmem")
+            self.assertRegex(text, r"(?m)^problem  a second allocator is in the process: \w+malloc \(")
+            self.assertNotIn("RTLD_DEEPBIND", text)
+        with Process(REAL_PYTHON, "-c", SLEEPER, env={"LD_PRELOAD": f"{libraries[0]}:{LIBRARY}"}) as process:
+            text = self.lines(process.pid)
+            self.assertRegex(text, r"(?m)^problem  process %d \(\S+\) has hakmem in it \(%s\), but its malloc is that of %s: start it "
+                             r"by 'hakmem run'" % (process.pid, re.escape(str(LIBRARY)), re.escape(os.path.realpath(libraries[0]))))
+            self.assertRegex(text, r"(?m)^problem  a second allocator is in the process: \w+malloc \(")
+            self.assertNotIn("RTLD_DEEPBIND", text)
+            self.assertNotIn("runs on hakmem", text)
+
+    def test_a_program_with_a_malloc_of_its_own_is_found(self):
+        program = PROGRAMS / "own_malloc"
+        with Process(program, env={"LD_PRELOAD": str(LIBRARY)}) as process:
+            text = self.lines(process.pid)
+            self.assertIn(f"problem  process {process.pid} (own_malloc) has hakmem in it ({LIBRARY}), but the program defines "
+                          "malloc itself: link it without\n", text)
+            self.assertNotIn("runs on hakmem", text)
+            self.assertNotIn("malloc, too", text)
+
+    def test_hakmem_under_its_own_names_is_not_taken_for_malloc(self):
+        program = PROGRAMS / "known_own_names"
+        words = "hakmem is in it under its own names (hak_malloc ...)"
+        with Process(program) as process:
+            text = self.lines(process.pid)
+            self.assertRegex(text, r"(?m)^note +process %d \(known_own_names\): %s: %s; malloc is another one: \S*libc\S*$" % (
+                process.pid, re.escape(words), re.escape(str(program))))
+            self.assertNotIn("problem", text)
+            self.assertNotIn("runs on hakmem", text)
+        text = self.lines(program)
+        self.assertRegex(text, r"(?m)^ok +%s can be preloaded" % re.escape(str(program)))
+        self.assertIn(f"note     {program}: {words}; malloc is another one\n", text)
+        with Process(TOOL, "run", "--", program) as process:
+            text = self.lines(process.pid)
+            self.assertRegex(text, r"(?m)^ok +process %d \(known_own_names\) runs on .*%s$" % (process.pid, re.escape(str(LIBRARY))))
+            self.assertRegex(text, r"(?m)^note +2 copies of hakmem are in the process, one under its own names")
 
     def test_deep_binding_is_found(self):
         library = PROGRAMS / "calls_malloc.so"
