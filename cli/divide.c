@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { UNIT_PAGES = UNIT_SIZE / PAGE_BYTES, SUPERSLAB_PAGES = SUPERSLAB_UNITS * UNIT_PAGES };
+enum { UNIT_PAGES = UNIT_SIZE / PAGE_BYTES, SUPERSLAB_PAGES = SUPERSLAB_UNITS * UNIT_PAGES, BEGUN_SHARE = 4 };
 
 const char *const part_id[PART_COUNT] = {
 #define PART(id, title, meaning) #id,
@@ -37,6 +37,11 @@ static uint64_t overlap(uintptr_t a, uintptr_t a_end, uintptr_t b, uintptr_t b_e
     return to > from ? to - from : 0;
 }
 
+static bool is_hardly_begun(const struct unit_view *unit)
+{
+    return unit->kind == UNIT_SLAB && unit->used > 0 && unit->carved * BEGUN_SHARE < class_capacity(unit->class);
+}
+
 /* One resident page of a slab; `carved` gathers what lies in carved blocks. */
 static void divide_slab_page(struct residence *r, const struct unit_view *unit, uintptr_t slab, uintptr_t page,
                              uint64_t *carved)
@@ -48,6 +53,7 @@ static void divide_slab_page(struct residence *r, const struct unit_view *unit, 
     uint64_t uncut = overlap(page, page + PAGE_BYTES, cut, end);
     carved[unit->class] += in_blocks;
     r->part[PART_free_in_slabs] += uncut;
+    if (is_hardly_begun(unit)) r->begun += uncut;
     r->part[PART_rounding] += PAGE_BYTES - in_blocks - uncut;
     r->class[unit->class] += PAGE_BYTES;
 }
@@ -59,6 +65,7 @@ static void divide_superslab(struct residence *r, struct superslab_view *s, cons
         struct unit_view *unit = &s->unit[i];
         uintptr_t base = s->base + i * (uintptr_t)UNIT_SIZE;
         if (unit->units > 0) slab = i;
+        r->begun_slabs += unit->units > 0 && is_hardly_begun(unit);
         for (unsigned page = 0; page < UNIT_PAGES; page++) {
             if (!present[i * UNIT_PAGES + page]) continue;
             uint32_t offset = page * PAGE_BYTES;

@@ -38,6 +38,8 @@ struct residence {
     uint64_t swap;                /* of the process, not in rss */
     uint64_t files;               /* of not_heap: mapped files */
     uint64_t class[CLASS_COUNT];  /* bytes of slabs */
+    uint64_t begun_slabs;         /* with a used block, but less than a quarter of them was ever cut into blocks */
+    uint64_t begun;               /* of free_in_slabs: in these, where nothing was cut yet */
 };
 
 /* Also fills in unit_view.resident. */

@@ -52,7 +52,8 @@ static unsigned worst_class(const struct snapshot *s, uint64_t below)
     return worst;
 }
 
-static void explain_sparse(struct reasons *out, const struct snapshot *s, const struct residence *r)
+/* At most `most` bytes of all that is free in them have memory. */
+static void explain_sparse(struct reasons *out, const struct snapshot *s, uint64_t most)
 {
     char named[300] = "";
     size_t length = 0;
@@ -71,7 +72,7 @@ static void explain_sparse(struct reasons *out, const struct snapshot *s, const 
                                    i ? "; " : "", class_stride(c), s->class[c].sparse, human(below), blocks);
         if (length >= sizeof(named)) break;
     }
-    if (bytes > r->part[PART_free_in_slabs]) bytes = r->part[PART_free_in_slabs]; /* not all of it has memory */
+    if (bytes > most) bytes = most;
     add(out, bytes, "A few blocks pin whole slabs: of %lu slabs less than a quarter is used. Most in blocks of %s. New "
         "blocks of these sizes fill the gaps at no cost. Pages without a used block go back once their class has been "
         "idle for purge_delay, or by 'hakmem purge'; the others when the program frees the blocks that pin. Threads "
@@ -95,10 +96,17 @@ static void explain_slabs(struct reasons *out, const struct snapshot *s, const s
     uint64_t empty = empty_bytes(s);
     uint64_t sparse = 0;
     for (unsigned c = 0; c < CLASS_COUNT; c++) sparse += s->class[c].sparse_free_bytes;
-    explain_sparse(out, s, r);
+    uint64_t rest = r->part[PART_free_in_slabs];
+    rest -= empty < rest ? empty : rest;
+    rest -= r->begun < rest ? r->begun : rest;
+    explain_sparse(out, s, rest);
+    rest -= sparse < rest ? sparse : rest;
     add(out, empty, "Each thread keeps one empty slab of a class as a spare. 'hakmem purge' has them retired; the "
         "next block of the class then costs a system call and page faults.");
-    uint64_t rest = r->part[PART_free_in_slabs] > sparse + empty ? r->part[PART_free_in_slabs] - sparse - empty : 0;
+    add(out, r->begun, "A slab for each thread and size, hardly begun: of %lu slabs less than a quarter was cut into blocks "
+        "yet. What is behind these blocks has memory in the page of the last one, where something else was before, or by "
+        "huge pages. New blocks of these sizes by these threads take it at no cost. 'hakmem purge' gives back whole "
+        "pages, which then cost page faults; fewer threads, or fewer sizes, need fewer slabs.", r->begun_slabs);
     add(out, rest, "Free blocks between live ones, in slabs that are mostly used. New blocks take these places first. "
         "Pages without a used block go back as those of other slabs do; the rest is what every allocator with size "
         "classes holds.");

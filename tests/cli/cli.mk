@@ -1,6 +1,6 @@
 # cli.mk - the command-line tool, on real processes.
 
-CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static known_archive known_source known_own_names busy corrupt other_build own_malloc deepbind calls_malloc.so shrinks.so plain_static)
+CLI_TEST_PROGRAMS := $(addprefix $(BUILD)/tests/cli/,known known_static known_archive known_source known_own_names begun busy corrupt other_build own_malloc deepbind calls_malloc.so shrinks.so plain_static)
 
 # The tool reads a stock library; and where ncurses' headers are missing there is no tool.
 ifneq ($(CLI),)

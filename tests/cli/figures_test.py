@@ -414,6 +414,17 @@ class Screens(unittest.TestCase):
             self.assertIsNotNone(told, text)
             self.assertLessEqual(float(told.group(1)) * (1 << 20), figures(process.pid)["resident"]["free_in_slabs"] + (1 << 19))
 
+    def test_explain_tells_of_slabs_that_were_hardly_begun(self):
+        for huge_pages in "never", "always":
+            with Process(PROGRAMS / "begun", env={"HAKMEM_THP": huge_pages}) as process:
+                text = hakmem("explain", process.pid).stdout
+                told = re.search(r"([\d.]+) MiB  A slab for each thread and size, hardly begun: of (\d+) slabs", text)
+                self.assertIsNotNone(told, text)
+                free = figures(process.pid)["resident"]["free_in_slabs"]
+                self.assertLess(abs(float(told.group(1)) * (1 << 20) - free), free * 0.05)
+                self.assertGreater(int(told.group(2)), 64 * 20)
+                self.assertNotIn("mostly used", text)
+
     def test_top_has_a_screen(self):
         with Process(PROGRAMS / "known") as process:
             master, slave = pty.openpty()
