@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../src/space/tagmap.h"
 #include "doctor.h"
@@ -36,6 +37,10 @@ static uint64_t soft_limit(pid_t pid, const char *name)
 
 void examine_limits(pid_t pid)
 {
+    if (!procfs_is_mounted()) {
+        found(NOTE, "/proc is not mounted: nothing tells of limits, and of the settings of the system");
+        return;
+    }
     uint64_t addresses = soft_limit(pid, "Max address space");
     uint64_t data = soft_limit(pid, "Max data size");
     uint64_t mapped = process_size(pid).mapped;
@@ -145,6 +150,10 @@ static void examine_overcommit(void)
 static void examine_huge_pages(void)
 {
     char text[128];
+    if (access("/sys/kernel", F_OK) != 0) {
+        found(NOTE, "/sys is not mounted: nothing tells of transparent huge pages, and of the memory of cgroups");
+        return;
+    }
     if (!first_line("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text))) {
         found(NOTE, "this kernel has no transparent huge pages: large heaps cost more page faults");
         return;

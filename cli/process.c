@@ -5,11 +5,19 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "text.h"
 
 enum { PATH_BYTES = 64 };
+
+/* The link is there even where who asks is in a namespace of which this /proc does not tell. */
+bool procfs_is_mounted(void)
+{
+    struct stat info;
+    return lstat("/proc/self", &info) == 0;
+}
 
 /* "PID (NAME) STATE ...", where the name may hold any character, and all that follows are numbers. */
 static bool task_lives(pid_t task)

@@ -8,6 +8,10 @@
 
 #include "cli.h"
 
+/* Whether /proc is there at all: else there are processes, and nothing tells of them. And what to say then. */
+bool procfs_is_mounted(void);
+#define PROCFS_MISSING "/proc is not mounted: nothing tells of processes"
+
 /* The thread by whose id memory and mappings are to be had. 0 = the process is not there, or is what is left of one
  * that has ended. */
 pid_t process_task(pid_t pid);

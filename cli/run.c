@@ -7,6 +7,7 @@
 
 #include "arguments.h"
 #include "options.h"
+#include "process.h"
 #include "program.h"
 
 enum { OPTIONS_MAX = 32 };
@@ -126,6 +127,9 @@ int run_main(int argc, char **argv)
     if (a.library) {
         take_library(a.library, library);
     } else if (!find_library(library, sizeof(library))) {
+        if (!procfs_is_mounted())
+            fail(STATUS_CANNOT_TAKE, "/proc is not mounted: it tells where this tool, and libhakmem.so beside it, is; give "
+                 "the library by --library");
         fail(STATUS_CANNOT_TAKE, "libhakmem.so is neither beside this tool nor in ../lib; give it by --library");
     }
     program_look(&program, a.command[0]);

@@ -219,6 +219,7 @@ static enum status look_for_block(struct target *target, FILE *maps)
 enum status target_try(struct target *target, pid_t pid)
 {
     *target = (struct target){.pid = pid, .task = process_task(pid), .memory = -1};
+    if (target->task == 0 && !procfs_is_mounted()) return REFUSE(target, STATUS_FAILED, PROCFS_MISSING);
     if (target->task == 0) {
         FILE *there = process_file(pid, "stat"); /* what is left of it */
         if (there) fclose(there);

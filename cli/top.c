@@ -174,6 +174,7 @@ int top_main(int argc, char **argv)
 {
     static struct top t = {.delay = 2, .sort = 'r'};
     argp_parse(&argp, argc, argv, 0, NULL, &t);
+    if (!procfs_is_mounted()) fail(STATUS_FAILED, PROCFS_MISSING);
     for (int i = 0; i < t.wanted_count; i++) { /* says what is wrong with one that was asked for */
         struct target target;
         target_open(&target, t.wanted[i]);

@@ -55,6 +55,17 @@ def endless_elf(like):
     return content
 
 
+def without(folder, *arguments):
+    """Runs the tool where nothing is mounted on the folder. Status and all that it says."""
+    command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', folder]
+    try:
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        raise unittest.SkipTest("a mount namespace cannot be had here") from None
+    done = subprocess.run([*command, TOOL, *map(str, arguments)], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
 class Changes(unittest.TestCase):
     def test_set_takes_effect(self):
         with Process(PROGRAMS / "known") as process:
@@ -141,6 +152,26 @@ class Refusals(unittest.TestCase):
             self.assertEqual(said("stat", process.pid), (5, f"hakmem: process {process.pid} (sleep) does not run on hakmem; "
                                                          "start it by 'hakmem run'"))
             process.kill()
+
+    def test_a_system_without_proc_is_told(self):
+        missing = "/proc is not mounted: nothing tells of "
+        for command in ["stat", 1], ["map", 1], ["explain", 1], ["purge", 1], ["set", 1, "purge_delay=5"], ["doctor", 1], [
+                "top", "--once"], ["top"], ["top", "--once", 1]:
+            self.assertEqual(without("/proc", *command), (1, f"hakmem: {missing}processes\n"), command)
+        status, text = without("/proc", "doctor", "sh")
+        self.assertEqual(status, 0)
+        self.assertIn(f"note     {missing}limits, and of the settings of the system\n", text)
+        self.assertNotIn("addresses are not limited", text)
+        status, text = without("/proc", "run", "--", "true")
+        self.assertEqual(status, 8)
+        self.assertIn("hakmem: /proc is not mounted: it tells where this tool, and libhakmem.so beside it, is; give ", text)
+        self.assertEqual(without("/proc", "run", "--library", LIBRARY, "--", "true"), (0, ""))
+
+    def test_a_system_without_sys_is_told(self):
+        status, text = without("/sys", "doctor", "sh")
+        self.assertEqual(status, 0)
+        self.assertIn("note     /sys is not mounted: nothing tells of transparent huge pages, and of the memory of cgroups\n", text)
+        self.assertNotIn("this kernel", text)
 
     def test_another_build(self):
         tool = hakmem("--version").stdout.split()[-1]
