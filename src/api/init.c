@@ -22,6 +22,11 @@ static void start_parts(char **environment)
     pressure_start();
 }
 
+static bool tells_at_end(void)
+{
+    return option_get(OPTION_show_stats) || option_get(OPTION_counters);
+}
+
 /* Before all constructors: our fork handlers shall be innermost, and lock last; and no second thread may be in the
  * allocator before they are there. The shared library is linked so that the dynamic linker comes here before it has
  * started any other, libc included; in a program .preinit_array does the same. In other libraries this is one
@@ -32,6 +37,7 @@ static void library_start(int argc, char **argv, char **environment)
     image_stay();
     start_parts(environment);
     api_serve_forks();
+    if (tells_at_end()) os_keep_output();
     if (!option_get(OPTION_verbose)) return;
     message_print("version %s, build %s", HAK_VERSION, HAK_BUILD_ID);
     option_print_all();
@@ -53,6 +59,7 @@ __attribute__((section(HAK_START_SECTION), used)) static void (*start_entry)(int
 
 __attribute__((destructor(101))) static void library_end(void)
 {
+    if (!tells_at_end() || !os_find_output()) return;
     if (option_get(OPTION_show_stats)) stats_print();
     if (option_get(OPTION_counters)) (void)stats_verify_counters();
 }

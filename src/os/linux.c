@@ -21,6 +21,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -379,12 +380,46 @@ bool os_environment_has_prefix(const char *prefix)
     return false;
 }
 
+/* ---- where messages go ---- */
+
+enum { KEPT_OUTPUT_MIN = 100 }; /* where no program expects its next descriptor */
+
+static int output = STDERR_FILENO;
+static int kept_output = -1;      /* a copy of standard error, while nobody closes it */
+static struct stat kept_identity; /* and what it is */
+
+static bool identify(int file, struct stat *identity)
+{
+    return !system_call_failed(system_call(SYS_fstat, file, (long)identity, 0, 0, 0, 0));
+}
+
+static bool is_kept(int file)
+{
+    struct stat now;
+    return identify(file, &now) && now.st_dev == kept_identity.st_dev && now.st_ino == kept_identity.st_ino;
+}
+
+COLD void os_keep_output(void)
+{
+    if (system_calls_are_filtered() || !identify(STDERR_FILENO, &kept_identity)) return;
+    long copy = system_call(SYS_fcntl, STDERR_FILENO, F_DUPFD_CLOEXEC, KEPT_OUTPUT_MIN, 0, 0, 0);
+    if (!system_call_failed(copy)) kept_output = (int)copy;
+}
+
+COLD bool os_find_output(void)
+{
+    if (kept_output < 0 || system_calls_are_filtered() || is_kept(STDERR_FILENO)) return true;
+    if (!is_kept(kept_output)) return false;
+    output = kept_output;
+    return true;
+}
+
 /* Returns what the last write returned. */
 static long write_all(const char *text, size_t length)
 {
     long written = 0;
     while (length > 0) {
-        written = system_call(SYS_write, 2, (long)text, (long)length, 0, 0, 0);
+        written = system_call(SYS_write, output, (long)text, (long)length, 0, 0, 0);
         if (written == -EINTR) continue;
         if (written <= 0) break;
         text += written;

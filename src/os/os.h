@@ -122,6 +122,12 @@ INTERNAL bool os_environment_has_prefix(const char *prefix);
 /* Writes to standard error. Incomplete writes are tried again; errors are not reported anywhere, nor by a signal, where
  * no seccomp filter is in force. */
 INTERNAL void os_print(const char *text, size_t length);
+
+/* For who will print at the end: programs close standard error before, or open a file in its place. Keeps a copy, which
+ * exec closes. Then: finds the one that is still what it was. false = there is none. Where a seccomp filter is in
+ * force, nothing is kept, and descriptor 2 is taken as it is. */
+INTERNAL void os_keep_output(void);
+INTERNAL bool os_find_output(void);
 _Noreturn void os_abort(void) LINKED_AS("hak_os_abort");
 INTERNAL _Noreturn void os_abort_without_handler(void); /* the program's for SIGABRT has had its turn */
 

@@ -277,6 +277,18 @@ class Run(unittest.TestCase):
         self.assertEqual(done.stdout, "5 report\n")
         self.assertRegex(done.stderr, r"(?m)^hakmem \S+ statistics: ")
 
+    def test_statistics_find_standard_error_that_the_program_has_closed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data = pathlib.Path(folder) / "data"
+            for script in f"exec 2>{data}", "exec 2>&-", f"exec 2>&- 3>{data} 4>{data}":
+                done = hakmem("run", "--stats", "--", "bash", "-c", script)
+                self.assertEqual(done.returncode, 0)
+                self.assertEqual(len(re.findall(r"(?m)^hakmem \S+ statistics: ", done.stderr)), 1, script)
+                self.assertEqual(data.read_text(), "")
+            everything = f"import os; os.closerange(2, 300); os.open('{data}', os.O_WRONLY)"
+            self.assertEqual(hakmem("run", "--stats", "--", REAL_PYTHON, "-c", everything).stderr, "")
+            self.assertEqual(data.read_text(), "")
+
     def test_what_cannot_be_preloaded_is_named(self):
         static = PROGRAMS / "plain_static"
         self.assertEqual(said("run", "--", static), (8, f"hakmem: {static} is linked statically: link it with libhakmem.a instead"))

@@ -49,7 +49,7 @@ static const struct call {
     CALL(getresuid, OPTIONAL),   CALL(getresgid, OPTIONAL), CALL(capget, OPTIONAL), CALL(unshare, OPTIONAL),
     CALL(chdir, OPTIONAL),       CALL(readlinkat, OPTIONAL), CALL(sched_getattr, OPTIONAL),
     CALL(sched_setattr, OPTIONAL), CALL(sched_getaffinity, OPTIONAL), CALL(sched_setaffinity, OPTIONAL),
-    CALL(mq_getsetattr, OPTIONAL), CALL(rt_sigpending, OPTIONAL), CALL(rt_sigtimedwait, OPTIONAL),
+    CALL(fstat, OPTIONAL), CALL(fcntl, OPTIONAL), CALL(mq_getsetattr, OPTIONAL), CALL(rt_sigpending, OPTIONAL), CALL(rt_sigtimedwait, OPTIONAL),
 
     ADVICE(DONTNEED, MADV_DONTNEED, NEEDED),       ADVICE(DONTDUMP, MADV_DONTDUMP, NEEDED),
     ADVICE(HUGEPAGE, MADV_HUGEPAGE, NEEDED),       ADVICE(NOHUGEPAGE, MADV_NOHUGEPAGE, NEEDED),
