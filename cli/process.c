@@ -10,7 +10,7 @@
 
 #include "text.h"
 
-enum { PATH_BYTES = 64 };
+enum { PATH_BYTES = 64, TASK_EXITING = 4 /* of the kernel's flags: it may take long to give the memory back */ };
 
 /* The link is there even where who asks is in a namespace of which this /proc does not tell. */
 bool procfs_is_mounted(void)
@@ -19,7 +19,8 @@ bool procfs_is_mounted(void)
     return lstat("/proc/self", &info) == 0;
 }
 
-/* "PID (NAME) STATE ...", where the name may hold any character, and all that follows are numbers. */
+/* "PID (NAME) STATE PPID GROUP SESSION TERMINAL FOREGROUND FLAGS ...", where the name may hold any character, and all
+ * that follows the state are numbers. */
 static bool task_lives(pid_t task)
 {
     char path[PATH_BYTES];
@@ -30,7 +31,10 @@ static bool task_lives(pid_t task)
     text[fread(text, 1, sizeof(text) - 1, file)] = 0;
     fclose(file);
     const char *name_end = strrchr(text, ')');
-    return !name_end || name_end[1] != ' ' || (name_end[2] != 'Z' && name_end[2] != 'X');
+    char state = 0;
+    unsigned flags = 0;
+    if (name_end) sscanf(name_end + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags);
+    return state != 'Z' && state != 'X' && !(flags & TASK_EXITING);
 }
 
 pid_t process_task(pid_t pid)

@@ -203,8 +203,6 @@ static enum status look_for_block(struct target *target, FILE *maps)
 {
     bool older;
     const void *readable = something_readable(maps);
-    if (!readable && process_has_ended(target->pid))
-        return REFUSE(target, STATUS_NO_PROCESS, "process %d has ended", (int)target->pid);
     if (!readable) return REFUSE(target, STATUS_NO_HAKMEM, "process %d is the kernel's", (int)target->pid);
     if (!choose_way(target, readable)) return not_permitted(target);
     rewind(maps);
@@ -242,8 +240,10 @@ enum status target_try(struct target *target, pid_t pid)
                         "process %d (%s) runs on hakmem %s of build %s; this tool is of build %s: use the "
                         "one of that build",
                         (int)pid, target->name, target->block.version, target->block.build_id, HAK_BUILD_ID);
-    if (status != STATUS_DONE) target_close(target);
-    return status;
+    if (status == STATUS_DONE) return status;
+    target_close(target);
+    if (!process_has_ended(pid)) return status;
+    return REFUSE(target, STATUS_NO_PROCESS, "process %d has ended", (int)pid); /* so what was found says nothing */
 }
 
 void target_reopen(struct target *target)

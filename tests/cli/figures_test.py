@@ -248,6 +248,15 @@ class Figures(unittest.TestCase):
                 if tool.returncode == 0:
                     self.assertGreater(json.loads(out)["resident"]["live"], whole * 0.99)
 
+    def test_what_takes_long_to_die_has_ended(self):
+        # Its memory is no longer its own while the kernel gives it back, 80 ms here: no mappings, as a kernel's thread.
+        script = ("import mmap; m = mmap.mmap(-1, 1536 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS); "
+                  "m.madvise(mmap.MADV_NOHUGEPAGE); m[::4096] = b'x' * (1536 << 8); print('ready', flush=True); input()")
+        with Process(REAL_PYTHON, "-c", script) as process:
+            process.popen.kill()
+            done = hakmem("stat", process.pid)
+            self.assertEqual((done.returncode, done.stderr), (3, f"hakmem: process {process.pid} has ended\n"))
+
     def test_what_runs_another_program_meanwhile_is_read_again(self):
         with Process(PROGRAMS / "known", 0) as process:
             whole = figures(process.pid)
