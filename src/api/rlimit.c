@@ -7,6 +7,7 @@
 
 #if HAK_REPLACE_GLIBC
 
+#include <errno.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,6 +16,15 @@
 #include "../service/narrow.h"
 
 _Static_assert(sizeof(struct rlimit) == sizeof(struct rlimit64), "one form");
+
+/* The system looks at the address before it looks at the resource, which there is not. */
+static bool can_be_read(const struct rlimit *limit)
+{
+    int saved = errno;
+    bool readable = os_change_limit(0, RLIM_NLIMITS, limit, NULL) == 0 || errno != EFAULT;
+    errno = saved;
+    return readable;
+}
 
 /* A hard limit above the present one is set first: who may raise it is known to the system only. */
 static bool is_accepted(const struct rlimit *limit)
@@ -29,8 +39,8 @@ static bool is_accepted(const struct rlimit *limit)
 static int change_limit(int process, int resource, const struct rlimit *limit, void *before)
 {
     bool own = process == 0 || process == getpid();
-    bool limited = resource == RLIMIT_AS && limit && limit->rlim_cur != RLIM_INFINITY;
-    if (own && limited && is_accepted(limit)) narrow_to(limit->rlim_cur);
+    bool limited = own && resource == RLIMIT_AS && limit && can_be_read(limit) && limit->rlim_cur != RLIM_INFINITY;
+    if (limited && is_accepted(limit)) narrow_to(limit->rlim_cur);
     return os_change_limit(process, resource, limit, before);
 }
 

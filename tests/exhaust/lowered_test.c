@@ -163,6 +163,9 @@ static int errors_are_those_of_the_system(void)
     expect(prlimit(0, RLIMIT_AS, NULL, &before) == 0 && before.rlim_cur > 0 && errno == ERRNO_KEPT, "errno %d", errno);
     expect(setrlimit(RLIMIT_AS, &before) == 0, "what is there");
     errno = 0;
+    const struct rlimit *volatile nowhere = (const struct rlimit *)16;
+    expect(setrlimit(RLIMIT_AS, nowhere) == -1 && errno == EFAULT, "errno %d", errno);
+    errno = 0;
     expect(prlimit(INT32_MAX, RLIMIT_AS, NULL, &before) == -1 && errno == ESRCH, "errno %d", errno);
     return verdict();
 }
