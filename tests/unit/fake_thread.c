@@ -10,14 +10,15 @@
 
 #include "../../src/os/thread.h"
 
-/* The number of a thread that nobody runs yet. */
+enum { NUMBER = 5000000 }; /* of a thread that nobody runs yet: no real one's, which are below 2^22 */
+
 bool os_thread_start(struct os_thread *thread, int (*run)(bool alone))
 {
     fake.thread_starts++;
     if (fake.threads_refused) return false;
     fake.thread_main = run;
     if (fake.while_starting) fake.while_starting();
-    __atomic_store_n(&thread->id, 4711, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&thread->id, NUMBER, __ATOMIC_SEQ_CST);
     return true;
 }
 
