@@ -91,7 +91,7 @@ static void a_superslab_that_its_chunk_cuts_short_is_left_alone(void)
     enum { UNITS = 16, ADDRESSES = 1 << 20 };
     struct span span;
     fake.address_limit = 256 * (size_t)ADDRESSES; /* chunks have a sixteenth of it */
-    fake.place = UINT64_C(0x551000000000) + 512 * (uintptr_t)ADDRESSES; /* no entry of the map's window meets the other's */
+    fake.place = UINT64_C(0x551000000000) + 512 * (uintptr_t)ADDRESSES; /* in the tag map's window no two meet */
     do_free(do_malloc(1));
     while (arena_take(1, false, &span)) fake.map_bytes_max = 0; /* the first chunk to its end */
     fake.place = UINT64_C(0x552000000000) - UNIT_SIZE + 4096; /* so that nothing behind it is cut off, and used next */
